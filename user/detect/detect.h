@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A detector: a pure function of what was observed. It gets records and flow
+ * events in time order, keeps bounded state, reports findings. It does no I/O,
+ * reads no clock, and asks nobody but the model.
+ */
+#ifndef WEIR_DETECT_H
+#define WEIR_DETECT_H
+
+#include "findings.h"
+#include "model.h"
+
+enum sensitivity { SENSITIVITY_LOW, SENSITIVITY_NORMAL, SENSITIVITY_HIGH };
+
+/* A reset that a detector judged (contract: event rst). */
+struct rst_event {
+	const struct flow *flow;
+	uint64_t time_ns;
+	bool from_client; /* claims to come from the client */
+	bool suspect;
+	double score;
+	const char *reasons[12];
+	unsigned nreasons;
+	const char *stage, *signature;
+	uint8_t ttl, flow_ttl;
+	uint16_t ipid;
+	int64_t seq_rel; /* to the sender's highest end */
+	uint32_t copies;
+};
+
+struct detect_env {
+	struct model *model;
+	struct findings *findings;
+	enum sensitivity sensitivity;
+	unsigned slot; /* the detector's index into flow->detector */
+	void (*rst)(void *arg, const struct rst_event *e);
+	void *rst_arg;
+};
+
+struct detector {
+	const char *name;
+	/* NULL: out of memory. env outlives the detector. */
+	void *(*create)(const struct detect_env *env);
+	/* A packet of a flow; payload has r->caplen bytes. Before the flow's own counters hold it. */
+	void (*packet)(void *d, struct flow *f, const struct weir_rec *r, const uint8_t *payload);
+	/* The flow's l7, app or type became known or changed; its old type is given. */
+	void (*typed)(void *d, struct flow *f, unsigned old_type);
+	/* The flow ends; flow->detector[slot] must be freed here. */
+	void (*flow_end)(void *d, struct flow *f);
+	/* About once a second of packet time, and once at the end of a capture. */
+	void (*tick)(void *d, uint64_t now_ns);
+	/* The end: every flow has ended. Last findings. */
+	void (*finish)(void *d, uint64_t now_ns);
+	void (*destroy)(void *d);
+};
+
+/* All of them, NULL at the end. Any hook may be NULL but create and destroy. */
+extern const struct detector *const detectors[];
+
+extern const struct detector detect_rst, detect_content, detect_dns, detect_rate, detect_drop;
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Findings: what detectors claim, from first suspicion to close. A detector
+ * fills a struct finding and reports it again whenever it knows more; the store
+ * gives ids, keeps the highest level, and tells the outputs of each change.
+ */
+#ifndef WEIR_FINDINGS_H
+#define WEIR_FINDINGS_H
+
+#include "model.h"
+
+#define FINDING_FLOWS	64
+#define FINDING_FACTS	12
+#define FINDING_REASONS 16
+
+/* A named value: a number, a text, or both. NaN: no number; "" : no text. */
+struct fact {
+	char name[32];
+	double value;
+	double control; /* the same of the control group; NaN: none */
+	char text[96];
+};
+
+struct facts {
+	unsigned n;
+	struct fact fact[FINDING_REASONS];
+};
+
+struct finding {
+	/* The detector's key: what makes it the same finding. */
+	uint64_t key;
+
+	uint32_t id; /* the store's */
+	enum kind kind;
+	enum subkind subkind;
+	enum level level;
+	double confidence; /* 0..1 */
+	char method[40];   /* "rst_injection/rules/1": detector, test, version */
+	uint64_t start_ns, end_ns; /* end_ns 0 while it lasts */
+	int type;	   /* -1: not of one type */
+	int app;	   /* 0: none */
+	enum direction direction;
+	uint32_t flows, clients, servers;
+	uint64_t flow_id[FINDING_FLOWS]; /* the first min(flows, FINDING_FLOWS) */
+	struct facts estimate, control, reasons, ruled_out;
+	char what[96];	   /* one line for people: "1.53 Mbit/s, burst 100 kB" */
+	bool degraded;
+	bool closed;
+};
+
+struct findings;
+
+enum finding_action { FINDING_OPEN, FINDING_UPDATE, FINDING_CLOSE };
+
+/*
+ * Reports f (copied). Opens it where the key is new, updates it otherwise; the
+ * level never falls. A finding without reasons or ruled_out is refused (-1):
+ * no verdict without both. Returns its id; -1 too when the store is full (counted).
+ */
+int findings_report(struct findings *s, const struct finding *f);
+
+/* Closes the open finding with that key, at end_ns. False: no such one. */
+bool findings_close(struct findings *s, uint64_t key, uint64_t end_ns);
+
+/* The one with that key, open or closed; NULL: none. Valid until the next report. */
+const struct finding *findings_by_key(const struct findings *s, uint64_t key);
+
+unsigned findings_count(const struct findings *s);
+const struct finding *findings_at(const struct findings *s, unsigned i); /* oldest first */
+
+/* Adds a fact; the name is cut at 31 bytes, the text at 95. False when full. */
+bool fact_num(struct facts *s, const char *name, double value);
+bool fact_vs(struct facts *s, const char *name, double value, double control);
+bool fact_text(struct facts *s, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Notes a flow of the finding: counts it, keeps the first 64 ids, each once among those. */
+void finding_add_flow(struct finding *f, const struct flow *flow);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What userspace holds of the traffic: flows, types, findings. Fed with the
+ * engine's records in time order; its clock is the packets' time. Detectors
+ * read it, outputs read it, nothing calls back up.
+ */
+#ifndef WEIR_MODEL_H
+#define WEIR_MODEL_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "names.h"
+#include "weir_abi.h"
+
+#define MAX_TYPES     256 /* a type id is one byte in the engine's flow */
+#define TYPE_NAME_LEN 40
+#define HISTORY_LEN   24
+
+struct model;
+struct classify_flow;
+
+/* Address and port of an end; IPv4 mapped into IPv6, port in host order. */
+struct endpoint {
+	struct in6_addr ip;
+	uint16_t port;
+};
+
+/* From the client's view; index 0 to the server (up), 1 to the client (down). */
+enum { TO_SERVER, TO_CLIENT };
+
+struct flow_counts {
+	uint64_t packets, bytes; /* IP bytes on the wire, GSO/GRO undone */
+	uint64_t data_packets;
+	uint32_t retx, lost_before, lost_after, reordered, duplicated, spurious, zero_windows;
+	uint32_t rtt_min_us; /* us -> receiver of this direction -> us; 0 none */
+	uint8_t ttl;
+};
+
+/* Samples of RTT in a log-linear histogram: 8 buckets an octave, 1 µs to 70 s. */
+#define RTT_BUCKETS 216
+struct rtt_hist {
+	uint32_t n;
+	uint16_t count[RTT_BUCKETS]; /* saturates */
+};
+
+#define DETECTORS_MAX 8
+
+struct flow {
+	uint64_t id;		/* the engine's */
+	struct endpoint client, server;
+	uint64_t start_ns, last_ns, end_ns; /* end_ns 0 while open */
+	struct flow_counts count[2];
+	uint32_t handshake_us;
+	uint16_t ifindex;
+	uint8_t proto;
+	uint8_t client_dir;	/* engine direction in which the client sends: 0 or 1 */
+	uint8_t l7;		/* enum weir_l7 */
+	uint8_t type;		/* index into the model's types */
+	uint8_t app;		/* index into the model's apps, 0: none */
+	uint8_t source;		/* enum type_source */
+	uint8_t limit;		/* enum limit, LIMIT_NONE: not told */
+	uint8_t ended;		/* enum flow_end */
+	uint8_t engine_client;	/* enum weir_client */
+	bool complete;		/* its first packet was seen */
+	bool typed;		/* the classifier is done with it */
+	bool fragile;		/* records of it were lost: detectors mark their findings degraded */
+	char history[HISTORY_LEN]; /* Zeek's letters, upper case by the client */
+	char *hint;		/* SNI, Host, name asked for; NULL none; owned */
+	struct rtt_hist *rtt;	/* NULL until the first sample; whole path where both sides are known */
+	struct classify_flow *classify; /* until typed; owned by the classifier */
+	void *detector[DETECTORS_MAX];	/* each detector's own state of this flow; NULL until it makes one */
+	struct flow *next_hash, *lru_prev, *lru_next;
+};
+
+/* Cumulative facts of a type, and its last interval. */
+struct type_stats {
+	char name[TYPE_NAME_LEN];
+	uint64_t flows_started, flows_ended;
+	uint32_t flows_active;
+	uint64_t packets[2], bytes[2]; /* TO_SERVER, TO_CLIENT */
+	uint64_t data_packets[2];
+	uint64_t retx[2], lost[2];
+	uint64_t rsts, rsts_suspect;
+	struct rtt_hist rtt;
+};
+
+/* The model's parts that others read. */
+uint64_t model_now(const struct model *m); /* newest packet time, ns since the epoch */
+const char *model_type_name(const struct model *m, unsigned type);
+const char *model_app_name(const struct model *m, unsigned app); /* NULL for app 0 */
+unsigned model_types(const struct model *m);			 /* how many */
+const struct type_stats *model_type(const struct model *m, unsigned type);
+
+/*
+ * The id of a type or app by name, made where missing. Type 0 is "unknown",
+ * app 0 none. When the table is full the answer is 0 and the refusal counted.
+ */
+unsigned model_type_id(struct model *m, const char *name);
+unsigned model_app_id(struct model *m, const char *name);
+
+/* Every flow held, most recently active first; stop when fn returns false. */
+void model_each_flow(struct model *m, bool (*fn)(struct flow *f, void *arg), void *arg);
+
+/* A flow by id, NULL if it is not (any longer) held. */
+struct flow *model_flow(struct model *m, uint64_t id);
+
+/* Which way a record went: TO_SERVER or TO_CLIENT. */
+static inline unsigned rec_way(const struct flow *f, const struct weir_rec *r)
+{
+	return r->dir == f->client_dir ? TO_SERVER : TO_CLIENT;
+}
+
+/* Quantile q (0..1) in µs, 0 without samples. Error: half a bucket, 4.5 %. */
+double rtt_quantile_us(const struct rtt_hist *h, double q);
+void rtt_add(struct rtt_hist *h, uint32_t us);
+
+/* Is this address inside (--local-net; default RFC 1918, RFC 4193, link-local)? */
+bool model_is_local(const struct model *m, const struct in6_addr *ip);
+
+#endif
