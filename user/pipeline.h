@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one way of data in userspace: records and swept counters in, model,
+ * classifier, detectors, then the sinks. Live capture and capture files feed
+ * the same calls.
+ */
+#ifndef WEIR_PIPELINE_H
+#define WEIR_PIPELINE_H
+
+#include "detect.h"
+#include "sink.h"
+
+struct rules;
+
+#define PIPELINE_SINKS 6
+#define LOCAL_NETS     32
+
+struct local_net {
+	struct in6_addr ip; /* IPv4 mapped */
+	uint8_t prefix;	    /* of 128 */
+};
+
+struct pipeline_config {
+	unsigned max_flows; /* 0: 65,536 live, unbounded for captures */
+	enum sensitivity sensitivity;
+	struct local_net local[LOCAL_NETS]; /* none: the default set */
+	unsigned nlocal;
+	const struct rules *rules; /* NULL: built in */
+	double interval_s;	   /* between stats events */
+	struct sink_ref sink[PIPELINE_SINKS];
+	unsigned nsinks;
+	bool live; /* counters come from sweeps, not from every packet's record */
+};
+
+struct pipeline;
+
+/* NULL: out of memory. cfg is copied, the rules and sinks are not. */
+struct pipeline *pipeline_new(const struct pipeline_config *cfg);
+struct model *pipeline_model(struct pipeline *p);
+struct findings *pipeline_findings(struct pipeline *p);
+
+/* One record; payload has r->caplen bytes. Times may step back a little, not forward by years. */
+void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload);
+
+/* A sweep's word on a flow: its counters now. IPv4 keys mapped. */
+void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c);
+
+/* The flow left the engine's table; its last counters. */
+void pipeline_flow_end(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c,
+		       enum flow_end why);
+
+/* What userspace wants of the engine since the last call; writes at most max, returns how many. */
+unsigned pipeline_ctl(struct pipeline *p, struct weir_ctl *ctl, unsigned max);
+
+/* Packet time has come to now_ns: detectors' ticks, stats events. */
+void pipeline_tick(struct pipeline *p, uint64_t now_ns);
+
+/* Records were lost: what is found now is degraded. */
+void pipeline_lost(struct pipeline *p, uint64_t n);
+
+/* Totals for the last tool event; then everything is closed: flows, findings, sinks. */
+void pipeline_finish(struct pipeline *p, const struct totals *t);
+void pipeline_tool(struct pipeline *p, const struct tool_event *e);
+void pipeline_free(struct pipeline *p);
+
+#endif
