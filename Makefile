@@ -12,6 +12,8 @@ DIRS	:= user user/capture user/model user/detect user/classify user/out
 INC	:= -Ibpf $(addprefix -I,$(DIRS)) -I$(B)
 WARN	:= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
 CFLAGS	?= -O2 -g
+CFLAGS	+= -ffunction-sections -fdata-sections
+LDFLAGS	+= -Wl,--gc-sections
 CSTD	:= -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
 LIBS	:= -lbpf -lelf -lz -lpcap -lnettle -lhogweed -ljansson -lncursesw -ltinfo -linih -lmnl -lsqlite3 -lm
 ARCH	:= $(shell uname -m)
@@ -33,7 +35,7 @@ OBJ	:= $(SRC:%.c=$(B)/%.o)
 LIBOBJ	:= $(filter-out $(B)/user/main.o,$(OBJ))
 SANOBJ	:= $(LIBOBJ:$(B)/%=$(B)/san/%)
 FUZZOBJ	:= $(LIBOBJ:$(B)/%=$(B)/fuzzobj/%)
-SAN	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g
+SAN	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g -ffunction-sections -fdata-sections
 UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -75,12 +77,12 @@ $(B)/fuzzobj/%.o: %.c | $(SKEL)
 $(B)/unit/%: tests/unit/%.c $(SANOBJ)
 	$(call msg,UNIT,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -Itests/unit -o $@ $< $(SANOBJ) $(LIBS) -lcmocka
+	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -Itests/unit -o $@ $< $(SANOBJ) $(LDFLAGS) $(LIBS) -lcmocka
 
 $(B)/fuzz/%: tests/fuzz/%.c $(FUZZOBJ)
 	$(call msg,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer $(WARN) $(INC) -o $@ $< $(FUZZOBJ) $(LIBS)
+	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer $(WARN) $(INC) -o $@ $< $(FUZZOBJ) $(LDFLAGS) $(LIBS)
 
 unit: $(UNIT)
 	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done

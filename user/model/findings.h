@@ -52,10 +52,35 @@ struct findings;
 
 enum finding_action { FINDING_OPEN, FINDING_UPDATE, FINDING_CLOSE };
 
+/* Told of each change; f is the store's and holds until the next report. */
+typedef void (*findings_changed)(void *arg, const struct finding *f, enum finding_action action);
+
+/*
+ * At most limit findings are held (a finding is about 10 kB); when full the
+ * oldest closed one gives way. NULL: out of memory.
+ */
+struct findings *findings_new(unsigned limit, findings_changed changed, void *arg);
+void findings_free(struct findings *s);
+
+/*
+ * Tells of the updates since the last call. Opening, closing and a level that
+ * rises are told at once; other updates wait for this, so that a detector may
+ * report on every packet. Call it about once a second of packet time.
+ */
+void findings_flush(struct findings *s);
+
+/* The end of the traffic: closes what is open. end_ns stays as reported (0: it still lasted). */
+void findings_finish(struct findings *s);
+
+/* How many reports were refused: without reasons or ruled_out, or the store was full. */
+uint64_t findings_refused(const struct findings *s);
+
 /*
  * Reports f (copied). Opens it where the key is new, updates it otherwise; the
  * level never falls. A finding without reasons or ruled_out is refused (-1):
  * no verdict without both. Returns its id; -1 too when the store is full (counted).
+ * f->closed closes it with this report. A key that was closed and is reported as
+ * open again is a new finding with a new id.
  */
 int findings_report(struct findings *s, const struct finding *f);
 

@@ -82,7 +82,8 @@ struct type_stats {
 	uint32_t flows_active;
 	uint64_t packets[2], bytes[2]; /* TO_SERVER, TO_CLIENT */
 	uint64_t data_packets[2];
-	uint64_t retx[2], lost[2];
+	uint64_t tcp_data_packets[2]; /* of TCP: what retx and lost are shares of */
+	uint64_t retx[2], lost[2];    /* TCP; lost: before us and after us */
 	uint64_t rsts, rsts_suspect;
 	struct rtt_hist rtt;
 };

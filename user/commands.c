@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "commands.h"
+
+/* Parts of the program that are built later bring these; a row without one is not listed. */
+#pragma weak cmd_live
+#pragma weak cmd_watch
+#pragma weak cmd_analyze
+#pragma weak cmd_check
+#pragma weak cmd_findings
+#pragma weak cmd_evidence
+
+/* clang-format off */
+static const struct command commands[] = {
+	{ CMD_LIVE, "live", "[IFACE...]",
+	  "the screen: traffic types, flows and findings as they happen",
+	  cmd_live, 0, OPTIONS_IFACES },
+	{ CMD_WATCH, "watch", "[IFACE...]", "the same as lines; with --json as JSON Lines",
+	  cmd_watch, 0, OPTIONS_IFACES },
+	{ CMD_ANALYZE, "analyze", "FILE|-", "the same on a capture (pcap, pcapng, .gz); needs no rights",
+	  cmd_analyze, 1, 1 },
+	{ CMD_FINDINGS, "findings", "[ID]", "the findings kept in the history", cmd_findings, 0, 1 },
+	{ CMD_EVIDENCE, "evidence", "ID", "the packets kept for a finding, as pcapng",
+	  cmd_evidence, 1, 1 },
+	{ CMD_CHECK, "check", "[IFACE...]", "what this machine can do, with the fix for what it can't",
+	  cmd_check, 0, OPTIONS_IFACES },
+	{ CMD_CONFIG, "config", "", "the configuration in force (--print)", cmd_config, 0, 0 },
+	{ CMD_SCHEMA, "schema", "", "the JSON Schema of the events", cmd_schema, 0, 0 },
+	{ CMD_COMPLETION, "completion", "", "the bash completion, to be sourced", cmd_completion, 0, 0 },
+	{ 0 }
+};
+/* clang-format on */
+
+const struct command *command_next(const struct command *c)
+{
+	c = c ? c + 1 : commands;
+	while (c->name && !c->run)
+		c++;
+	return c->name ? c : NULL;
+}

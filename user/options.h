@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Options: one table says each option's name, letter, argument, default, help,
+ * configuration key and the commands that take it. Parsing, --help, the shell
+ * completion and `weir config --print` are made from it.
+ */
+#ifndef WEIR_OPTIONS_H
+#define WEIR_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "pipeline.h"
+
+#define OPTIONS_IFACES 16
+#define CONFIG_PATH    "/etc/weir/weir.conf"
+
+enum hook { HOOK_AUTO, HOOK_XDP, HOOK_TCX, HOOK_TC, HOOK_COUNT };
+
+/* --events: which event types to print. */
+enum {
+	EVENT_FLOW = 1,
+	EVENT_RST = 2,
+	EVENT_FINDING = 4,
+	EVENT_STATS = 8,
+	EVENT_TOOL = 16,
+	EVENT_ALL = 31,
+};
+
+enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+enum glyphs { GLYPHS_AUTO, GLYPHS_ASCII, GLYPHS_BLOCK };
+
+struct command;
+
+struct options {
+	const struct command *command;
+	bool json;
+	char *iface[OPTIONS_IFACES]; /* owned */
+	unsigned nifaces;
+	enum hook hook;
+	struct local_net local[LOCAL_NETS]; /* none: the default set */
+	unsigned nlocal;
+	unsigned max_flows; /* 0: not given */
+	enum sensitivity sensitivity;
+	unsigned events;    /* EVENT_*; 0: not given, see options_events() */
+	double interval_s;  /* default 1 */
+	unsigned count;	    /* stop after so many intervals; 0: never */
+	char *rules;	    /* --rules FILE; NULL: built in; owned, as all below */
+	char *history;	    /* --history FILE; NULL: none */
+	char *evidence;	    /* --evidence DIR; NULL: none */
+	char *filter;	    /* pcap filter expression; NULL: every packet */
+	char *output;	    /* -o FILE; NULL or "-": stdout */
+	char *config;	    /* -c FILE; NULL: CONFIG_PATH where it exists */
+	bool print;	    /* config --print */
+	enum color color;
+	enum glyphs glyphs;
+	bool bytes;	    /* --units byte: show byte/s, not bit/s */
+	char **args;	    /* what stands after the options, interfaces taken out */
+	unsigned nargs;
+};
+
+/*
+ * Parses a command's arguments (argv[0] is the command's name), the
+ * configuration file before them. 0, or a sysexits code after saying why;
+ * -1: --help was asked for and printed. o is to be freed in any case.
+ */
+int options_parse(struct options *o, const struct command *c, int argc, char **argv);
+void options_free(struct options *o);
+
+/* Reads a configuration file into o: EX_CONFIG after naming file, line and nearest known key. */
+int options_config(struct options *o, const char *path);
+
+/* What to print: --events, else everything with --json, else findings, stats and tool. */
+unsigned options_events(const struct options *o);
+
+/* The pipeline's part of the options; sinks are the caller's to add. Rules are loaded by the caller. */
+void options_pipeline(const struct options *o, struct pipeline_config *cfg);
+
+const char *hook_name(enum hook h);
+
+void options_help(FILE *to, const struct command *c); /* c NULL: the program's */
+void options_completion(FILE *to);		      /* bash */
+void options_print(FILE *to, const struct options *o); /* as a configuration file */
+
+/* Nearest of n known words within three edits, NULL if none is near. */
+const char *nearest_word(const char *word, const char *const *known, unsigned n);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What happened between two stats calls: the model's cumulative facts, less those of the last time. */
+#ifndef WEIR_INTERVAL_H
+#define WEIR_INTERVAL_H
+
+#include "model.h"
+
+struct interval {
+	struct type_stats before[MAX_TYPES];
+};
+
+/* The type's share of the interval; flows_active and name stay as they are now. Notes it as seen. */
+void interval_next(struct interval *iv, const struct model *m, unsigned type,
+		   struct type_stats *out);
+
+/* Adds b's counts to a: for a sum over types. */
+void interval_add(struct type_stats *a, const struct type_stats *b);
+
+/*
+ * Lost packets of TCP as a share of those offered, one way; NaN where too few
+ * were seen for a share to mean anything (fewer than 30 data packets).
+ */
+double loss_ratio(const struct type_stats *t, unsigned way);
+
+#endif

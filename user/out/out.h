@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The outputs: what a command opens, and the sinks behind it. */
+#ifndef WEIR_OUT_H
+#define WEIR_OUT_H
+
+#include <stdio.h>
+
+#include "options.h"
+#include "sink.h"
+
+/*
+ * The printing sink that the options ask for, on stdout: JSON Lines or plain
+ * lines. live: events are flushed one by one and interfaces have names; else
+ * the output is buffered and a table of the types ends it. ops NULL: out of
+ * memory. The pipeline calls its close, which frees it.
+ */
+struct sink_ref output_open(const struct options *o, bool live);
+
+/*
+ * False once stdout could not be written: stop, then return output_code().
+ * A reader that went away (EPIPE) is no error; a full disk is.
+ */
+bool output_ok(void);
+
+/* EX_OK, or EX_IOERR after saying what could not be written. Call it last. */
+int output_code(void);
+
+/* A sink's own way to stdout: whole lines. The error is kept for output_ok(). */
+void output_write(const char *text, size_t len);
+void output_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+struct sink_ref json_sink(unsigned events, bool live);
+struct sink_ref lines_sink(const struct options *o, bool live);
+
+/* A finding's facts as indented lines by output_printf(). */
+void finding_why(const struct finding *f);
+
+void schema_print(FILE *to);
+
+/* The id as events carry it: 53 bits, which every JSON reader keeps exact. */
+static inline uint64_t flow_id_out(uint64_t id)
+{
+	return id & ((1ull << 53) - 1);
+}
+
+#endif
