@@ -74,15 +74,22 @@ $(B)/fuzzobj/%.o: %.c | $(SKEL)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer-no-link $(WARN) $(INC) -MMD -MP -c $< -o $@
 
-$(B)/unit/%: tests/unit/%.c $(SANOBJ)
+# Archives, so that a test links the parts it uses and may bring its own stand-in for another.
+$(B)/libsan.a: $(SANOBJ)
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(B)/libfuzz.a: $(FUZZOBJ)
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(B)/unit/%: tests/unit/%.c $(B)/libsan.a
 	$(call msg,UNIT,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -Itests/unit -o $@ $< $(SANOBJ) $(LDFLAGS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -Itests/unit -o $@ $< $(B)/libsan.a $(LDFLAGS) $(LIBS) -lcmocka
 
-$(B)/fuzz/%: tests/fuzz/%.c $(FUZZOBJ)
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libfuzz.a
 	$(call msg,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer $(WARN) $(INC) -o $@ $< $(FUZZOBJ) $(LDFLAGS) $(LIBS)
+	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer $(WARN) $(INC) -o $@ $< $(B)/libfuzz.a $(LDFLAGS) $(LIBS)
 
 unit: $(UNIT)
 	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
