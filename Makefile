@@ -28,6 +28,12 @@ Q	= @
 MAKEFLAGS += --no-print-directory
 endif
 
+# Debian's packages. What only tests and developers need stands apart.
+DEPS	:= gcc clang bpftool libbpf-dev libelf-dev zlib1g-dev libpcap-dev nettle-dev libgmp-dev libjansson-dev \
+	   libncurses-dev libinih-dev libmnl-dev libsqlite3-dev
+TEST_DEPS := libcmocka-dev libclang-rt-14-dev tmux mandoc cppcheck clang-tidy python3 python3-jsonschema \
+	   python3-scapy tshark iproute2 nftables iperf3 curl openssl ethtool tcpdump
+
 BPF_SRC	:= $(wildcard bpf/*.bpf.c)
 SKEL	:= $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(BPF_SRC))
 SRC	:= $(wildcard $(addsuffix /*.c,$(DIRS)))
@@ -41,7 +47,7 @@ FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all unit clean
+.PHONY: all deps build-deps live test unit schema install uninstall unit-build bench fuzz lint format clean help
 
 all: $(B)/weir
 
@@ -91,10 +97,71 @@ $(B)/fuzz/%: tests/fuzz/%.c $(B)/libfuzz.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer $(WARN) $(INC) -o $@ $< $(B)/libfuzz.a $(LDFLAGS) $(LIBS)
 
+# Installs what is missing, where this is a Debian and we may.
+want	= $(strip $(foreach p,$(1),$(if $(shell dpkg-query -Wf '$${db:Status-Abbrev}' $(p) 2>/dev/null | grep ^ii),,$(p))))
+define get
+	$(Q)if ! command -v apt-get >/dev/null; then exit 0; fi; missing="$(call want,$(1))"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "weir: packages are missing: $$missing. Run: sudo make $@"; exit 1; fi; \
+	echo "installing: $$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	apt-get install -y -qq --no-install-recommends $$missing >$(B)-apt.log 2>&1 || { apt-get update -qq >>$(B)-apt.log 2>&1; \
+	apt-get install -y -qq --no-install-recommends $$missing >>$(B)-apt.log 2>&1; } || { tail -5 $(B)-apt.log; exit 1; }; rm -f $(B)-apt.log
+endef
+
+build-deps:
+	$(call get,$(DEPS))
+deps:
+	$(call get,$(DEPS) $(TEST_DEPS))
+
+# The parts are made by a second make, so that the tools just installed are found.
+live: build-deps
+	$(Q)$(MAKE) all
+	$(Q)./weir live $(IFACE)
+
+test: deps
+	$(Q)$(MAKE) all unit-build
+	$(Q)B=$(B) tests/run $(sort $(UNIT))
+
+unit-build: $(UNIT)
+
 unit: $(UNIT)
-	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
+	$(Q)B=$(B) ONLY=unit/ tests/run $(sort $(UNIT))
+
+fuzz: $(FUZZERS)
+	$(Q)for f in $(sort $^); do mkdir -p $(B)/corpus/$${f##*/}; echo "== $$f"; \
+	$$f -max_total_time=$(or $(FUZZ_S),60) -print_final_stats=0 -verbosity=0 $(B)/corpus/$${f##*/} $(wildcard tests/fuzz/corpus) || exit 1; done
+
+lint: all
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem --suppress=unmatchedSuppression -D__KERNEL_LINT__ -DWEIR_VERSION='"0"' $(INC) user
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(SRC) -- $(CSTD) $(INC) 2>/dev/null
+	$(Q)mandoc -T lint -W warning man/*.8 >/dev/null && echo "lint: clean"
+
+format:
+	clang-format -i $(SRC) $(wildcard $(addsuffix /*.h,$(DIRS)) tests/unit/*.[ch])
+
+install: all
+	install -Dm755 $(B)/weir $(DESTDIR)$(PREFIX)/bin/weir
+	install -Dm644 man/weir.8 $(DESTDIR)$(PREFIX)/share/man/man8/weir.8
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(B)/weir completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/share/man/man8/weir.8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
 
 clean:
 	rm -rf $(B) weir
+
+help:
+	@echo 'sudo make live [IFACE="eth0 ..."]  installs what is missing, builds, shows the screen'
+	@echo 'sudo make test [ONLY=word]         the same, and runs every test'
+	@echo 'make                               builds ./weir'
+	@echo 'make unit                          the unit tests, under sanitizers'
+	@echo 'make fuzz [FUZZ_S=60]              the fuzzers, so many seconds each'
+	@echo 'sudo make bench                    ns a packet, records/s, packets/s of a capture'
+	@echo 'make lint                          cppcheck, clang-tidy, the man page'
+	@echo 'make install [PREFIX= DESTDIR=]    default /usr/local; uninstall takes it away'
+	@echo 'make deps, clean'
 
 -include $(OBJ:.o=.d) $(SANOBJ:.o=.d) $(FUZZOBJ:.o=.d)
