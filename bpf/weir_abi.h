@@ -11,7 +11,7 @@
 
 #define WEIR_ABI_VERSION 1
 
-#define WEIR_MAX_HOLES	 24	/* missing ranges followed per direction */
+#define WEIR_MAX_HOLES	 32	/* missing ranges followed per direction; a power of two */
 #define WEIR_MAX_SACK	 3	/* SACK blocks carried in a record */
 #define WEIR_PAYLOAD_MAX 1536	/* payload bytes in one record */
 #define WEIR_IF_SLOTS	 64	/* per-interface counters: ifindex & (slots - 1) */
@@ -45,12 +45,12 @@ struct weir_dir {
 	__u32 packets;	 /* likewise */
 	__u32 end;	 /* TCP: highest sequence end sent; UDP: unused */
 	__u32 ack;	 /* TCP: highest acknowledgment sent */
-	__u32 tsval;	 /* newest TSval, timed until echoed */
-	__u32 ts_us;	 /* when it first passed (µs, wraps); 0: answered */
-	__u32 seq_end;	 /* segment end being timed by sequence */
-	__u32 seq_us;	 /* when it passed; 0: none */
-	__u32 rtt_min_us;/* us -> receiver of this direction -> us; 0: none */
-	__u32 rtt_us;	 /* the newest sample of the same */
+	__u32 tsval;	 /* TSval being timed, on packets without payload */
+	__u32 ts_us;	 /* when it first passed (µs, wraps); 0: none */
+	__u32 seq_end;	 /* end of the segment being timed */
+	__u32 seq_us;	 /* when it passed; 0: none, or resent */
+	__u32 seen;	 /* the peer's seq_end or tsval that was sampled last */
+	__u32 rtt_min_us;/* us -> sender of this direction -> us; 0: none */
 	__u32 data_packets; /* with payload */
 	__u16 win;	 /* as sent, unscaled */
 	__u16 ipid;
@@ -86,10 +86,11 @@ struct weir_dir_cold {
 	__u16 mss;
 	__u8 wscale;	  /* 255: not offered */
 	__u8 rsts;	  /* resets sent, saturates */
-	__u32 payload_bytes; /* payload bytes sent up in records */
+	__u16 payload_bytes; /* payload bytes sent up in records */
+	__u16 loss_events; /* losses, collapsed within one round trip; saturates */
+	__u32 loss_us;	   /* when the last of them began */
 	__u32 rtt_rec_us;  /* when an RTT sample was last recorded */
 	__u32 rst_us;	   /* when the last reset record was sent */
-	__u32 loss_events; /* losses, collapsed within one round trip */
 };
 
 /* A flow. dir[0] is lo -> hi. 256 bytes: four cache lines, two of them hot. */
@@ -126,10 +127,11 @@ struct weir_hole {
 };
 
 struct weir_holes {
-	struct weir_hole hole[2][WEIR_MAX_HOLES];
-	__u8 n[2];
-	__u8 overflow[2]; /* holes that found no room, saturates */
-	__u32 pad;
+	struct weir_hole hole[2][WEIR_MAX_HOLES]; /* start == end: free */
+	__u8 next[2];	  /* the slot that is taken next, and so the oldest */
+	__u8 open[2];	  /* slots in use */
+	__u8 overflow[2]; /* holes forgotten for want of room, saturates */
+	__u16 pad;
 };
 
 /* What one TCP packet turned out to be (research C.1; RFC 9293, 2018, 2883). */
@@ -202,7 +204,7 @@ struct weir_rec {
 	};
 	__u32 rtt_us;	  /* a sample that this packet gave: us -> its sender -> us; 0 none */
 	__u32 rtt_min_us; /* smallest sample before this packet, same path; 0 none */
-	__u32 rtt_peer_us;/* smallest on the other side, us -> its receiver -> us */
+	__u32 rtt_peer_us;/* smallest on the other side, us -> its receiver -> us; 0 none */
 	__u32 own_end, own_ack;	  /* highest end and ack sent by its sender before it */
 	__u32 peer_end, peer_ack; /* the same of its receiver */
 	__u32 peer_age_us;	  /* since its receiver's last packet passed; ~0: never or > 1 h */

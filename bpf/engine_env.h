@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the engine asks of each build. BPF: bpf/env_bpf.h. Host:
+ * user/capture/env_host.h. Everything else of the engine is common code.
+ *
+ *	weir_lookup4(key), weir_lookup6(key)	flow or NULL
+ *	weir_create4(key), weir_create6(key)	zeroed new flow (or the one that
+ *						appeared meanwhile), NULL: table full
+ *	weir_holes_get(id), weir_holes_new(id), weir_holes_del(id)
+ *	weir_cfg				struct weir_config
+ *	weir_budget()				struct weir_bucket of this CPU
+ *	weir_scratch()				struct weir_out of this CPU
+ *	weir_pkt(), weir_pkt2()			struct weir_pkt of this CPU: the packet, the one it quotes
+ *	weir_load(view, off, dst, len)		copies packet bytes, 0 or negative
+ *	weir_load_options(view, off, dst, n)	the same, n in 1..40
+ *	weir_load_payload(view, off, dst, n)	the same, n up to WEIR_PAYLOAD_MAX
+ *	weir_captured(view, off)		bytes that can be loaded from off on
+ *	weir_more(view)				are there bytes behind view.end?
+ *	weir_send(out, len)			0, negative when the ring is full
+ *	weir_add(counter, n)			counters are per CPU
+ */
+#ifndef WEIR_ENGINE_ENV_H
+#define WEIR_ENGINE_ENV_H
+
+#include "weir_abi.h"
+#include "weir_l7.h"
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+
+/* A packet as a hook hands it over. */
+struct weir_view {
+	const u8 *data, *end; /* the linear bytes */
+	void *ctx;	      /* the build's own */
+	struct weir_counters *count;
+	u64 now;
+	u32 len;	      /* whole length, link header in */
+	u32 segs;	      /* GSO/GRO segments, 0 or 1 where not merged */
+	u32 ifindex;
+	u8 link;	      /* enum weir_link */
+	u8 egress;
+};
+
+struct weir_bucket {
+	u64 last_ns;
+	u64 tokens; /* records * 1e9 */
+};
+
+/* A record and the payload behind it. */
+struct weir_out {
+	struct weir_rec r;
+	u8 payload[WEIR_PAYLOAD_MAX];
+};
+
+/* A parsed packet. */
+struct weir_pkt {
+	union {
+		struct weir_key4 k4;
+		struct weir_key6 k6;
+	};
+	u32 l2_len, ip_len;   /* on the wire, all segments */
+	u32 payload_len;      /* TCP, UDP: all segments; else behind the IP header */
+	u32 payload_off;      /* from view.data */
+	u32 l3_off, l4_off;   /* likewise */
+	u32 seq, ack, tsval, tsecr;
+	u32 sack[WEIR_MAX_SACK][2];
+	u64 now_ns;
+	u32 now_us;
+	u32 rtt_us, hole_age_us;
+	u32 own_end, own_ack; /* of the flow, before this packet */
+	u16 own_pkts;
+	u16 segs;
+	u16 win, ipid, mss;
+	u16 sport, dport;
+	u16 rec_flags;
+	u8 dir, v4, proto, ttl, tos;
+	u8 tcp_flags, tcp_reserved;
+	u8 nsack, wscale, vlans, label, has_ts, fresh, no_room, cursor;
+	u8 options[96];	      /* TCP options as they came, room behind; not zeroed */
+};
+
+#define TCP_FIN 1
+#define TCP_SYN 2
+#define TCP_RST 4
+#define TCP_PSH 8
+#define TCP_ACK 16
+
+static inline __attribute__((always_inline)) u32 weir_min(u32 a, u32 b)
+{
+	return a < b ? a : b;
+}
+
+/* An index below a power of two, in a way that the verifier sees and the compiler can't undo. */
+static inline __attribute__((always_inline)) u32 weir_index(u32 i, u32 size)
+{
+	__asm__ volatile("" : "+r"(i));
+	return i & (size - 1);
+}
+
+/* Sequence numbers wrap (RFC 9293, 3.4). */
+static inline __attribute__((always_inline)) int seq_before(u32 a, u32 b)
+{
+	return (s32)(a - b) < 0;
+}
+
+static inline __attribute__((always_inline)) int seq_after(u32 a, u32 b)
+{
+	return (s32)(a - b) > 0;
+}
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an out-of-order segment is: a hole, the retransmission of something lost
+ * before us or after us, reordering, a duplicate. The order of tests is that of
+ * Jaiswal et al. (IMC 2003) with the timestamps option in front; a
+ * retransmission can't follow the hole sooner than a round trip.
+ */
+#ifndef WEIR_LOSS_H
+#define WEIR_LOSS_H
+
+#define HOLE_SANE  (1 << 24) /* a jump beyond this isn't a loss but another stream */
+#define DUP_NS	   5000000ULL
+#define DUP6_NS	   200000ULL /* IPv6 has no ID to compare */
+#define REORDER_US 3000	     /* without any RTT sample */
+
+static __always_inline void loss_event(struct weir_flow *f, struct weir_dir_cold *c, u32 now_us)
+{
+	u32 rtt = f->dir[0].rtt_min_us + f->dir[1].rtt_min_us;
+
+	if (!c->loss_us || now_us - c->loss_us > rtt) {
+		if (c->loss_events != 0xffff)
+			c->loss_events++;
+		c->loss_us = now_us ? now_us : 1;
+	}
+	if (f->losses != 0xff)
+		f->losses++;
+}
+
+/* A hole's filler: late by reordering, or sent again? */
+static __always_inline int is_late(const struct weir_flow *f, const struct weir_pkt *p,
+				   const struct weir_hole *h)
+{
+	u32 rtt = f->dir[0].rtt_min_us + f->dir[1].rtt_min_us;
+	u32 age = p->now_us - h->us;
+
+	if (p->has_ts && h->tsval && p->tsval != h->tsval)
+		return seq_before(p->tsval, h->tsval);
+	return age < (rtt ? rtt / 2 : REORDER_US);
+}
+
+static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 start)
+{
+	struct weir_holes *h;
+	struct weir_hole *hole;
+	u32 dir;
+
+	if (!f || !p)
+		return 0;
+	dir = p->dir & 1;
+	f->dir[dir].flags |= WEIR_DIR_LOSSY;
+	h = weir_holes_get(f->id);
+	if (!h)
+		h = weir_holes_new(f->id);
+	if (!h) {
+		p->no_room = 1;
+		return 0;
+	}
+	hole = &h->hole[dir][weir_index(h->next[dir], WEIR_MAX_HOLES)];
+	if (hole->start != hole->end) { /* the oldest is the least likely to be filled yet */
+		if (h->overflow[dir] != 0xff)
+			h->overflow[dir]++;
+	} else {
+		h->open[dir]++;
+	}
+	hole->start = start;
+	hole->end = p->seq;
+	hole->us = p->now_us;
+	hole->tsval = p->has_ts ? p->tsval : 0;
+	h->next[dir]++;
+	return 0;
+}
+
+/*
+ * Takes [s, e) out of the first hole that it touches. Returns the label of the
+ * filler, WEIR_IN_ORDER when it touches none.
+ */
+static __noinline int fill_hole(struct weir_flow *f, struct weir_pkt *p, u32 s, u32 e)
+{
+	struct weir_holes *h;
+	struct weir_hole *x;
+	u32 dir, i, tail;
+	int label;
+
+	if (!f || !p)
+		return WEIR_IN_ORDER;
+	dir = p->dir & 1;
+	h = weir_holes_get(f->id);
+	if (!h)
+		return WEIR_IN_ORDER;
+	for (i = 0; i < WEIR_MAX_HOLES; i++) {
+		x = &h->hole[dir][i];
+		if (x->start != x->end && seq_before(s, x->end) && seq_after(e, x->start))
+			break;
+	}
+	if (i == WEIR_MAX_HOLES)
+		return WEIR_IN_ORDER;
+	x = &h->hole[dir][weir_index(i, WEIR_MAX_HOLES)];
+	label = is_late(f, p, x) ? WEIR_REORDER : WEIR_RETX_FILL;
+	p->hole_age_us = p->now_us - x->us;
+	if (seq_after(s, x->start)) {
+		tail = x->end;
+		x->end = s;
+		if (seq_before(e, tail)) { /* from the middle: two are left */
+			struct weir_hole *y = &h->hole[dir][weir_index(h->next[dir], WEIR_MAX_HOLES)];
+
+			if (y->start != y->end) {
+				if (h->overflow[dir] != 0xff)
+					h->overflow[dir]++;
+			} else {
+				h->open[dir]++;
+			}
+			y->us = x->us;
+			y->tsval = x->tsval;
+			y->start = e;
+			y->end = tail;
+			h->next[dir]++;
+		}
+		return label;
+	}
+	if (seq_before(e, x->end)) {
+		x->start = e;
+		return label;
+	}
+	x->start = x->end;
+	h->open[dir]--;
+	if (!h->open[0] && !h->open[1]) {
+		weir_holes_del(f->id);
+		f->dir[0].flags &= ~WEIR_DIR_LOSSY;
+		f->dir[1].flags &= ~WEIR_DIR_LOSSY;
+	}
+	return label;
+}
+
+/* A segment [seq, seq + seg_len) that does not begin at the highest end seen. */
+static __noinline int label_segment(struct weir_flow *f, struct weir_pkt *p, u32 seg_len)
+{
+	struct weir_dir_cold *c;
+	struct weir_dir *d, *o;
+	u32 e, now_us;
+	u32 dir;
+	int label;
+
+	if (!f || !p)
+		return WEIR_IN_ORDER;
+	dir = p->dir & 1;
+	d = &f->dir[dir];
+	o = &f->dir[!dir];
+	c = &f->cold[dir];
+	e = p->seq + seg_len;
+	now_us = p->now_us;
+	if (seq_after(p->seq, d->end)) {
+		if (p->seq - d->end > HOLE_SANE) {
+			d->end = e;
+			return WEIR_IN_ORDER;
+		}
+		open_hole(f, p, d->end);
+		d->end = e;
+		loss_event(f, c, now_us);
+		return WEIR_HOLE;
+	}
+	if (seq_after(e, d->end)) { /* something new behind it */
+		d->end = e;
+	}
+	if (p->payload_len <= 1 && !(p->tcp_flags & (TCP_SYN | TCP_FIN)) && p->seq + 1 == p->own_end &&
+	    (o->flags & WEIR_DIR_ACK) && !seq_before(o->ack, p->own_end)) {
+		c->keepalives++;
+		return WEIR_KEEPALIVE;
+	}
+	d->seq_us = 0; /* Karn: which copy is answered can't be told */
+	if (d->flags & WEIR_DIR_LOSSY) {
+		label = fill_hole(f, p, p->seq, e);
+		if (label && p->segs > 1) /* a merged packet may fill two */
+			fill_hole(f, p, p->seq, e);
+		if (label == WEIR_REORDER) {
+			c->reordered++;
+			return label;
+		}
+		if (label == WEIR_RETX_FILL) {
+			c->lost_before += p->segs;
+			c->retx += p->segs;
+			loss_event(f, c, now_us);
+			return label;
+		}
+	}
+	if (p->v4 ? p->ipid && p->ipid == d->ipid && p->now_ns - d->last_ns < DUP_NS :
+		    p->now_ns - d->last_ns < DUP6_NS && e == p->own_end) {
+		c->duplicated++;
+		return WEIR_DUPLICATE;
+	}
+	c->retx += p->segs;
+	if ((o->flags & WEIR_DIR_ACK) && !seq_after(e, o->ack)) {
+		c->spurious++;
+		return WEIR_RETX_ACKED;
+	}
+	c->lost_after += p->segs;
+	loss_event(f, c, now_us);
+	return WEIR_RETX_SEEN;
+}
+
+#endif

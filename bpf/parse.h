@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Link, network and transport headers: from a view to a struct weir_pkt. Every
+ * length in a packet is hostile; nothing is read before it is known to be there.
+ */
+#ifndef WEIR_PARSE_H
+#define WEIR_PARSE_H
+
+#define P_8021Q	  0x8100
+#define P_8021AD  0x88a8
+#define P_QINQ1	  0x9100
+#define P_PPPOE	  0x8864
+#define P_IP	  0x0800
+#define P_IPV6	  0x86dd
+#define PROTO_ICMP   1
+#define PROTO_TCP    6
+#define PROTO_UDP    17
+#define PROTO_ICMPV6 58
+#define MAX_EXT	  6 /* IPv6 extension headers followed */
+
+/*
+ * Offsets pass from one layer to the next through the scratch, read back as
+ * volatile: the verifier forgets how they came about, and so walks each layer
+ * once instead of once for every way to it.
+ */
+static __always_inline u32 forgotten(u32 *where, u32 value)
+{
+	*(volatile u32 *)where = value;
+	return *(volatile u32 *)where;
+}
+
+/* A pointer n bytes into the packet; what lies behind is still to be checked. */
+static __always_inline const u8 *at_offset(const struct weir_view *v, u32 off)
+{
+	return v->data + weir_index(off, 4096);
+}
+
+/* What parsing came to: an elsewhere reason, or OK. */
+#define PARSED_OK WEIR_ELSEWHERE
+
+/* Link header up to the network protocol: *c is advanced, the protocol returned; negative: -1 - reason. */
+static __always_inline int parse_link(const struct weir_view *v, struct weir_pkt *p, const u8 **c)
+{
+	const u8 *at = *c;
+	u16 proto;
+
+	if (v->link == WEIR_LINK_IP) {
+		if (at + 1 > v->end)
+			return -1 - WEIR_TRUNCATED;
+		return (*at >> 4) == 4 ? P_IP : (*at >> 4) == 6 ? P_IPV6 : -1 - WEIR_NOT_IP;
+	}
+	if (at + 14 > v->end)
+		return -1 - WEIR_TRUNCATED;
+	proto = ld16(at + 12);
+	at += 14;
+	if (proto != P_IP && proto != P_IPV6) {
+		for (int i = 0; i < 2; i++) {
+			if (proto != P_8021Q && proto != P_8021AD && proto != P_QINQ1)
+				break;
+			if (at + 4 > v->end)
+				return -1 - WEIR_TRUNCATED;
+			proto = ld16(at + 2);
+			at += 4;
+			p->vlans++;
+		}
+		if (proto == P_PPPOE) { /* RFC 2516: 6 bytes, then PPP's protocol */
+			if (at + 8 > v->end)
+				return -1 - WEIR_TRUNCATED;
+			proto = ld16(at + 6) == 0x0021 ? P_IP : ld16(at + 6) == 0x0057 ? P_IPV6 : 0;
+			at += 8;
+		}
+	}
+	*c = at;
+	return proto == P_IP || proto == P_IPV6 ? proto : -1 - WEIR_NOT_IP;
+}
+
+/*
+ * TCP options (RFC 9293 3.2, 7323, 2018): n bytes of them at off. Read from a
+ * copy, with the cursor in the map's memory: the verifier forgets its value and
+ * so sees each turn of the loop alike.
+ */
+static __noinline int parse_tcp_options(const struct weir_view *v, struct weir_pkt *p, u32 off, u32 n)
+{
+	if (!v || !p || n < 4 || n > 40 || weir_load_options(v, off, p->options, n))
+		return 0;
+	p->cursor = 0;
+	for (u32 turn = 0; turn < 40; turn++) {
+		volatile u8 *cursor = &p->cursor;
+		u32 i = weir_index(*cursor, 64);
+		const u8 *o = p->options + i;
+		u8 len;
+
+		if (i >= n || o[0] == 0)
+			break;
+		if (o[0] == 1) {
+			*cursor = i + 1;
+			continue;
+		}
+		len = o[1];
+		if (len < 2 || i + len > n)
+			break;
+		*cursor = i + len;
+		if (o[0] == 8 && len == 10) {
+			p->has_ts = 1;
+			p->tsval = ld32(o + 2);
+			p->tsecr = ld32(o + 6);
+		} else if (o[0] == 2 && len == 4) {
+			p->mss = ld16(o + 2);
+		} else if (o[0] == 3 && len == 3) {
+			p->wscale = o[2];
+		} else if (o[0] == 5 && len >= 10) {
+			p->nsack = len >= 26 ? 3 : len >= 18 ? 2 : 1;
+			for (u32 b = 0; b < WEIR_MAX_SACK; b++) {
+				p->sack[b][0] = ld32(o + 2 + 8 * b);
+				p->sack[b][1] = ld32(o + 6 + 8 * b);
+			}
+		}
+	}
+	return 0;
+}
+
+/* The two ends in canonical order; says which way the packet goes. */
+static __always_inline void set_key4(struct weir_pkt *p, u32 saddr, u32 daddr, u32 ifindex)
+{
+	int up = saddr < daddr || (saddr == daddr && p->sport <= p->dport);
+
+	p->v4 = 1;
+	p->dir = !up;
+	p->k4.lo = up ? saddr : daddr;
+	p->k4.hi = up ? daddr : saddr;
+	p->k4.lo_port = up ? p->sport : p->dport;
+	p->k4.hi_port = up ? p->dport : p->sport;
+	p->k4.proto = p->proto;
+	p->k4.pad = 0;
+	p->k4.ifindex = ifindex;
+}
+
+static __always_inline void set_key6(struct weir_pkt *p, const u8 *saddr, const u8 *daddr, u32 ifindex)
+{
+	int up = 2;
+
+	for (int i = 0; i < 4; i++) {
+		u32 s = ldraw32(saddr + 4 * i), d = ldraw32(daddr + 4 * i);
+
+		if (up == 2 && s != d)
+			up = s < d;
+	}
+	if (up == 2)
+		up = p->sport <= p->dport;
+	for (int i = 0; i < 4; i++) {
+		u32 s = ldraw32(saddr + 4 * i), d = ldraw32(daddr + 4 * i);
+
+		p->k6.lo[i] = up ? s : d;
+		p->k6.hi[i] = up ? d : s;
+	}
+	p->v4 = 0;
+	p->dir = !up;
+	p->k6.lo_port = up ? p->sport : p->dport;
+	p->k6.hi_port = up ? p->dport : p->sport;
+	p->k6.proto = p->proto;
+	p->k6.pad = 0;
+	p->k6.ifindex = ifindex;
+}
+
+/*
+ * Transport header at off, l4_len bytes of it and its payload by the IP header
+ * (one segment's worth unless merged). Returns PARSED_OK or a reason.
+ */
+static __always_inline int parse_transport(const struct weir_view *v, struct weir_pkt *p, u32 off,
+					   u32 l4_len)
+{
+	const u8 *c = at_offset(v, off);
+	u32 header = 0;
+
+	if (p->proto == PROTO_TCP) {
+		if (l4_len < 20)
+			return WEIR_MALFORMED;
+		if (c + 20 > v->end)
+			return WEIR_TRUNCATED;
+		p->sport = ld16(c);
+		p->dport = ld16(c + 2);
+		p->seq = ld32(c + 4);
+		p->ack = ld32(c + 8);
+		header = (c[12] >> 4) * 4;
+		p->tcp_reserved = c[12] & 0xf;
+		p->tcp_flags = c[13];
+		p->win = ld16(c + 14);
+		if (header < 20 || header > l4_len)
+			return WEIR_MALFORMED;
+		if (header > 20) {
+			/* NOP NOP timestamps: what nearly every packet carries */
+			if (header == 32 && c + 32 <= v->end && ld32(c + 20) == 0x0101080a) {
+				p->has_ts = 1;
+				p->tsval = ld32(c + 24);
+				p->tsecr = ld32(c + 28);
+			} else {
+				parse_tcp_options(v, p, off + 20, header - 20);
+			}
+		}
+	} else if (p->proto == PROTO_UDP) {
+		if (l4_len < 8)
+			return WEIR_MALFORMED;
+		if (c + 8 > v->end)
+			return WEIR_TRUNCATED;
+		p->sport = ld16(c);
+		p->dport = ld16(c + 2);
+		header = 8;
+	}
+	p->payload_off = off + header;
+	p->payload_len = l4_len - header;
+	return PARSED_OK;
+}
+
+static __always_inline int parse_packet(const struct weir_view *v, struct weir_pkt *p)
+{
+	const u8 *c = v->data;
+	u32 l3_off, room, ip_header, total, l4_off;
+	int proto = parse_link(v, p, &c), r;
+
+	if (proto < 0)
+		return -1 - proto;
+	l3_off = forgotten(&p->l3_off, c - v->data);
+	c = at_offset(v, l3_off);
+	if (v->len < l3_off)
+		return WEIR_MALFORMED;
+	room = v->len - l3_off;
+	if (proto == P_IP) {
+		u32 frag;
+
+		if (c + 20 > v->end)
+			return room < 20 ? WEIR_MALFORMED : WEIR_TRUNCATED;
+		if ((c[0] >> 4) != 4)
+			return WEIR_MALFORMED;
+		ip_header = (c[0] & 0xf) * 4;
+		total = ld16(c + 2);
+		if (!total) /* merged beyond 64 KiB, or left to the NIC by TSO */
+			total = room;
+		if (ip_header < 20 || total < ip_header || total > room)
+			return WEIR_MALFORMED;
+		p->tos = c[1];
+		p->ipid = ld16(c + 4);
+		p->ttl = c[8];
+		p->proto = c[9];
+		frag = ld16(c + 6);
+		if (frag & 0x4000)
+			p->rec_flags |= WEIR_REC_DF;
+		p->rec_flags |= WEIR_REC_IPV4;
+		if (frag & 0x1fff)
+			return WEIR_FRAGMENT;
+		if (frag & 0x2000)
+			p->rec_flags |= WEIR_REC_FRAG;
+	} else {
+		u32 next, jumbo = 0;
+
+		if (c + 40 > v->end)
+			return room < 40 ? WEIR_MALFORMED : WEIR_TRUNCATED;
+		if ((c[0] >> 4) != 6)
+			return WEIR_MALFORMED;
+		total = ld16(c + 4) + 40u;
+		if (total == 40 && room > 40) /* jumbogram or merged beyond 64 KiB */
+			jumbo = 1;
+		if (jumbo)
+			total = room;
+		if (total > room)
+			return WEIR_MALFORMED;
+		p->tos = ((c[0] & 0xf) << 4) | (c[1] >> 4);
+		p->ttl = c[7];
+		next = c[6];
+		ip_header = 40;
+		for (int i = 0; i <= MAX_EXT; i++) {
+			u32 len;
+
+			if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60)
+				break;
+			if (i == MAX_EXT || ip_header > 2048)
+				return WEIR_EXT_HEADERS;
+			ip_header = forgotten(&p->l4_off, ip_header);
+			c = at_offset(v, l3_off + ip_header);
+			if (c + 8 > v->end)
+				return ip_header + 8 > total ? WEIR_MALFORMED : WEIR_TRUNCATED;
+			len = next == 44 ? 8 : next == 51 ? (c[1] + 2u) * 4 : (c[1] + 1u) * 8;
+			if (next == 44) {
+				u32 frag = ld16(c + 2);
+
+				if (frag & 0xfff8)
+					return WEIR_FRAGMENT;
+				if (frag & 1)
+					p->rec_flags |= WEIR_REC_FRAG;
+			}
+			next = c[0];
+			ip_header += len;
+			if (ip_header > total)
+				return WEIR_MALFORMED;
+		}
+		p->proto = next;
+	}
+	total = forgotten(&p->ip_len, total);
+	ip_header = forgotten(&p->payload_off, ip_header);
+	l4_off = forgotten(&p->l4_off, l3_off + ip_header);
+	r = parse_transport(v, p, l4_off, total - ip_header);
+	if (r != PARSED_OK)
+		return r;
+	/* Merged packets: each further segment had headers of its own on the wire. */
+	p->segs = v->segs > 1 && v->segs < 0xffff ? v->segs : 1;
+	p->ip_len = total + (p->segs - 1) * (total - p->payload_len);
+	p->l2_len = p->ip_len + p->segs * l3_off;
+	if (p->segs == 1 && v->len > l3_off + total) /* Ethernet padding is on the wire too */
+		p->l2_len = v->len;
+	c = at_offset(v, l3_off);
+	if (p->rec_flags & WEIR_REC_IPV4) {
+		if (c + 20 > v->end)
+			return WEIR_TRUNCATED;
+		set_key4(p, ldraw32(c + 12), ldraw32(c + 16), v->ifindex);
+	} else {
+		if (c + 40 > v->end)
+			return WEIR_TRUNCATED;
+		set_key6(p, c + 8, c + 24, v->ifindex);
+	}
+	return PARSED_OK;
+}
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is said of a packet, and whether. By rising need: first packets,
+ * handshake and end, signs of loss, RTT samples, payload starts, flows in
+ * focus. A budget bounds the rate; what is not sent is counted by reason.
+ */
+#ifndef WEIR_RECORD_H
+#define WEIR_RECORD_H
+
+#define AFTER_RST_US 2000000u  /* everything of a flow for so long after a reset */
+#define RST_PER_S    8	       /* records of resets a direction and second */
+#define RTT_REC_US   1000000u  /* between RTT samples of a quiet flow */
+#define BURST_S	     1	       /* depth of the budget's bucket, seconds */
+
+static __always_inline int within_budget(u64 now)
+{
+	struct weir_bucket *b;
+	u64 rate = weir_cfg.records_per_s, fill;
+
+	if (!rate)
+		return 1;
+	b = weir_budget();
+	if (!b)
+		return 0;
+	fill = now > b->last_ns ? now - b->last_ns : 0;
+	if (!b->last_ns || fill > 1000000000ULL * BURST_S)
+		fill = 1000000000ULL * BURST_S;
+	b->last_ns = now;
+	b->tokens += fill * rate;
+	if (b->tokens > rate * BURST_S * 1000000000ULL)
+		b->tokens = rate * BURST_S * 1000000000ULL;
+	if (b->tokens < 1000000000ULL)
+		return 0;
+	b->tokens -= 1000000000ULL;
+	return 1;
+}
+
+static __always_inline void record_addresses(struct weir_rec *r, const struct weir_pkt *p)
+{
+	for (int i = 0; i < 4; i++) {
+		u32 lo = p->v4 ? (i == 2 ? MAPPED : i == 3 ? p->k4.lo : 0) : p->k6.lo[i];
+		u32 hi = p->v4 ? (i == 2 ? MAPPED : i == 3 ? p->k4.hi : 0) : p->k6.hi[i];
+
+		r->saddr[i] = p->dir ? hi : lo;
+		r->daddr[i] = p->dir ? lo : hi;
+	}
+}
+
+static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_flow *f, u32 kind_payload)
+{
+	u32 payload = kind_payload & 0xffff, kind = kind_payload >> 16, len;
+	struct weir_out *out;
+	struct weir_dir *d, *o;
+	struct weir_rec *r;
+	u32 dir;
+
+	if (!v || !p || !f)
+		return 0;
+	if (!within_budget(v->now)) {
+		weir_add(&v->count->unsent[WEIR_BUDGET], 1);
+		return 0;
+	}
+	out = weir_scratch();
+	if (!out)
+		return 0;
+	dir = p->dir & 1;
+	d = &f->dir[dir];
+	o = &f->dir[!dir];
+	r = &out->r;
+	r->time_ns = v->now;
+	r->flow_id = f->id;
+	record_addresses(r, p);
+	r->sport = p->sport;
+	r->dport = p->dport;
+	r->proto = p->proto;
+	r->kind = kind;
+	r->dir = dir;
+	r->client = f->client;
+	r->flags = p->rec_flags | (v->egress ? WEIR_REC_EGRESS : 0) | (p->fresh ? WEIR_REC_NEW : 0) |
+		   (p->has_ts ? WEIR_REC_TS : 0);
+	r->ifindex = v->ifindex;
+	r->l2_len = p->l2_len;
+	r->ip_len = p->ip_len;
+	r->payload_len = p->payload_len;
+	r->segs = p->segs;
+	r->seq = p->seq;
+	r->ack = p->ack;
+	r->tsval = p->tsval;
+	r->tsecr = p->tsecr;
+	r->win = p->win;
+	r->ipid = p->ipid;
+	r->ttl = p->ttl;
+	r->tos = p->tos;
+	r->tcp_flags = p->tcp_flags;
+	r->tcp_reserved = p->tcp_reserved;
+	r->label = p->label;
+	r->nsack = p->nsack;
+	r->l7 = f->l7;
+	r->wscale = p->wscale;
+	r->mss = p->mss;
+	r->count = 0;
+	if (p->proto == PROTO_TCP) {
+		for (int i = 0; i < WEIR_MAX_SACK; i++) {
+			r->sack[i][0] = p->sack[i][0];
+			r->sack[i][1] = p->sack[i][1];
+		}
+	} else {
+		__builtin_memset(r->head, 0, sizeof(r->head));
+		if (p->payload_len >= sizeof(r->head)) {
+			weir_load(v, p->payload_off, r->head, sizeof(r->head));
+		} else {
+			for (u32 i = 0; i < sizeof(r->head); i++) {
+				if (i >= p->payload_len || weir_load(v, p->payload_off + i, r->head + i, 1))
+					break;
+			}
+		}
+	}
+	r->rtt_us = p->rtt_us;
+	r->rtt_min_us = d->rtt_min_us;
+	r->rtt_peer_us = o->rtt_min_us;
+	r->own_end = p->own_end;
+	r->own_ack = p->own_ack;
+	r->peer_end = o->end;
+	r->peer_ack = o->ack;
+	r->peer_age_us = ~0u;
+	if (o->last_ns && v->now - o->last_ns < 3600000000000ULL)
+		r->peer_age_us = (v->now - o->last_ns) / 1000;
+	r->hole_age_us = p->hole_age_us;
+	r->own_pkts = p->own_pkts;
+	r->peer_pkts = weir_min(o->packets, 0xffff);
+	r->own_ttl = d->ttl;
+	r->own_dir_flags = d->flags;
+	r->peer_dir_flags = o->flags;
+	r->vlans = p->vlans;
+	r->pad = 0;
+	len = weir_min(payload, WEIR_PAYLOAD_MAX);
+	r->caplen = 0;
+	if (len && !weir_load_payload(v, p->payload_off, out->payload, len))
+		r->caplen = len;
+	else
+		len = 0;
+	if (weir_send(out, sizeof(*r) + len)) {
+		weir_add(&v->count->unsent[WEIR_RING_FULL], 1);
+		return 0;
+	}
+	weir_add(&v->count->records, 1);
+	weir_add(&v->count->record_bytes, sizeof(*r) + len);
+	return 1;
+}
+
+/* Payload bytes to send along: the start of each direction, while its type is open. */
+static __always_inline u32 wanted_payload(const struct weir_flow *f, const struct weir_view *v,
+					  const struct weir_pkt *p)
+{
+	const struct weir_dir *d = &f->dir[p->dir & 1];
+	const struct weir_dir_cold *c = &f->cold[p->dir & 1];
+	u32 here, room;
+
+	if (!p->payload_len || (f->state & WEIR_FLOW_TYPED) || c->payload_bytes >= weir_cfg.payload_bytes)
+		return 0;
+	if (p->proto == PROTO_TCP) {
+		/* By place in the stream where it is known: late and tiny segments count as well. */
+		if ((d->flags & WEIR_DIR_SYN) && p->seq - (c->isn + 1) >= weir_cfg.payload_bytes)
+			return 0;
+		if (!(d->flags & WEIR_DIR_SYN) && d->payload_recs >= weir_cfg.payload_segments)
+			return 0;
+	} else if (d->payload_recs >= weir_cfg.payload_segments) {
+		return 0;
+	}
+	if (v->len <= p->payload_off)
+		return 0;
+	here = weir_captured(v, p->payload_off);
+	room = weir_cfg.payload_bytes - c->payload_bytes;
+	here = weir_min(here, p->payload_len);
+	here = weir_min(here, room);
+	return weir_min(here, WEIR_PAYLOAD_MAX);
+}
+
+/* Decides, after tracking. */
+static __always_inline void maybe_record(struct weir_view *v, struct weir_pkt *p, struct weir_flow *f)
+{
+	struct weir_dir *d = &f->dir[p->dir & 1];
+	struct weir_dir_cold *c = &f->cold[p->dir & 1];
+	u32 payload = 0, want = 0;
+
+	if (f->focus_left) {
+		want = 1;
+		if (f->focus_left != 0xffff)
+			f->focus_left--;
+	}
+	if (f->recs < weir_cfg.first_packets) {
+		want = 1;
+		f->recs++;
+	}
+	if (p->payload_len && !(f->state & WEIR_FLOW_TYPED) && c->payload_bytes < weir_cfg.payload_bytes) {
+		payload = wanted_payload(f, v, p);
+		if (payload) {
+			want = 1;
+			if (d->payload_recs != 0xff)
+				d->payload_recs++;
+			c->payload_bytes += payload;
+		}
+	}
+	if (p->label) {
+		want = 1;
+		if (!f->focus_left && f->losses >= 8)
+			f->focus_left = weir_cfg.focus_packets;
+	}
+	if (p->proto == PROTO_TCP) {
+		if (p->tcp_flags & (TCP_SYN | TCP_FIN))
+			want = 1;
+		if (p->rtt_us && p->now_us - c->rtt_rec_us > RTT_REC_US) {
+			c->rtt_rec_us = p->now_us;
+			want = 1;
+		}
+		if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_RST) {
+			u32 age0 = p->now_us - f->cold[0].rst_us, age1 = p->now_us - f->cold[1].rst_us;
+
+			if ((f->cold[0].rst_us && age0 < AFTER_RST_US) || (f->cold[1].rst_us && age1 < AFTER_RST_US))
+				want = 1;
+			if (p->tcp_flags & TCP_RST) {
+				want = 1;
+				if (!c->rst_us || p->now_us - c->rst_us > 1000000u) {
+					c->rst_us = p->now_us ? p->now_us : 1;
+					c->rsts = 1;
+				} else if (c->rsts > RST_PER_S) {
+					weir_add(&v->count->unsent[WEIR_RST_CAPPED], 1);
+					return;
+				}
+			}
+		}
+	}
+	if (want)
+		emit(v, p, f, (u32)WEIR_REC_PACKET << 16 | payload);
+}
+
+#endif

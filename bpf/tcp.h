@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* TCP per direction: ends, acknowledgments, round trips, losses (RFC 9293, 7323, 2018, 2883, 6298). */
+#ifndef WEIR_TCP_H
+#define WEIR_TCP_H
+
+#define RTT_SANE_US 60000000u
+
+/* DSACK (RFC 2883, 4): the first block lies below the ACK, or inside the second. */
+static __always_inline int is_dsack(const struct weir_pkt *p)
+{
+	if (!p->nsack)
+		return 0;
+	if (!seq_after(p->sack[0][1], p->ack))
+		return 1;
+	return p->nsack > 1 && !seq_before(p->sack[0][0], p->sack[1][0]) &&
+	       !seq_after(p->sack[0][1], p->sack[1][1]);
+}
+
+static __always_inline void take_rtt(struct weir_dir *d, struct weir_pkt *p, u32 us)
+{
+	if (us > RTT_SANE_US)
+		return;
+	if (!us)
+		us = 1;
+	p->rtt_us = us;
+	if (!d->rtt_min_us || us < d->rtt_min_us)
+		d->rtt_min_us = us;
+}
+
+/*
+ * Round trip us -> sender of d -> us: d acknowledges exactly the segment end
+ * being timed, or echoes the TSval that the other side's pure ACK carried. What
+ * the peer times is only read here and only written by the peer's packets, so
+ * that each direction's line has one writer.
+ */
+static __always_inline void sample_rtt(struct weir_dir *d, const struct weir_dir *o, struct weir_pkt *p)
+{
+	if (o->seq_us && p->ack == o->seq_end && d->seen != o->seq_end) {
+		d->seen = o->seq_end;
+		take_rtt(d, p, p->now_us - o->seq_us);
+	} else if (o->ts_us && p->has_ts && p->payload_len && p->tsecr == o->tsval && d->seen != o->tsval) {
+		d->seen = o->tsval;
+		take_rtt(d, p, p->now_us - o->ts_us);
+	}
+}
+
+/* Starts timing this packet, if none of its direction is being timed. */
+static __always_inline void time_segment(struct weir_dir *d, const struct weir_dir *o,
+					 const struct weir_pkt *p, u32 end, u32 seg_len)
+{
+	if (seg_len) {
+		if (!d->seq_us || !seq_before(o->ack, d->seq_end)) {
+			d->seq_end = end;
+			d->seq_us = p->now_us ? p->now_us : 1;
+		}
+		d->ts_us = 0;
+	} else if (p->has_ts && p->tsval != d->tsval) {
+		d->tsval = p->tsval;
+		d->ts_us = p->now_us ? p->now_us : 1;
+	}
+}
+
+static __always_inline void tcp_flags(struct weir_flow *f, struct weir_dir *d, struct weir_dir_cold *c,
+				      struct weir_pkt *p)
+{
+	u8 fl = p->tcp_flags;
+
+	if (fl & TCP_SYN) {
+		d->flags |= WEIR_DIR_SYN;
+		c->isn = p->seq;
+		c->mss = p->mss;
+		c->wscale = p->wscale;
+		if (!(fl & TCP_ACK)) {
+			f->syn_us = p->now_us ? p->now_us : 1;
+			f->client = p->dir ? WEIR_CLIENT_HI : WEIR_CLIENT_LO;
+		} else {
+			f->client = p->dir ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
+		}
+	}
+	if (fl & TCP_FIN)
+		d->flags |= WEIR_DIR_FIN;
+	if (fl & TCP_RST) {
+		d->flags |= WEIR_DIR_RST;
+		if (c->rsts != 0xff)
+			c->rsts++;
+	}
+}
+
+/* Everything of one TCP packet but counters and times. */
+static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
+{
+	u32 dir = p->dir & 1;
+	struct weir_dir *d = &f->dir[dir], *o = &f->dir[!dir];
+	u32 seg_len = p->payload_len + !!(p->tcp_flags & TCP_SYN) + !!(p->tcp_flags & TCP_FIN);
+	u32 end = p->seq + seg_len;
+
+	if (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
+		tcp_flags(f, d, &f->cold[dir], p);
+	/* A reset's numbers are often an injector's guess: they move nothing. */
+	if (p->tcp_flags & TCP_RST)
+		return;
+	if ((p->tcp_flags & TCP_ACK) && (o->flags & WEIR_DIR_SEQ)) {
+		sample_rtt(d, o, p);
+		if (!(d->flags & WEIR_DIR_ACK) || (seq_after(p->ack, d->ack) && !seq_after(p->ack, o->end))) {
+			d->ack = p->ack;
+			d->flags |= WEIR_DIR_ACK;
+		}
+		if (p->nsack && is_dsack(p)) {
+			struct weir_dir_cold *oc = &f->cold[!dir];
+
+			f->cold[dir].dsacks++;
+			p->rec_flags |= WEIR_REC_DSACK;
+			if (oc->lost_after)
+				oc->lost_after--;
+		}
+		if (!f->handshake_us && f->syn_us && !(p->tcp_flags & TCP_SYN) && (o->flags & WEIR_DIR_SYN) &&
+		    dir == (f->client == WEIR_CLIENT_HI)) {
+			f->handshake_us = p->now_us - f->syn_us;
+			if (!f->handshake_us)
+				f->handshake_us = 1;
+			p->rec_flags |= WEIR_REC_HANDSHAKE;
+		}
+	}
+	if (!p->win && !(p->tcp_flags & TCP_SYN))
+		f->cold[dir].zero_windows++;
+	if (!(d->flags & WEIR_DIR_SEQ)) {
+		d->flags |= WEIR_DIR_SEQ;
+		d->end = end;
+	} else if (seg_len && p->seq != d->end) {
+		p->label = label_segment(f, p, seg_len);
+		return;
+	} else if (!seg_len && p->seq + 1 == d->end && (o->flags & WEIR_DIR_ACK) && o->ack == d->end) {
+		f->cold[dir].keepalives++;
+		p->label = WEIR_KEEPALIVE;
+		return;
+	} else if (seg_len) {
+		d->end = end;
+	}
+	time_segment(d, o, p, end, seg_len);
+}
+
+#endif
