@@ -65,6 +65,14 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call msg,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$*) > $@
 
+# The built-in rules as a C string, one line each.
+$(B)/rules_builtin.inc: user/classify/rules.ini
+	$(call msg,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $< > $@
+
+$(OBJ) $(SANOBJ) $(FUZZOBJ): | $(B)/rules_builtin.inc
+
 $(B)/%.o: %.c | $(SKEL)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)

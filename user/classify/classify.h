@@ -30,6 +30,9 @@ struct class_result {
 struct classifier *classifier_new(struct model *m, const struct rules *rules);
 void classifier_free(struct classifier *c);
 
+/* Other rules from now on (SIGHUP); flows that are typed keep their type. Not owned. */
+void classifier_rules(struct classifier *c, const struct rules *rules);
+
 /*
  * A packet's payload start: r->caplen bytes of r->payload_len. Segments may be
  * missing, repeated, overlapping, in any order; r->seq places TCP ones (the
@@ -47,8 +50,10 @@ bool classify_finish(struct classifier *c, struct flow *f, struct class_result *
 void classify_flow_free(struct classifier *c, struct flow *f);
 
 /*
- * Rules from a file (INI). On error NULL, and a sentence with file and line in err.
- * path NULL: the built-in rules.
+ * Rules from a file (INI; its form is described in user/classify/rules.ini) on top of the
+ * built-in ones: where both match alike, the file's rule wins. path NULL: the built-in ones
+ * alone. On error NULL, and "file:line: what is wrong" in err, one line without an end: what
+ * `weir check --rules` prints.
  */
 struct rules *rules_load(const char *path, char *err, size_t errlen);
 void rules_free(struct rules *r);
