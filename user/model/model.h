@@ -39,11 +39,14 @@ struct flow_counts {
 	uint8_t ttl;
 };
 
-/* Samples of RTT in a log-linear histogram: 8 buckets an octave, 1 µs to 70 s. */
-#define RTT_BUCKETS 216
+/*
+ * Samples of RTT in a log-linear histogram: 8 buckets an octave from 64 µs to
+ * 67 s. When a bucket is full all are halved: old samples fade.
+ */
+#define RTT_BUCKETS 161
 struct rtt_hist {
-	uint32_t n;
-	uint16_t count[RTT_BUCKETS]; /* saturates */
+	uint32_t n; /* samples ever */
+	uint8_t count[RTT_BUCKETS];
 };
 
 #define DETECTORS_MAX 8

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "host_engine.h"
+
+#include <stdlib.h>
+
+#include "env_host.h"
+#include "names.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define FLOWS_MAX	(1u << 24)
+#define HOLES_MAX	8192 /* flows whose losses are followed at once */
+#define IDLE_TCP_NS	300000000000ULL
+#define IDLE_OTHER_NS	120000000000ULL
+#define IDLE_CLOSED_NS	5000000000ULL
+#define CHUNK		1024 /* flows allocated at once: entries never move */
+
+struct entry {
+	struct weir_flow flow; /* first: entry_of() */
+	struct weir_key6 key;
+	u32 hash;
+	struct entry *next;	      /* in the bucket, or free */
+	struct entry *older, *newer;  /* by last packet */
+	struct weir_holes *holes;
+};
+
+struct chunk {
+	struct chunk *next;
+	struct entry entry[CHUNK];
+};
+
+struct host_engine {
+	struct host_env env;
+	struct host_engine_ops ops;
+	struct weir_counters count;
+	struct entry **bucket;
+	u32 mask, n, max;
+	u32 nholes;
+	struct entry *free, *oldest, *newest, *current;
+	struct chunk *chunks;
+	struct weir_holes *spare_holes; /* one, against malloc at every loss */
+};
+
+__thread struct host_env *host_env;
+
+static u32 hash_key(const struct weir_key6 *k)
+{
+	return (u32)XXH3_64bits(k, sizeof(*k));
+}
+
+static void unlink_age(struct host_engine *e, struct entry *x)
+{
+	if (x->older)
+		x->older->newer = x->newer;
+	else
+		e->oldest = x->newer;
+	if (x->newer)
+		x->newer->older = x->older;
+	else
+		e->newest = x->older;
+}
+
+static void link_newest(struct host_engine *e, struct entry *x)
+{
+	x->older = e->newest;
+	x->newer = NULL;
+	if (e->newest)
+		e->newest->newer = x;
+	else
+		e->oldest = x;
+	e->newest = x;
+}
+
+static struct entry *find(struct host_engine *e, const struct weir_key6 *k, u32 hash)
+{
+	for (struct entry *x = e->bucket[hash & e->mask]; x; x = x->next)
+		if (x->hash == hash && !memcmp(&x->key, k, sizeof(*k)))
+			return x;
+	return NULL;
+}
+
+struct weir_flow *host_lookup(void *engine, const struct weir_key6 *key)
+{
+	struct host_engine *e = engine;
+	struct entry *x = find(e, key, hash_key(key));
+
+	if (!x)
+		return NULL;
+	e->current = x;
+	return &x->flow;
+}
+
+static void grow(struct host_engine *e)
+{
+	u32 size = (e->mask + 1) * 2;
+	struct entry **bucket = calloc(size, sizeof(*bucket));
+
+	if (!bucket)
+		return; /* longer chains, nothing worse */
+	for (u32 i = 0; i <= e->mask; i++) {
+		struct entry *next;
+
+		for (struct entry *x = e->bucket[i]; x; x = next) {
+			next = x->next;
+			x->next = bucket[x->hash & (size - 1)];
+			bucket[x->hash & (size - 1)] = x;
+		}
+	}
+	free(e->bucket);
+	e->bucket = bucket;
+	e->mask = size - 1;
+}
+
+static void drop_holes(struct host_engine *e, struct entry *x)
+{
+	if (!x->holes)
+		return;
+	if (e->spare_holes)
+		free(x->holes);
+	else
+		e->spare_holes = x->holes;
+	x->holes = NULL;
+	e->nholes--;
+}
+
+static void end_flow(struct host_engine *e, struct entry *x, enum flow_end why)
+{
+	struct entry **at = &e->bucket[x->hash & e->mask];
+
+	e->ops.flow_end(e->ops.arg, &x->key, &x->flow, why);
+	while (*at != x)
+		at = &(*at)->next;
+	*at = x->next;
+	unlink_age(e, x);
+	drop_holes(e, x);
+	x->next = e->free;
+	e->free = x;
+	e->n--;
+}
+
+static bool add_chunk(struct host_engine *e)
+{
+	struct chunk *c = malloc(sizeof(*c));
+
+	if (!c)
+		return false;
+	c->next = e->chunks;
+	e->chunks = c;
+	for (int i = CHUNK - 1; i >= 0; i--) {
+		c->entry[i].next = e->free;
+		e->free = &c->entry[i];
+	}
+	return true;
+}
+
+struct weir_flow *host_create(void *engine, const struct weir_key6 *key)
+{
+	struct host_engine *e = engine;
+	struct entry *x;
+
+	if (e->n >= e->max) /* a capture can't wait for a sweep: the longest idle one goes */
+		end_flow(e, e->oldest, END_EVICTED);
+	if (!e->free && !add_chunk(e))
+		return NULL;
+	if (e->n > e->mask)
+		grow(e);
+	x = e->free;
+	e->free = x->next;
+	memset(x, 0, sizeof(*x));
+	x->key = *key;
+	x->hash = hash_key(key);
+	x->next = e->bucket[x->hash & e->mask];
+	e->bucket[x->hash & e->mask] = x;
+	link_newest(e, x);
+	e->n++;
+	e->current = x;
+	return &x->flow;
+}
+
+/* Losses are tracked for the packet's own flow only: that is the current entry. */
+struct weir_holes *host_holes(void *engine, u64 id, int make)
+{
+	struct host_engine *e = engine;
+	struct entry *x = e->current;
+
+	if (x->flow.id != id)
+		return NULL;
+	if (!x->holes && make && e->nholes < HOLES_MAX) {
+		x->holes = e->spare_holes ? e->spare_holes : malloc(sizeof(*x->holes));
+		e->spare_holes = NULL;
+		if (x->holes) {
+			memset(x->holes, 0, sizeof(*x->holes));
+			e->nholes++;
+		}
+	}
+	return x->holes;
+}
+
+void host_holes_del(void *engine, u64 id)
+{
+	struct host_engine *e = engine;
+
+	if (e->current->flow.id == id)
+		drop_holes(e, e->current);
+}
+
+int host_send(void *engine, struct weir_out *out, u32 len)
+{
+	struct host_engine *e = engine;
+
+	e->ops.record(e->ops.arg, &out->r, out->payload);
+	return 0;
+}
+
+struct host_engine *host_engine_new(const struct weir_config *cfg, unsigned max_flows,
+				    const struct host_engine_ops *ops)
+{
+	struct host_engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->env.engine = e;
+	e->env.cfg = *cfg;
+	e->ops = *ops;
+	e->max = max_flows && max_flows < FLOWS_MAX ? max_flows : FLOWS_MAX;
+	e->mask = (1 << 10) - 1;
+	e->bucket = calloc(e->mask + 1, sizeof(*e->bucket));
+	if (!e->bucket) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_t *data,
+			uint32_t caplen, uint32_t len, uint64_t time_ns)
+{
+	struct weir_view v = {
+		.data = data, .end = data + caplen, .count = &e->count, .now = time_ns,
+		.len = len, .link = link,
+	};
+
+	host_env = &e->env;
+	e->current = NULL;
+	weir_packet(&v);
+	if (e->current && e->current != e->newest) {
+		unlink_age(e, e->current);
+		link_newest(e, e->current);
+	}
+}
+
+void host_engine_unknown_link(struct host_engine *e, uint32_t len)
+{
+	struct weir_view v = { .count = &e->count, .len = len };
+
+	e->count.buffers++;
+	e->count.buffer_bytes += len;
+	count_elsewhere(&v, WEIR_LINK);
+}
+
+static enum flow_end why_ended(const struct weir_flow *f, enum flow_end otherwise)
+{
+	if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_RST)
+		return END_RST;
+	if (f->dir[0].flags & f->dir[1].flags & WEIR_DIR_FIN)
+		return END_FIN;
+	return otherwise;
+}
+
+static u64 last_ns(const struct weir_flow *f)
+{
+	return f->dir[0].last_ns > f->dir[1].last_ns ? f->dir[0].last_ns : f->dir[1].last_ns;
+}
+
+void host_engine_expire(struct host_engine *e, uint64_t now_ns)
+{
+	struct entry *newer;
+
+	for (struct entry *x = e->oldest; x; x = newer) {
+		enum flow_end why = why_ended(&x->flow, END_TIMEOUT);
+		u64 last = last_ns(&x->flow), idle = now_ns > last ? now_ns - last : 0;
+
+		newer = x->newer;
+		if (idle < IDLE_CLOSED_NS)
+			break; /* those after it are younger still */
+		if (why != END_TIMEOUT || idle >= (x->key.proto == PROTO_TCP ? IDLE_TCP_NS : IDLE_OTHER_NS))
+			end_flow(e, x, why);
+	}
+}
+
+void host_engine_finish(struct host_engine *e)
+{
+	while (e->oldest)
+		end_flow(e, e->oldest, why_ended(&e->oldest->flow, END_STOP));
+}
+
+void host_engine_counters(const struct host_engine *e, struct weir_counters *out)
+{
+	*out = e->count;
+}
+
+void host_engine_ctl(struct host_engine *e, const struct weir_ctl *ctl)
+{
+	struct entry *x = find(e, &ctl->key, hash_key(&ctl->key));
+
+	if (!x || (ctl->flow_id && ctl->flow_id != x->flow.id))
+		return;
+	if (ctl->op == WEIR_CTL_TYPE) {
+		x->flow.l7 = ctl->l7;
+		x->flow.type = ctl->type;
+		x->flow.state |= WEIR_FLOW_TYPED;
+	} else if (ctl->op == WEIR_CTL_FOCUS) {
+		x->flow.focus_left = e->env.cfg.focus_packets;
+	}
+}
+
+void host_engine_free(struct host_engine *e)
+{
+	struct chunk *next;
+
+	if (!e)
+		return;
+	for (struct entry *x = e->oldest; x; x = x->newer)
+		free(x->holes);
+	for (struct chunk *c = e->chunks; c; c = next) {
+		next = c->next;
+		free(c);
+	}
+	free(e->spare_holes);
+	free(e->bucket);
+	free(e);
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "classify.h"
+#include "commands.h"
+#include "error.h"
+#include "file.h"
+#include "out.h"
+
+#pragma weak rules_load
+#pragma weak rules_free
+
+int cmd_analyze(const struct options *o)
+{
+	struct pipeline_config cfg = { 0 };
+	struct rules *rules = NULL;
+	struct pipeline *p;
+	struct totals t;
+	char err[256];
+	int code;
+
+	options_pipeline(o, &cfg);
+	cfg.max_flows = 0; /* the engine's table bounds them */
+	if (o->rules && rules_load) {
+		rules = rules_load(o->rules, err, sizeof(err));
+		if (!rules)
+			return fail(EX_CONFIG, "can't use the rules: %s. Mend the file, or leave --rules out.", err);
+		cfg.rules = rules;
+	}
+	cfg.sink[cfg.nsinks++] = output_open(o, false);
+	p = cfg.sink[0].ops ? pipeline_new(&cfg) : NULL;
+	if (!p)
+		return fail(EX_OSERR, "can't start: out of memory. Free some.");
+	code = file_analyze(p, o->args[0], o->filter, o->max_flows, &t);
+	pipeline_finish(p, &t);
+	pipeline_free(p);
+	if (rules)
+		rules_free(rules);
+	if (!code)
+		code = output_code();
+	return code;
+}

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
+#include <string.h>
+
+#include "model_own.h"
+#include "pipeline.h"
+
+#define CHUNK	 256
+#define MAX_APPS 256
+#define TCP_RST	 4
+#define TCP_SYN	 2
+#define TCP_FIN	 1
+#define TCP_ACK	 16
+
+struct flow_chunk {
+	struct flow_chunk *next;
+	struct flow flow[CHUNK];
+};
+
+struct model {
+	struct flow **bucket;
+	size_t mask, n, max;
+	struct flow *newest, *oldest, *free;
+	struct flow_chunk *chunks;
+	struct type_stats type[MAX_TYPES];
+	unsigned ntypes;
+	char app[MAX_APPS][TYPE_NAME_LEN];
+	unsigned napps;
+	struct local_net local[LOCAL_NETS];
+	unsigned nlocal;
+	uint64_t now_ns, refused;
+};
+
+/* RFC 1918, RFC 6598, link-local, RFC 4193. */
+static const struct local_net default_local[] = {
+	{ { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10 } } }, 104 },
+	{ { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 172, 16 } } }, 108 },
+	{ { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 168 } } }, 112 },
+	{ { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 100, 64 } } }, 106 },
+	{ { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 169, 254 } } }, 112 },
+	{ { { { 0xfc } } }, 7 },
+	{ { { { 0xfe, 0x80 } } }, 10 },
+};
+
+struct model *model_new(unsigned max_flows, const struct local_net *local, unsigned nlocal)
+{
+	struct model *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->mask = 1023;
+	m->max = max_flows ? max_flows : SIZE_MAX;
+	m->bucket = calloc(m->mask + 1, sizeof(*m->bucket));
+	if (!m->bucket) {
+		free(m);
+		return NULL;
+	}
+	if (!nlocal) {
+		local = default_local;
+		nlocal = sizeof(default_local) / sizeof(*default_local);
+	}
+	m->nlocal = nlocal < LOCAL_NETS ? nlocal : LOCAL_NETS;
+	memcpy(m->local, local, m->nlocal * sizeof(*local));
+	m->ntypes = m->napps = 1;
+	strcpy(m->type[0].name, "unknown");
+	return m;
+}
+
+void model_free(struct model *m)
+{
+	struct flow_chunk *next;
+
+	if (!m)
+		return;
+	for (struct flow *f = m->newest; f; f = f->lru_next) {
+		free(f->hint);
+		free(f->rtt);
+	}
+	for (struct flow_chunk *c = m->chunks; c; c = next) {
+		next = c->next;
+		free(c);
+	}
+	free(m->bucket);
+	free(m);
+}
+
+uint64_t model_now(const struct model *m)
+{
+	return m->now_ns;
+}
+
+void model_set_now(struct model *m, uint64_t ns)
+{
+	if (ns > m->now_ns)
+		m->now_ns = ns;
+}
+
+uint64_t model_refused(const struct model *m)
+{
+	return m->refused;
+}
+
+const char *model_type_name(const struct model *m, unsigned type)
+{
+	return type < m->ntypes ? m->type[type].name : "?";
+}
+
+const char *model_app_name(const struct model *m, unsigned app)
+{
+	return app && app < m->napps ? m->app[app] : NULL;
+}
+
+unsigned model_types(const struct model *m)
+{
+	return m->ntypes;
+}
+
+const struct type_stats *model_type(const struct model *m, unsigned type)
+{
+	return type < m->ntypes ? &m->type[type] : NULL;
+}
+
+unsigned model_type_id(struct model *m, const char *name)
+{
+	for (unsigned i = 0; i < m->ntypes; i++)
+		if (!strncmp(m->type[i].name, name, TYPE_NAME_LEN - 1))
+			return i;
+	if (m->ntypes == MAX_TYPES) {
+		m->refused++;
+		return 0;
+	}
+	strncpy(m->type[m->ntypes].name, name, TYPE_NAME_LEN - 1);
+	return m->ntypes++;
+}
+
+unsigned model_app_id(struct model *m, const char *name)
+{
+	for (unsigned i = 1; i < m->napps; i++)
+		if (!strncmp(m->app[i], name, TYPE_NAME_LEN - 1))
+			return i;
+	if (m->napps == MAX_APPS) {
+		m->refused++;
+		return 0;
+	}
+	strncpy(m->app[m->napps], name, TYPE_NAME_LEN - 1);
+	return m->napps++;
+}
+
+bool model_is_local(const struct model *m, const struct in6_addr *ip)
+{
+	for (unsigned i = 0; i < m->nlocal; i++) {
+		const struct local_net *n = &m->local[i];
+		unsigned whole = n->prefix / 8, rest = n->prefix % 8;
+
+		if (memcmp(ip, &n->ip, whole))
+			continue;
+		if (!rest || !((ip->s6_addr[whole] ^ n->ip.s6_addr[whole]) >> (8 - rest)))
+			return true;
+	}
+	return false;
+}
+
+static void unlink_lru(struct model *m, struct flow *f)
+{
+	if (f->lru_prev)
+		f->lru_prev->lru_next = f->lru_next;
+	else
+		m->newest = f->lru_next;
+	if (f->lru_next)
+		f->lru_next->lru_prev = f->lru_prev;
+	else
+		m->oldest = f->lru_prev;
+}
+
+static void link_lru(struct model *m, struct flow *f)
+{
+	f->lru_prev = NULL;
+	f->lru_next = m->newest;
+	if (m->newest)
+		m->newest->lru_prev = f;
+	else
+		m->oldest = f;
+	m->newest = f;
+}
+
+void model_each_flow(struct model *m, bool (*fn)(struct flow *f, void *arg), void *arg)
+{
+	struct flow *next;
+
+	for (struct flow *f = m->newest; f; f = next) {
+		next = f->lru_next;
+		if (!fn(f, arg))
+			return;
+	}
+}
+
+struct flow *model_flow(struct model *m, uint64_t id)
+{
+	struct flow *f = m->bucket[id & m->mask];
+
+	while (f && f->id != id)
+		f = f->next_hash;
+	return f;
+}
+
+static void grow(struct model *m)
+{
+	size_t size = (m->mask + 1) * 2;
+	struct flow **bucket = calloc(size, sizeof(*bucket));
+
+	if (!bucket)
+		return;
+	for (struct flow *f = m->newest; f; f = f->lru_next) {
+		f->next_hash = bucket[f->id & (size - 1)];
+		bucket[f->id & (size - 1)] = f;
+	}
+	free(m->bucket);
+	m->bucket = bucket;
+	m->mask = size - 1;
+}
+
+static struct flow *take_flow(struct model *m)
+{
+	struct flow *f;
+
+	if (!m->free) {
+		struct flow_chunk *c = malloc(sizeof(*c));
+
+		if (!c)
+			return NULL;
+		c->next = m->chunks;
+		m->chunks = c;
+		for (unsigned i = 0; i < CHUNK; i++) {
+			c->flow[i].next_hash = m->free;
+			m->free = &c->flow[i];
+		}
+	}
+	f = m->free;
+	m->free = f->next_hash;
+	memset(f, 0, sizeof(*f));
+	return f;
+}
+
+/* Who is who, by the engine's word and a record's direction. */
+static void set_ends(struct flow *f, const struct weir_rec *r)
+{
+	bool lo_is_client = r->client != WEIR_CLIENT_HI, sender_is_lo = !r->dir;
+	struct endpoint from, to;
+
+	memcpy(&from.ip, r->saddr, sizeof(from.ip));
+	memcpy(&to.ip, r->daddr, sizeof(to.ip));
+	from.port = r->sport;
+	to.port = r->dport;
+	f->engine_client = r->client;
+	f->client_dir = lo_is_client ? 0 : 1;
+	f->client = lo_is_client == sender_is_lo ? from : to;
+	f->server = lo_is_client == sender_is_lo ? to : from;
+}
+
+struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flow **evict)
+{
+	struct flow *f = model_flow(m, r->flow_id);
+
+	*evict = NULL;
+	if (f)
+		return f;
+	if (m->n >= m->max) {
+		*evict = m->oldest;
+		return NULL;
+	}
+	if (m->n > m->mask)
+		grow(m);
+	f = take_flow(m);
+	if (!f) {
+		m->refused++;
+		return NULL;
+	}
+	f->id = r->flow_id;
+	f->start_ns = f->last_ns = r->time_ns;
+	f->ifindex = r->ifindex;
+	f->proto = r->proto;
+	f->complete = r->flags & WEIR_REC_NEW &&
+		      (r->proto != IPPROTO_TCP || (r->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN);
+	set_ends(f, r);
+	f->next_hash = m->bucket[f->id & m->mask];
+	m->bucket[f->id & m->mask] = f;
+	link_lru(m, f);
+	m->n++;
+	m->type[0].flows_started++;
+	m->type[0].flows_active++;
+	return f;
+}
+
+static void add_history(struct flow *f, char letter, bool client)
+{
+	char c = client ? letter : letter | 0x20;
+	size_t n = strlen(f->history);
+
+	if (n + 1 < HISTORY_LEN && !strchr(f->history, c))
+		f->history[n] = c;
+}
+
+static void history(struct flow *f, const struct weir_rec *r)
+{
+	bool client = r->dir == f->client_dir;
+	uint8_t fl = r->tcp_flags;
+
+	if (r->proto != IPPROTO_TCP) {
+		if (r->payload_len)
+			add_history(f, 'D', client);
+		return;
+	}
+	if (fl & TCP_SYN)
+		add_history(f, fl & TCP_ACK ? 'H' : 'S', client);
+	else if (fl & TCP_RST)
+		add_history(f, 'R', client);
+	else if (!r->payload_len && !(fl & TCP_FIN))
+		add_history(f, 'A', client);
+	if (r->label == WEIR_HOLE)
+		add_history(f, 'G', client);
+	if (r->label == WEIR_RETX_FILL || r->label == WEIR_RETX_SEEN || r->label == WEIR_RETX_ACKED)
+		add_history(f, 'T', client);
+	if (r->payload_len && !(fl & TCP_RST))
+		add_history(f, 'D', client);
+	if (!r->win && !(fl & (TCP_RST | TCP_SYN)))
+		add_history(f, 'W', client);
+	if (fl & TCP_FIN)
+		add_history(f, 'F', client);
+}
+
+static void count_packet(struct type_stats *t, struct flow *f, const struct weir_rec *r)
+{
+	unsigned way = rec_way(f, r);
+	struct flow_counts *c = &f->count[way];
+
+	c->packets += r->segs;
+	c->bytes += r->ip_len;
+	t->packets[way] += r->segs;
+	t->bytes[way] += r->ip_len;
+	if (r->payload_len) {
+		c->data_packets += r->segs;
+		t->data_packets[way] += r->segs;
+	}
+	if (!(r->tcp_flags & TCP_RST) || !c->ttl)
+		c->ttl = r->ttl;
+	if (!r->win && r->proto == IPPROTO_TCP && !(r->tcp_flags & (TCP_SYN | TCP_RST)))
+		c->zero_windows++;
+	switch (r->label) {
+	case WEIR_RETX_FILL:
+		c->lost_before += r->segs;
+		t->lost[way] += r->segs;
+		goto retx;
+	case WEIR_RETX_SEEN:
+		c->lost_after += r->segs;
+		t->lost[way] += r->segs;
+		goto retx;
+	case WEIR_RETX_ACKED:
+		c->spurious++;
+retx:
+		c->retx += r->segs;
+		t->retx[way] += r->segs;
+		break;
+	case WEIR_REORDER:
+		c->reordered++;
+		break;
+	case WEIR_DUPLICATE:
+		c->duplicated++;
+		break;
+	}
+}
+
+void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, bool count)
+{
+	struct type_stats *t = &m->type[f->type];
+
+	model_set_now(m, r->time_ns);
+	if (r->time_ns > f->last_ns)
+		f->last_ns = r->time_ns;
+	if (m->newest != f) {
+		unlink_lru(m, f);
+		link_lru(m, f);
+	}
+	if (r->kind != WEIR_REC_PACKET)
+		return;
+	if (r->client && r->client != f->engine_client)
+		set_ends(f, r);
+	history(f, r);
+	if (r->tcp_flags & TCP_RST)
+		t->rsts++;
+	if (r->rtt_us) {
+		if (!f->rtt)
+			f->rtt = calloc(1, sizeof(*f->rtt));
+		if (f->rtt)
+			rtt_add(f->rtt, r->rtt_us);
+		if (rec_way(f, r) == TO_CLIENT) /* the side that the path lies on */
+			rtt_add(&t->rtt, r->rtt_us);
+	}
+	if (count)
+		count_packet(t, f, r);
+}
+
+static void move_counts(struct type_stats *t, const struct flow *f, int sign)
+{
+	for (int way = 0; way < 2; way++) {
+		const struct flow_counts *c = &f->count[way];
+
+		t->packets[way] += sign * (int64_t)c->packets;
+		t->bytes[way] += sign * (int64_t)c->bytes;
+		t->data_packets[way] += sign * (int64_t)c->data_packets;
+		t->retx[way] += sign * (int64_t)c->retx;
+		t->lost[way] += sign * ((int64_t)c->lost_before + c->lost_after);
+	}
+}
+
+void model_counters(struct model *m, struct flow *f, const struct weir_flow *c)
+{
+	move_counts(&m->type[f->type], f, -1);
+	for (int dir = 0; dir < 2; dir++) {
+		const struct weir_dir *d = &c->dir[dir];
+		const struct weir_dir_cold *cold = &c->cold[dir];
+		struct flow_counts *to = &f->count[dir == f->client_dir ? TO_SERVER : TO_CLIENT];
+
+		to->packets = d->packets;
+		to->bytes = d->bytes;
+		to->data_packets = d->data_packets;
+		to->retx = cold->retx;
+		to->lost_before = cold->lost_before;
+		to->lost_after = cold->lost_after;
+		to->reordered = cold->reordered;
+		to->duplicated = cold->duplicated;
+		to->spurious = cold->spurious;
+		to->zero_windows = cold->zero_windows;
+		to->rtt_min_us = c->dir[!dir].rtt_min_us; /* to the receiver: its packets carry the answer */
+		to->ttl = d->ttl;
+	}
+	move_counts(&m->type[f->type], f, 1);
+	f->handshake_us = c->handshake_us;
+}
+
+void model_set_type(struct model *m, struct flow *f, unsigned type)
+{
+	if (type == f->type || type >= m->ntypes)
+		return;
+	move_counts(&m->type[f->type], f, -1);
+	m->type[f->type].flows_started--;
+	m->type[f->type].flows_active--;
+	f->type = type;
+	m->type[type].flows_started++;
+	m->type[type].flows_active++;
+	move_counts(&m->type[type], f, 1);
+}
+
+void model_suspect_rst(struct model *m, const struct flow *f)
+{
+	m->type[f->type].rsts_suspect++;
+}
+
+void model_flow_end(struct model *m, struct flow *f)
+{
+	struct flow **at = &m->bucket[f->id & m->mask];
+
+	while (*at != f)
+		at = &(*at)->next_hash;
+	*at = f->next_hash;
+	unlink_lru(m, f);
+	m->type[f->type].flows_active--;
+	m->type[f->type].flows_ended++;
+	free(f->hint);
+	free(f->rtt);
+	f->next_hash = m->free;
+	m->free = f;
+	m->n--;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What feeds the model: for the pipeline alone. Everybody else reads model.h. */
+#ifndef WEIR_MODEL_OWN_H
+#define WEIR_MODEL_OWN_H
+
+#include "model.h"
+
+struct local_net;
+
+/* max_flows 0: no bound but memory. The local nets are copied. NULL: out of memory. */
+struct model *model_new(unsigned max_flows, const struct local_net *local, unsigned nlocal);
+void model_free(struct model *m);
+
+void model_set_now(struct model *m, uint64_t ns); /* never steps back */
+
+/* The flow of a record, made where new. NULL: out of memory, or full (then *evict is the oldest). */
+struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flow **evict);
+
+/* One recorded packet: history, RTT; counters too when count is set. */
+void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, bool count);
+
+/* The engine's counters of the flow as they are now. */
+void model_counters(struct model *m, struct flow *f, const struct weir_flow *c);
+
+/* Moves the flow, with what it counted, to another type. */
+void model_set_type(struct model *m, struct flow *f, unsigned type);
+
+void model_suspect_rst(struct model *m, const struct flow *f);
+
+/* Takes a flow out; its pointers must be freed by then. */
+void model_flow_end(struct model *m, struct flow *f);
+
+uint64_t model_refused(const struct model *m); /* names and flows that found no room */
+
+#endif

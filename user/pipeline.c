@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "classify.h"
+#include "model_own.h"
+
+#define FINDINGS_MAX   1024
+#define TICK_NS	       1000000000ULL
+#define LOST_NS	       2000000000ULL /* how long after lost records a flow is suspicious */
+#define CTL_QUEUE      1024
+#define TYPE_PATIENCE_NS 10000000000ULL
+
+#pragma weak classifier_new
+#pragma weak classifier_free
+#pragma weak classify_packet
+#pragma weak classify_finish
+#pragma weak classify_flow_free
+
+struct pipeline {
+	struct pipeline_config cfg;
+	struct model *model;
+	struct findings *findings;
+	struct classifier *classifier;
+	struct detect_env env[DETECTORS_MAX];
+	const struct detector *detector[DETECTORS_MAX];
+	void *state[DETECTORS_MAX];
+	unsigned ndetectors;
+	uint64_t next_tick, last_stats, lost_until, lost;
+	struct weir_ctl ctl[CTL_QUEUE]; /* a ring: when full the oldest wishes go first */
+	unsigned ctl_from, ctl_n;
+};
+
+#define SINKS(p, hook, ...)                                                                        \
+	for (unsigned sink_ = 0; sink_ < (p)->cfg.nsinks; sink_++)                                 \
+		if ((p)->cfg.sink[sink_].ops->hook)                                                \
+	(p)->cfg.sink[sink_].ops->hook((p)->cfg.sink[sink_].s, __VA_ARGS__)
+
+static void finding_changed(void *arg, const struct finding *f, enum finding_action action)
+{
+	struct pipeline *p = arg;
+
+	SINKS(p, finding, p->model, f, action, model_now(p->model));
+}
+
+static void rst_judged(void *arg, const struct rst_event *e)
+{
+	struct pipeline *p = arg;
+
+	if (e->suspect)
+		model_suspect_rst(p->model, e->flow);
+	SINKS(p, rst, p->model, e);
+}
+
+struct pipeline *pipeline_new(const struct pipeline_config *cfg)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->cfg = *cfg;
+	p->model = model_new(cfg->max_flows, cfg->local, cfg->nlocal);
+	p->findings = findings_new(FINDINGS_MAX, finding_changed, p);
+	if (!p->model || !p->findings)
+		goto fail;
+	if (classifier_new) {
+		p->classifier = classifier_new(p->model, cfg->rules);
+		if (!p->classifier)
+			goto fail;
+	}
+	for (unsigned i = 0; i < DETECTORS_MAX; i++) {
+		const struct detector *d = detectors[i];
+		unsigned n = p->ndetectors;
+
+		if (!d)
+			continue;
+		p->env[n] = (struct detect_env){
+			.model = p->model, .findings = p->findings, .sensitivity = cfg->sensitivity,
+			.slot = n, .rst = rst_judged, .rst_arg = p,
+		};
+		p->detector[n] = d;
+		p->state[n] = d->create(&p->env[n]);
+		if (!p->state[n])
+			goto fail;
+		p->ndetectors++;
+	}
+	return p;
+fail:
+	pipeline_free(p);
+	return NULL;
+}
+
+struct model *pipeline_model(struct pipeline *p)
+{
+	return p->model;
+}
+
+struct findings *pipeline_findings(struct pipeline *p)
+{
+	return p->findings;
+}
+
+static void wish(struct pipeline *p, const struct flow *f, uint8_t op)
+{
+	struct weir_ctl *c;
+	const struct endpoint *lo = f->client_dir ? &f->server : &f->client;
+	const struct endpoint *hi = f->client_dir ? &f->client : &f->server;
+
+	if (!p->cfg.live)
+		return;
+	if (p->ctl_n == CTL_QUEUE) {
+		p->ctl_from = (p->ctl_from + 1) % CTL_QUEUE;
+		p->ctl_n--;
+	}
+	c = &p->ctl[(p->ctl_from + p->ctl_n++) % CTL_QUEUE];
+	memset(c, 0, sizeof(*c));
+	memcpy(c->key.lo, &lo->ip, sizeof(c->key.lo));
+	memcpy(c->key.hi, &hi->ip, sizeof(c->key.hi));
+	c->key.lo_port = lo->port;
+	c->key.hi_port = hi->port;
+	c->key.proto = f->proto;
+	c->key.ifindex = f->ifindex;
+	c->flow_id = f->id;
+	c->op = op;
+	c->l7 = f->l7;
+	c->type = f->type;
+}
+
+unsigned pipeline_ctl(struct pipeline *p, struct weir_ctl *ctl, unsigned max)
+{
+	unsigned n = 0;
+
+	while (n < max && p->ctl_n) {
+		ctl[n++] = p->ctl[p->ctl_from];
+		p->ctl_from = (p->ctl_from + 1) % CTL_QUEUE;
+		p->ctl_n--;
+	}
+	return n;
+}
+
+static void apply_class(struct pipeline *p, struct flow *f, const struct class_result *r)
+{
+	unsigned old = f->type;
+
+	f->l7 = r->l7;
+	f->source = r->source;
+	f->app = r->app;
+	if (r->hint[0] && (!f->hint || strcmp(f->hint, r->hint))) {
+		free(f->hint);
+		f->hint = strdup(r->hint);
+	}
+	model_set_type(p->model, f, r->type);
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->typed)
+			p->detector[i]->typed(p->state[i], f, old);
+}
+
+static void settle_class(struct pipeline *p, struct flow *f)
+{
+	f->typed = true;
+	classify_flow_free(p->classifier, f);
+	wish(p, f, WEIR_CTL_TYPE);
+}
+
+static void classify(struct pipeline *p, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
+{
+	struct class_result c;
+
+	if (f->typed || !p->classifier)
+		return;
+	if (r->caplen) {
+		memset(&c, 0, sizeof(c));
+		if (classify_packet(p->classifier, f, r, payload, &c)) {
+			apply_class(p, f, &c);
+			if (c.done)
+				settle_class(p, f);
+		}
+	} else if (r->time_ns - f->start_ns > TYPE_PATIENCE_NS && r->time_ns > f->start_ns && f->classify) {
+		memset(&c, 0, sizeof(c));
+		if (classify_finish(p->classifier, f, &c))
+			apply_class(p, f, &c);
+		settle_class(p, f);
+	}
+}
+
+static void end_flow(struct pipeline *p, struct flow *f, enum flow_end why)
+{
+	if (p->classifier && !f->typed) {
+		struct class_result c = { 0 };
+
+		if (classify_finish(p->classifier, f, &c))
+			apply_class(p, f, &c);
+		classify_flow_free(p->classifier, f);
+	}
+	f->ended = why;
+	f->end_ns = f->last_ns;
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->flow_end)
+			p->detector[i]->flow_end(p->state[i], f);
+	SINKS(p, flow, p->model, f);
+	model_flow_end(p->model, f);
+}
+
+static void reused(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
+{
+	struct flow *f = model_flow(p->model, r->flow_id);
+	struct weir_flow c;
+
+	if (!f || r->caplen < sizeof(c))
+		return;
+	memcpy(&c, payload, sizeof(c));
+	model_counters(p->model, f, &c);
+	end_flow(p, f, END_REUSED);
+}
+
+void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
+{
+	struct flow *f, *evict;
+
+	if (r->kind == WEIR_REC_REUSE) {
+		reused(p, r, payload);
+		return;
+	}
+	f = model_flow_of(p->model, r, &evict);
+	if (!f && evict) {
+		end_flow(p, evict, END_EVICTED);
+		f = model_flow_of(p->model, r, &evict);
+	}
+	if (!f)
+		return;
+	if (r->time_ns < p->lost_until)
+		f->fragile = true;
+	if (r->kind == WEIR_REC_PACKET)
+		classify(p, f, r, payload);
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->packet)
+			p->detector[i]->packet(p->state[i], f, r, payload);
+	model_packet(p->model, f, r, !p->cfg.live);
+}
+
+void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c)
+{
+	struct flow *f = model_flow(p->model, c->id);
+
+	if (f)
+		model_counters(p->model, f, c);
+}
+
+void pipeline_flow_end(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c,
+		       enum flow_end why)
+{
+	struct flow *f = model_flow(p->model, c->id);
+
+	if (!f)
+		return;
+	model_counters(p->model, f, c);
+	end_flow(p, f, why);
+}
+
+void pipeline_lost(struct pipeline *p, uint64_t n)
+{
+	p->lost += n;
+	p->lost_until = model_now(p->model) + LOST_NS;
+}
+
+void pipeline_tick(struct pipeline *p, uint64_t now_ns)
+{
+	model_set_now(p->model, now_ns);
+	if (now_ns >= p->next_tick) {
+		p->next_tick = now_ns + TICK_NS;
+		for (unsigned i = 0; i < p->ndetectors; i++)
+			if (p->detector[i]->tick)
+				p->detector[i]->tick(p->state[i], now_ns);
+		findings_flush(p->findings);
+	}
+	if (!p->last_stats)
+		p->last_stats = now_ns;
+	if (p->cfg.interval_s > 0 && now_ns - p->last_stats >= p->cfg.interval_s * 1e9) {
+		SINKS(p, stats, p->model, now_ns, (now_ns - p->last_stats) / 1e9);
+		p->last_stats = now_ns;
+	}
+}
+
+void pipeline_tool(struct pipeline *p, const struct tool_event *e)
+{
+	SINKS(p, tool, e);
+}
+
+static bool end_each(struct flow *f, void *arg)
+{
+	end_flow(arg, f, END_STOP);
+	return true;
+}
+
+void pipeline_finish(struct pipeline *p, const struct totals *t)
+{
+	uint64_t now = model_now(p->model);
+	struct tool_event e = { .time_ns = now, .action = TOOL_STOP, .totals = t };
+
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->tick)
+			p->detector[i]->tick(p->state[i], now);
+	model_each_flow(p->model, end_each, p);
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->finish)
+			p->detector[i]->finish(p->state[i], now);
+	findings_flush(p->findings);
+	findings_finish(p->findings);
+	SINKS(p, tool, &e);
+	for (unsigned i = 0; i < p->cfg.nsinks; i++)
+		if (p->cfg.sink[i].ops->close)
+			p->cfg.sink[i].ops->close(p->cfg.sink[i].s);
+	p->cfg.nsinks = 0;
+}
+
+static bool free_each(struct flow *f, void *arg)
+{
+	struct pipeline *p = arg;
+
+	p->cfg.nsinks = 0;
+	end_flow(p, f, END_STOP);
+	return true;
+}
+
+void pipeline_free(struct pipeline *p)
+{
+	if (!p)
+		return;
+	if (p->model)
+		model_each_flow(p->model, free_each, p);
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		p->detector[i]->destroy(p->state[i]);
+	if (p->classifier)
+		classifier_free(p->classifier);
+	findings_free(p->findings);
+	model_free(p->model);
+	free(p);
+}
