@@ -172,4 +172,6 @@ help:
 	@echo 'make install [PREFIX= DESTDIR=]    default /usr/local; uninstall takes it away'
 	@echo 'make deps, clean'
 
+include vmtests/vmtests.mk
+
 -include $(OBJ:.o=.d) $(SANOBJ:.o=.d) $(FUZZOBJ:.o=.d)

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A scenario: what is done to which traffic, and what must be found. The format stands in
+ * README.md beside this file; the same files run in namespaces on a host and in a VM.
+ */
+#ifndef SCEN_H
+#define SCEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+	SCEN_STEPS = 48,
+	SCEN_WANTS = 12,
+	SCEN_WORDS = 48,
+	SCEN_LINE = 1024,
+	SCEN_PROCS = 96,
+};
+
+enum ns { NS_CLI, NS_GW, NS_ISP, NS_SRV, NS_COUNT };
+
+enum step_kind {
+	STEP_ON,      /* the impairment: a command; left out when it is switched off */
+	STEP_OFF,     /* ends it */
+	STEP_BASE,    /* part of the network, always there */
+	STEP_RUN,     /* a program, until the end */
+	STEP_TRAFFIC, /* ours: a server where it is needed, and a client */
+	STEP_INJECT,  /* the forger; left out when the impairment is switched off */
+};
+
+struct step {
+	enum step_kind kind;
+	double at; /* seconds from the start */
+	enum ns ns;
+	char text[SCEN_LINE];
+	char *word[SCEN_WORDS + 1]; /* into text */
+	int words;
+};
+
+/* "find": one claim that must be made; "allow": one that may. */
+struct expect {
+	char kind[64];	    /* kind or kind/subkind, subkinds as a|b */
+	char direction[16]; /* "": any */
+	char type[96];	    /* a|b|c; "": any; "-": of no single type */
+	struct {
+		char name[40];
+		double value, rel, abs;
+		int mark; /* 1: start against the impairment's start, 2: end against its end */
+	} num[8];
+	int nums;
+};
+
+/* "flow": at least so many flow events (0: none at all) hold key=value. */
+struct flow_check {
+	char key[8][32], value[8][96];
+	int keys;
+	unsigned at_least;
+	bool none;
+};
+
+struct scenario {
+	char file[256], name[64], row[32], title[160], cca[16], set[64];
+	double rtt_ms, jitter_ms, lan_rtt_ms, end;
+	bool benign; /* its trouble is nobody's doing: nothing may be found with it on either */
+	bool offloads;
+	bool ipv6;
+	bool any_suspects; /* which resets were forged is not known here */
+	bool loss_of_records_ok;
+	bool no_live, no_offline;
+	char weir_args[256];
+	double forged; /* share of the forged flows that must have a suspect reset; < 0: no check */
+	struct step step[SCEN_STEPS];
+	int order[SCEN_STEPS]; /* steps by time */
+	int steps;
+	struct expect find[SCEN_WANTS], allow[SCEN_WANTS];
+	int finds, allows;
+	struct flow_check flow[SCEN_WANTS];
+	int flows;
+};
+
+/* Reads a scenario. 0, or -1 with the reason on stderr. */
+int scen_read(struct scenario *s, const char *file);
+
+/* What the command line says. */
+struct run_opts {
+	bool live, offline, keep, lenient;
+	const char *out, *cca;
+	const char *weir;
+	unsigned long tag; /* makes namespace names unique */
+};
+
+/* What one run came to. */
+enum verdict { PASS, FAIL, SKIP };
+
+struct outcome {
+	enum verdict live, offline;
+	bool has_live, has_offline;
+	char live_why[1500], offline_why[1500];
+};
+
+/* Runs it with the impairment on or off, in a directory of its own; namespaces made and removed. */
+void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struct outcome *out);
+
+/* What the runner knows that the judge needs. */
+struct truth {
+	double on_at, off_at; /* Unix seconds of the impairment's start and end; 0: none */
+	const char *forged_log; /* lines of inject; NULL: none */
+	uint64_t iface_packets; /* as the interface counted; 0: not known */
+	bool on;
+};
+
+/* Judges one event stream (JSON Lines file). Fills why with what is wrong or what was found. */
+enum verdict scen_judge(const struct scenario *s, const struct truth *t, const char *events, char *why,
+			size_t room);
+
+/* Network: namespaces named PREFIX-cli and so on. 0, or -1 with the reason in why. */
+struct net {
+	char ns[NS_COUNT][48];
+};
+int net_up(struct net *n, const struct scenario *s, unsigned long tag, const char *cca, char *why, size_t room);
+void net_down(const struct net *n);
+/* Enters the namespace; for a child before exec. */
+int net_enter(const struct net *n, enum ns ns);
+const char *ns_name(enum ns ns);
+
+/* Runs a program to its end, its output in log; its exit status, 127 when it could not start. */
+int run_wait(const struct net *n, int ns, char *const argv[], const char *input, const char *log);
+double now_s(void);
+double unix_s(void);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The network of every scenario:
+ *
+ *	cli eth0 --- lan gw wan --- cust isp core --- eth0 srv
+ *	10.10.0.0/24     10.20.0.0/30          10.30.0.0/24     (fd10::, fd20::, fd30::)
+ *
+ * The monitor is on gw's wan. Delay comes from netem on srv (the far side) and cli (the near one);
+ * rates and drops are the scenario's own, on other devices, so that delay never reorders.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "scen.h"
+
+double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+double unix_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+int net_enter(const struct net *n, enum ns ns)
+{
+	char path[96];
+	int fd, rc;
+
+	snprintf(path, sizeof(path), "/run/netns/%s", n->ns[ns]);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	rc = setns(fd, CLONE_NEWNET);
+	close(fd);
+	return rc;
+}
+
+int run_wait(const struct net *n, int ns, char *const argv[], const char *input, const char *log)
+{
+	int in[2], st;
+	pid_t pid;
+
+	if (pipe2(in, O_CLOEXEC))
+		return 127;
+	pid = fork();
+	if (!pid) {
+		int out = open(log ? log : "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0644);
+
+		dup2(in[0], 0);
+		dup2(out, 1);
+		dup2(out, 2);
+		if (ns >= 0 && net_enter(n, ns))
+			_exit(126);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	close(in[0]);
+	if (input && write(in[1], input, strlen(input)) < 0)
+		perror("scenario: write");
+	close(in[1]);
+	if (pid < 0 || waitpid(pid, &st, 0) != pid)
+		return 127;
+	return WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
+}
+
+static void set_sysctl(const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (write(fd, value, strlen(value)) < 0)
+		fprintf(stderr, "scenario: %s: not set to %s\n", name, value);
+	close(fd);
+}
+
+static void sysctls(const struct net *n, enum ns ns, const char *cca)
+{
+	int st;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (net_enter(n, ns))
+			_exit(1);
+		set_sysctl("ipv6/conf/all/accept_dad", "0");
+		set_sysctl("ipv6/conf/default/accept_dad", "0");
+		set_sysctl("ipv4/tcp_no_metrics_save", "1");
+		set_sysctl("ipv4/ip_forward", "1");
+		set_sysctl("ipv6/conf/all/forwarding", "1");
+		set_sysctl("ipv4/conf/all/rp_filter", "0");
+		set_sysctl("ipv4/conf/default/rp_filter", "0");
+		set_sysctl("ipv4/icmp_ratelimit", "0");
+		set_sysctl("ipv4/tcp_congestion_control", cca);
+		_exit(0);
+	}
+	waitpid(pid, &st, 0);
+}
+
+#define BATCH 4096
+
+static int batch(const struct net *n, int ns, const char *program, const char *input, const char *what, char *why,
+		 size_t room)
+{
+	char log[] = "/tmp/scen-XXXXXX";
+	char *ip[] = { "ip", "-batch", "-", NULL }, *tc[] = { "tc", "-batch", "-", NULL },
+	     *nft[] = { "nft", "-f", "-", NULL };
+	char **argv = *program == 'i' ? ip : *program == 't' ? tc : nft;
+	int fd = mkstemp(log), rc;
+	ssize_t k;
+
+	rc = run_wait(n, ns, argv, input, log);
+	if (rc) {
+		size_t at = snprintf(why, room, "%s (%s exits %d): ", what, program, rc);
+
+		if (at < room) {
+			k = read(fd, why + at, room - at - 1);
+			why[at + (k > 0 ? k : 0)] = 0;
+			for (char *p = why; *p; p++)
+				if ((unsigned char)*p < 32)
+					*p = ' ';
+		}
+	}
+	close(fd);
+	unlink(log);
+	return rc ? -1 : 0;
+}
+
+int net_up(struct net *n, const struct scenario *s, unsigned long tag, const char *cca, char *why, size_t room)
+{
+	char b[BATCH], *p = b;
+	static const char *const dev[][2] = {
+		{ "cli", "eth0" }, { "gw", "lan" }, { "gw", "wan" }, { "isp", "cust" },
+		{ "isp", "core" }, { "srv", "eth0" },
+	};
+
+	for (int i = 0; i < NS_COUNT; i++) {
+		snprintf(n->ns[i], sizeof(n->ns[i]), "weirvm%lu-%s", tag, ns_name(i));
+		p += sprintf(p, "netns add %s\n", n->ns[i]);
+	}
+	if (batch(n, -1, "ip", b, "namespaces can't be made", why, room))
+		return -1;
+	for (int i = 0; i < NS_COUNT; i++)
+		sysctls(n, i, cca);
+	p = b;
+	p += sprintf(p, "link add lan netns %s addr 02:00:00:00:01:01 type veth peer name eth0 netns %s addr 02:00:00:00:01:02\n",
+		     n->ns[NS_GW], n->ns[NS_CLI]);
+	p += sprintf(p, "link add wan netns %s addr 02:00:00:00:02:01 type veth peer name cust netns %s addr 02:00:00:00:02:02\n",
+		     n->ns[NS_GW], n->ns[NS_ISP]);
+	p += sprintf(p, "link add core netns %s addr 02:00:00:00:03:01 type veth peer name eth0 netns %s addr 02:00:00:00:03:02\n",
+		     n->ns[NS_ISP], n->ns[NS_SRV]);
+	if (batch(n, -1, "ip", b, "veth pairs can't be made", why, room))
+		return -1;
+	p = b + sprintf(b, "link set lo up\nlink set eth0 up\n");
+	for (int i = 2; i < 10; i++)
+		p += sprintf(p, "addr add 10.10.0.%d/24 dev eth0\naddr add fd10::%d/64 dev eth0 nodad\n", i, i);
+	sprintf(p, "route add default via 10.10.0.1\nroute add default via fd10::1\n");
+	if (batch(n, NS_CLI, "ip", b, "client's addresses", why, room))
+		return -1;
+	p = b + sprintf(b, "link set lo up\nlink set eth0 up\n");
+	for (int i = 2; i < 10; i++)
+		p += sprintf(p, "addr add 10.30.0.%d/24 dev eth0\naddr add fd30::%d/64 dev eth0 nodad\n", i, i);
+	sprintf(p, "route add default via 10.30.0.1\nroute add default via fd30::1\n");
+	if (batch(n, NS_SRV, "ip", b, "server's addresses", why, room))
+		return -1;
+	if (batch(n, NS_GW, "ip", "link set lo up\nlink set lan up\nlink set wan up\n"
+		  "addr add 10.10.0.1/24 dev lan\naddr add fd10::1/64 dev lan nodad\n"
+		  "addr add 10.20.0.1/30 dev wan\naddr add fd20::1/64 dev wan nodad\n"
+		  "route add default via 10.20.0.2\nroute add default via fd20::2\n",
+		  "gateway's addresses", why, room) ||
+	    batch(n, NS_ISP, "ip", "link set lo up\nlink set cust up\nlink set core up\n"
+		  "addr add 10.20.0.2/30 dev cust\naddr add fd20::2/64 dev cust nodad\n"
+		  "addr add 10.30.0.1/24 dev core\naddr add fd30::1/64 dev core nodad\n"
+		  "route add 10.10.0.0/24 via 10.20.0.1\nroute add fd10::/64 via fd20::1\n",
+		  "isp's addresses", why, room))
+		return -1;
+	if (!s->offloads)
+		for (size_t i = 0; i < sizeof(dev) / sizeof(*dev); i++) {
+			char *argv[] = { "ethtool", "-K", (char *)dev[i][1], "tso", "off", "gso", "off",
+					 "gro", "off", "tx", "off", NULL };
+			for (int k = 0; k < NS_COUNT; k++)
+				if (!strcmp(ns_name(k), dev[i][0]) && run_wait(n, k, argv, NULL, NULL)) {
+					snprintf(why, room, "offloads of %s can't be switched off", dev[i][1]);
+					return -1;
+				}
+		}
+	if (batch(n, NS_ISP, "nft", "add table inet w\nadd chain inet w f { type filter hook forward priority 0; }\n",
+		  "no nftables", why, room))
+		return -1;
+	if (s->rtt_ms) {
+		p = b + sprintf(b, "qdisc add dev eth0 root netem delay %gms", s->rtt_ms);
+		if (s->jitter_ms)
+			p += sprintf(p, " %gms", s->jitter_ms);
+		sprintf(p, " limit 100000\n");
+		if (batch(n, NS_SRV, "tc", b, "the kernel has no netem", why, room))
+			return -1;
+	}
+	if (s->lan_rtt_ms) {
+		sprintf(b, "qdisc add dev eth0 root netem delay %gms limit 100000\n", s->lan_rtt_ms);
+		if (batch(n, NS_CLI, "tc", b, "the kernel has no netem", why, room))
+			return -1;
+	}
+	return 0;
+}
+
+void net_down(const struct net *n)
+{
+	for (int i = 0; i < NS_COUNT; i++) {
+		char *argv[] = { "ip", "netns", "del", (char *)n->ns[i], NULL };
+
+		if (n->ns[i][0])
+			run_wait(n, -1, argv, NULL, NULL);
+	}
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Runs scenarios, several side by side in namespaces of their own, and prints what came of each.
+ *
+ *	scenario run [-j N] [-o DIR] [-s SET] [-H live,offline] [-c CCA] [-w WEIR] [-k] [-l]
+ *	             [-n TIMES] [-1] FILE...
+ *	scenario check FILE...
+ *
+ * -s SET   only scenarios whose set names it (default: all given)
+ * -1       only with the impairment on   -k keep what passed   -l lenient: what this kernel lacks
+ *          is skipped, not failed        -n each so many times
+ * A line per result: RESULT<tab>scenario<tab>row<tab>on|off<tab>live|offline<tab>pass|fail|skip
+ * <tab>seconds<tab>what was found. Exit 0: none failed; 1: some did; 64: usage.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "scen.h"
+
+enum { JOBS = 4096, PARALLEL = 64 };
+
+struct job {
+	struct scenario *s;
+	bool on;
+	unsigned round;
+};
+
+static struct job jobs[JOBS];
+static unsigned njobs;
+
+static const char *const words[] = { "pass", "fail", "skip" };
+
+static void result(const struct job *j, const char *how, enum verdict v, double seconds, const char *why)
+{
+	printf("RESULT\t%s\t%s\t%s\t%s\t%s\t%.1f\t%s\n", j->s->name, *j->s->row ? j->s->row : "-", j->on ? "on" : "off",
+	       how, words[v], seconds, why);
+}
+
+/* In a child: one job from beginning to end. */
+static int work(const struct job *j, const struct run_opts *base, unsigned index)
+{
+	struct run_opts o = *base;
+	struct outcome out;
+	char dir[300];
+	double t = now_s();
+	int bad = 0;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	o.tag = getpid() * 1000ul + index % 1000;
+	if (j->round) {
+		snprintf(dir, sizeof(dir), "%s/round%u", base->out, j->round);
+		o.out = dir;
+	}
+	scen_run(j->s, j->on, &o, &out);
+	t = now_s() - t;
+	if (out.has_live) {
+		result(j, "live", out.live, t, out.live_why);
+		bad |= out.live == FAIL;
+	}
+	if (out.has_offline) {
+		result(j, "offline", out.offline, t, out.offline_why);
+		bad |= out.offline == FAIL;
+	}
+	fflush(stdout);
+	return bad;
+}
+
+/* The long ones first: the last to start decides when all is done. */
+static int longest(const void *a, const void *b)
+{
+	const struct job *x = a, *y = b;
+
+	return x->s->end < y->s->end ? 1 : x->s->end > y->s->end ? -1 : 0;
+}
+
+static int run_all(const struct run_opts *o, unsigned parallel)
+{
+	unsigned next = 0, running = 0;
+	int failed = 0, st;
+
+	qsort(jobs, njobs, sizeof(*jobs), longest);
+	while (next < njobs || running) {
+		if (next < njobs && running < parallel) {
+			pid_t pid;
+
+			fflush(stdout);
+			pid = fork();
+			if (!pid)
+				_exit(work(&jobs[next], o, next));
+			running += pid > 0;
+			next++;
+			continue;
+		}
+		if (wait(&st) > 0) {
+			running--;
+			failed |= !WIFEXITED(st) || WEXITSTATUS(st);
+			if (!WIFEXITED(st))
+				printf("RESULT\t?\t-\ton\tlive\tfail\t0\tthe runner crashed\n");
+		}
+	}
+	return failed;
+}
+
+static bool in_set(const struct scenario *s, const char *set)
+{
+	char list[sizeof(s->set)];
+
+	strcpy(list, s->set);
+	for (char *p = strtok(list, " ,"); p; p = strtok(NULL, " ,"))
+		if (!strcmp(p, set))
+			return true;
+	return false;
+}
+
+static void usage(void)
+{
+	fprintf(stderr, "usage: scenario run [-j N] [-o DIR] [-s SET] [-H live,offline] [-c CCA] [-w WEIR] [-n TIMES] "
+			"[-1kl] FILE... | scenario check FILE...\n");
+	exit(64);
+}
+
+int main(int argc, char **argv)
+{
+	struct run_opts o = { .live = true, .offline = true, .out = "scenarios.out", .weir = "weir" };
+	const char *set = NULL;
+	unsigned parallel = 1, times = 1;
+	bool once = false, check;
+	int c;
+
+	if (argc < 2)
+		usage();
+	check = !strcmp(argv[1], "check");
+	if (!check && strcmp(argv[1], "run"))
+		usage();
+	argv++;
+	argc--;
+	while ((c = getopt(argc, argv, "j:o:s:H:c:w:n:1kl")) != -1)
+		switch (c) {
+		case 'j':
+			parallel = atoi(optarg);
+			break;
+		case 'o':
+			o.out = optarg;
+			break;
+		case 's':
+			set = optarg;
+			break;
+		case 'H':
+			o.live = strstr(optarg, "live") != NULL;
+			o.offline = strstr(optarg, "offline") != NULL;
+			break;
+		case 'c':
+			o.cca = optarg;
+			break;
+		case 'w':
+			o.weir = optarg;
+			break;
+		case 'n':
+			times = atoi(optarg);
+			break;
+		case '1':
+			once = true;
+			break;
+		case 'k':
+			o.keep = true;
+			break;
+		case 'l':
+			o.lenient = true;
+			break;
+		default:
+			usage();
+		}
+	if (optind == argc || parallel < 1 || parallel > PARALLEL)
+		usage();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int i = optind; i < argc; i++) {
+		struct scenario *s = malloc(sizeof(*s));
+
+		if (!s || scen_read(s, argv[i]))
+			return 65;
+		if (set && !in_set(s, set)) {
+			free(s);
+			continue;
+		}
+		for (unsigned n = 0; n < times && njobs + 2 <= JOBS; n++) {
+			jobs[njobs++] = (struct job){ s, true, n };
+			/* Benign trouble is what is tested: without it there is nothing to run. */
+			if (!once && !s->benign)
+				jobs[njobs++] = (struct job){ s, false, n };
+		}
+	}
+	if (check) {
+		double sum = 0;
+
+		for (unsigned i = 0; i < njobs; i++)
+			sum += jobs[i].s->end + 8;
+		printf("%u runs, %.0f seconds\n", njobs, sum);
+		return 0;
+	}
+	mkdir(o.out, 0755);
+	return run_all(&o, parallel);
+}

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# VM tests and scenarios; included by the Makefile.
+#
+#   make vmtest [KERNEL="6.1 ..."] [SCENARIO=name,...] [SET=short]
+#   make vmsmoke              one kernel, a few scenarios: a minute or two
+#   make scenarios            the same scenarios in namespaces of this machine, as its kernel allows
+#   make soak MINUTES=30      mixed traffic, scenarios switched on and off
+#   make soak-benign [N=20]   every benign row N times, goes on where it was stopped
+
+SCEN	:= $(addprefix $(B)/scen/,scenario traffic inject vmprobe)
+SCEN_FLAGS := $(CSTD) $(CFLAGS) $(WARN)
+
+$(B)/scen/scenario: tests/scenarios/scenario.c $(wildcard tests/scenarios/scen_*.c) tests/scenarios/scen.h
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $(filter %.c,$^) -ljansson -lm
+
+$(B)/scen/traffic: $(addprefix tests/scenarios/,traffic.c traffic_tcp.c traffic_udp.c proto.c quic.c traffic.h proto.h)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $(filter %.c,$^) -lnettle
+
+$(B)/scen/inject: $(addprefix tests/scenarios/,inject.c proto.c proto.h)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $(filter %.c,$^)
+
+$(B)/scen/vmprobe: vmtests/vmprobe.c
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $< -lbpf
+
+.PHONY: vmtest vmsmoke scenarios soak soak-benign vmtest-build
+vmtest-build: $(B)/weir $(SCEN)
+
+vmtest: vmtest-build
+	$(Q)sh vmtests/run.sh $(B) $(if $(KERNEL),-k "$(KERNEL)") $(if $(SCENARIO),-S $(SCENARIO)) $(if $(SET),-s $(SET))
+
+vmsmoke: vmtest-build
+	$(Q)sh vmtests/run.sh $(B) -k 6.1 -s smoke
+
+scenarios: vmtest-build
+	$(Q)PATH=$(abspath $(B)):$(abspath $(B)/scen):$$PATH $(B)/scen/scenario run -l -j 2 -o $(B)/scenarios \
+		$(if $(SCENARIO),$(SCENARIO:%=tests/scenarios/rows/%.scn),$(wildcard tests/scenarios/rows/*.scn))
