@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Forged resets. Each burst of resets waits up to two seconds of packet time
+ * for what comes after it: an endpoint that goes on did not reset. What is
+ * certain before is reported at once.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "rst.h"
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+#define HOST_SAMPLES 32	    /* that one flow gives of its hosts */
+#define REORDER_US   25000u /* where packets overtake, by how much at most */
+#define AGAIN_US     5000u
+#define WIDE_FLOWS   5	    /* a host that resets so many flows within a second restarts */
+
+static void *rst_create(const struct detect_env *env)
+{
+	struct rst_detector *d = calloc(1, sizeof(*d));
+
+	if (!d || !rst_flows_init(&d->flows) || !rst_bursts_init(&d->bursts)) {
+		if (d)
+			free(d->flows.slot);
+		free(d);
+		return NULL;
+	}
+	d->env = env;
+	d->inject.env = env;
+	d->inject.rule_name = (const char *(*)(unsigned))rst_rule_name;
+	d->inject.rest = rst_rest;
+	d->inject.method = "rst_injection/rules/1";
+	return d;
+}
+
+static void rst_destroy(void *arg)
+{
+	struct rst_detector *d = arg;
+
+	free(d->flows.slot);
+	free(d->bursts.slot);
+	free(d);
+}
+
+static const struct in6_addr *sender_ip(const struct flow *f, unsigned way)
+{
+	return way == TO_CLIENT ? &f->server.ip : &f->client.ip;
+}
+
+static void expire(struct rst_detector *d, uint64_t now_ns)
+{
+	while (d->bursts.first && now_ns >= d->bursts.first->first_ns + RST_HOLD_NS)
+		rst_decide(d, d->bursts.first, true);
+}
+
+static struct rst_packet packet_of(const struct weir_rec *r)
+{
+	return (struct rst_packet){
+		.seq = r->seq,
+		.ack = r->ack,
+		.us = (uint32_t)(r->time_ns / 1000),
+		.ipid = r->ipid,
+		.win = r->win,
+		.ifindex = r->ifindex,
+		.ttl = r->ttl,
+		.tos = r->tos,
+		.tcp_flags = r->tcp_flags,
+		.reserved = r->tcp_reserved,
+		.df = r->flags & WEIR_REC_DF,
+		.ts = r->flags & WEIR_REC_TS,
+		.payload = r->payload_len > 0,
+		.egress = r->flags & WEIR_REC_EGRESS,
+		.ipv4 = r->flags & WEIR_REC_IPV4,
+	};
+}
+
+static enum rst_stage stage_of(const struct flow *f, const struct rst_flow *s, const struct weir_rec *r, unsigned way)
+{
+	uint8_t client = way == TO_SERVER ? r->own_dir_flags : r->peer_dir_flags;
+	uint8_t server = way == TO_SERVER ? r->peer_dir_flags : r->own_dir_flags;
+	uint32_t pushes = s->side[TO_SERVER].pushes;
+
+	if ((server | client) & WEIR_DIR_DATA) {
+		if (server & WEIR_DIR_DATA)
+			return RST_LATER;
+		/* One message that takes two segments is still the first one. */
+		if (!s->side[TO_SERVER].data_pkts)
+			pushes = f->count[TO_SERVER].data_packets;
+		return pushes <= 1 ? RST_POST_PSH : RST_LATER;
+	}
+	if (server & WEIR_DIR_SYN)
+		return client & WEIR_DIR_ACK ? RST_POST_ACK : RST_POST_SYN;
+	return client & WEIR_DIR_SYN ? RST_POST_SYN : RST_POST_ACK;
+}
+
+/* R0: it came in where only its receiver's packets do, and its sender's go out. */
+static bool wrong_interface(const struct rst_flow *s, unsigned way, const struct weir_rec *r)
+{
+	const struct rst_side *own = &s->side[way], *peer = &s->side[!way];
+	uint16_t iface = r->ifindex + 1;
+
+	return !(r->flags & WEIR_REC_EGRESS) && own->out_if == iface && own->in_if != iface &&
+	       peer->in_if == iface && peer->out_if != iface && own->pkts >= 2 && peer->pkts >= 2;
+}
+
+static void ages(struct rst_burst *b, const struct rst_flow *s, const struct weir_rec *r)
+{
+	struct rst_case *c = &b->c;
+	const struct rst_side *peer = &s->side[!b->way];
+	const struct rst_packet *p = &c->one[0];
+
+	c->ack_age_us = c->trigger_age_us = ~0u;
+	if (p->tcp_flags & TCP_ACK) {
+		c->ack_age_us = rst_ack_age(peer, p->ack, p->us);
+		if (c->ack_age_us == ~0u && r->peer_pkts == 1 && c->peer_end_known && p->ack == c->peer_end)
+			c->ack_age_us = r->peer_age_us;
+	} else if (peer->pkts >= r->peer_pkts) {
+		c->trigger_age_us = rst_acked_age(peer, p->seq, p->us);
+	}
+}
+
+static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rst_flow *s, const struct weir_rec *r,
+			       unsigned way)
+{
+	const struct rst_side *own = &s->side[way];
+	struct rst_burst *b = rst_burst_new(&d->bursts);
+	struct rst_host *h;
+	struct rst_case *c;
+
+	if (!b) {
+		rst_decide(d, d->bursts.first, false);
+		b = rst_burst_new(&d->bursts);
+	}
+	b->flow = f;
+	b->way = way;
+	b->first_ns = r->time_ns;
+	b->stage = stage_of(f, s, r, way);
+	b->flow_rtt_us = r->rtt_min_us;
+	b->degraded = f->fragile;
+	c = &b->c;
+	c->one[0] = packet_of(r);
+	c->n = 1;
+	c->own_end_known = r->own_dir_flags & WEIR_DIR_SEQ;
+	c->peer_end_known = r->peer_dir_flags & WEIR_DIR_SEQ;
+	c->own_end = r->own_end;
+	c->own_ack = r->own_ack;
+	c->peer_end = r->peer_end;
+	c->peer_ack = r->peer_ack;
+	c->own_uses_ts = r->own_dir_flags & WEIR_DIR_TS;
+	c->peer_sent_data = r->peer_dir_flags & WEIR_DIR_DATA;
+	c->own_pkts = r->own_pkts;
+	c->peer_pkts = r->peer_pkts;
+	c->idle_us = ~0u;
+	if (own->pkts && r->time_ns > own->last_ns)
+		c->idle_us = (r->time_ns - own->last_ns) / 1000 < UINT32_MAX ? (uint32_t)((r->time_ns - own->last_ns) / 1000)
+									    : ~0u - 1;
+	c->syn_stage = !(r->own_dir_flags & (WEIR_DIR_SYN | WEIR_DIR_DATA)) && !r->own_pkts &&
+		       (r->peer_dir_flags & WEIR_DIR_SYN) && !(r->peer_dir_flags & WEIR_DIR_ACK);
+	c->fin_seen = (r->own_dir_flags | r->peer_dir_flags) & WEIR_DIR_FIN;
+	c->opposite_rst = r->peer_dir_flags & WEIR_DIR_RST;
+	c->misses = f->fragile || (c->own_end_known && (r->peer_dir_flags & WEIR_DIR_ACK) &&
+				   seq_dist(r->peer_ack, r->own_end) > 0);
+	c->from_receivers_side = wrong_interface(s, way, r);
+	c->both_ends_us = ~0u;
+	c->peer_rtt_us = r->rtt_peer_us;
+	c->ipid_before = r->own_pkts - own->last_pkts <= 64 ? own->ipid : 0;
+	ages(b, s, r);
+	h = rst_host(&d->hosts, sender_ip(f, way), r->time_ns);
+	c->server_wide = !c->syn_stage && rst_host_reset(h, r->time_ns) >= WIDE_FLOWS;
+	c->residual = b->stage <= RST_POST_ACK && rst_residual(d, f, r->time_ns, true);
+	s->burst[way] = b;
+	return b;
+}
+
+/* The same packet once more: another interface, or a mirror. */
+static bool again(const struct rst_burst *b, const struct weir_rec *r)
+{
+	const struct rst_packet *p = &b->c.one[b->c.n - 1];
+
+	if ((uint32_t)(r->time_ns / 1000) - p->us > AGAIN_US || p->seq != r->seq || p->ack != r->ack ||
+	    p->ipid != r->ipid || p->tcp_flags != r->tcp_flags)
+		return false;
+	if (p->ifindex != r->ifindex || p->egress != !!(r->flags & WEIR_REC_EGRESS))
+		return true;
+	return r->label == WEIR_DUPLICATE || (p->ipid && p->ttl == r->ttl);
+}
+
+static void on_reset(struct rst_detector *d, struct flow *f, struct rst_flow *s, const struct weir_rec *r,
+		     const uint8_t *payload)
+{
+	unsigned way = rec_way(f, r);
+	struct rst_burst *b = s->burst[way], *other = s->burst[!way];
+
+	if (b && again(b, r)) {
+		b->c.copies += r->count;
+		return;
+	}
+	if (b && r->time_ns - b->first_ns > RST_BURST_NS) {
+		rst_decide(d, b, false);
+		b = NULL;
+	}
+	if (b && b->c.n < RST_KEPT)
+		b->c.one[b->c.n++] = packet_of(r);
+	else if (!b)
+		b = begin(d, f, s, r, way);
+	b->c.copies += 1 + r->count;
+	b->last_ns = r->time_ns;
+	b->label = rst_label(b->c.one, b->c.n, payload, payload ? r->caplen : 0);
+	if (other && b->c.n == 1 && r->time_ns >= other->last_ns) {
+		uint64_t apart = (r->time_ns - other->last_ns) / 1000;
+
+		/* The one that this one goes to had no time to hear of the first. */
+		b->c.both_ends_us = other->c.both_ends_us = apart < UINT32_MAX ? (uint32_t)apart : ~0u;
+		b->c.peer_rtt_us = other->c.peer_rtt_us;
+	}
+	rst_look(d, b, s);
+}
+
+/* A packet, not a reset, of the one that is said to have reset. */
+static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const struct rst_side *own, const struct weir_rec *r)
+{
+	struct rst_case *c = &b->c;
+	const struct rst_packet *p = &c->one[0];
+	const struct rst_host *h = rst_host(&d->hosts, sender_ip(b->flow, b->way), r->time_ns);
+	uint32_t age = (uint32_t)(r->time_ns / 1000) - p->us;
+	bool overtaken = age <= (own->reordered || h->reorders ? REORDER_US : RST_OVERTAKE_US);
+	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & TCP_FIN);
+	bool fresh = c->own_end_known && seq_dist(end, c->own_end) > 0;
+	bool before = c->life || c->late_synack;
+
+	if (r->label == WEIR_DUPLICATE || r->label == WEIR_KEEPALIVE)
+		return false;
+	if (!overtaken)
+		b->genuine_after = true;
+	if (r->ipid && !c->ipid_after && r->own_pkts < UINT16_MAX && r->own_pkts - c->own_pkts <= 64)
+		c->ipid_after = r->ipid;
+	if (r->tcp_flags & TCP_SYN) {
+		/* An answer to a SYN that was refused already. */
+		if ((r->tcp_flags & TCP_ACK) && c->syn_stage && !c->syn_again && c->peer_end_known &&
+		    r->ack == c->peer_end && (p->seq != r->seq + 1 || !overtaken))
+			c->late_synack = true;
+		return c->late_synack != before;
+	}
+	/* Bytes from beyond the reset were sent after it, whatever overtook what. */
+	if (fresh && r->payload_len && (((p->tcp_flags & TCP_ACK) && seq_dist(r->seq, p->seq) >= 0) || !overtaken)) {
+		c->life = c->life_data = true;
+		b->data_end = end;
+	}
+	if (fresh && !overtaken)
+		c->life = true;
+	if ((r->tcp_flags & TCP_ACK) && (c->own_pkts || c->late_synack) && seq_dist(r->ack, c->own_ack) > 0 &&
+	    (c->own_ack || c->late_synack) && !overtaken)
+		c->life = true;
+	return (c->life || c->late_synack) != before;
+}
+
+static bool receiver_goes_on(struct rst_burst *b, const struct weir_rec *r)
+{
+	struct rst_case *c = &b->c;
+
+	if ((r->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		c->syn_again = true;
+	if (!c->life_data || c->life_answered || !(r->tcp_flags & TCP_ACK) || seq_dist(r->ack, b->data_end) < 0)
+		return false;
+	c->life_answered = true;
+	return true;
+}
+
+static void tell_host(struct rst_detector *d, const struct flow *f, struct rst_flow *s, const struct weir_rec *r,
+		      unsigned way, uint16_t near, uint16_t far)
+{
+	const struct rst_side *own = &s->side[way];
+	bool steps = own->ipid_near != near || own->ipid_far != far;
+	/* What lacks the timestamps that its sender uses may be forged. */
+	bool sample = r->rtt_us && (!(r->own_dir_flags & WEIR_DIR_TS) || (r->flags & WEIR_REC_TS));
+	struct rst_host *h;
+
+	if (!sample && !steps && r->label != WEIR_REORDER)
+		return;
+	if (s->rtt_samples >= HOST_SAMPLES && r->rtt_us >= r->rtt_min_us)
+		return;
+	h = rst_host(&d->hosts, sender_ip(f, way), r->time_ns);
+	h->reorders |= r->label == WEIR_REORDER;
+	if (sample)
+		rst_host_rtt(h, r->rtt_us, r->time_ns);
+	if (sample || steps)
+		s->rtt_samples += s->rtt_samples < 255;
+	h->ipid_near += own->ipid_near - near;
+	h->ipid_far += own->ipid_far - far;
+}
+
+static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
+{
+	struct rst_detector *d = arg;
+	struct rst_flow *s = f->detector[d->env->slot];
+	unsigned way = rec_way(f, r);
+	uint16_t near, far;
+	bool news = false;
+
+	expire(d, r->time_ns);
+	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_TCP)
+		return;
+	if (!s) {
+		/* A SYN alone is worth no memory: a scan is made of them. */
+		if (!r->payload_len && !(r->tcp_flags & TCP_RST) &&
+		    (r->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
+			return;
+		s = rst_flow_new(&d->flows, f, d->env->slot);
+		if (!s)
+			return;
+		rst_side_prime(&s->side[!way], r);
+	}
+	s->touched = true;
+	if (r->tcp_flags & TCP_RST) {
+		on_reset(d, f, s, r, payload);
+		return;
+	}
+	near = s->side[way].ipid_near;
+	far = s->side[way].ipid_far;
+	if (s->burst[way])
+		news = sender_goes_on(d, s->burst[way], &s->side[way], r);
+	if (!rst_side_saw(&s->side[way], r))
+		return;
+	if (news)
+		rst_look(d, s->burst[way], s);
+	if (s->burst[!way] && receiver_goes_on(s->burst[!way], r))
+		rst_look(d, s->burst[!way], s);
+	tell_host(d, f, s, r, way, near, far);
+	if (d->triggered && way == TO_CLIENT && r->payload_len && s->side[way].data_pkts == 1)
+		rst_residual(d, f, r->time_ns, false);
+}
+
+static void rst_flow_end(void *arg, struct flow *f)
+{
+	struct rst_detector *d = arg;
+	struct rst_flow *s = f->detector[d->env->slot];
+
+	if (!s)
+		return;
+	for (unsigned way = 0; way < 2; way++)
+		if (s->burst[way])
+			rst_decide(d, s->burst[way], false);
+	if (!s->suspect && s->side[TO_CLIENT].data_pkts)
+		rst_note_passed(d, f);
+	rst_flow_free(&d->flows, s, d->env->slot);
+}
+
+static void rst_tick(void *arg, uint64_t now_ns)
+{
+	struct rst_detector *d = arg;
+
+	expire(d, now_ns);
+	inject_tick(&d->inject, now_ns);
+}
+
+static void rst_finish(void *arg, uint64_t now_ns)
+{
+	struct rst_detector *d = arg;
+
+	while (d->bursts.first)
+		rst_decide(d, d->bursts.first, false);
+	inject_tick(&d->inject, now_ns);
+}
+
+const struct detector detect_rst = {
+	.name = "rst",
+	.create = rst_create,
+	.packet = rst_on_packet,
+	.flow_end = rst_flow_end,
+	.tick = rst_tick,
+	.finish = rst_finish,
+	.destroy = rst_destroy,
+};

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The reset detector's parts: what passes (rst.c), and what is made of it (rst_judge.c). */
+#ifndef WEIR_RST_H
+#define WEIR_RST_H
+
+#include "inject.h"
+#include "rst_flow.h"
+#include "rst_host.h"
+
+#define RST_TRIGGERS 1024	    /* (client, server, port) that were reset: residual blocking */
+#define RST_PASSED   2048	    /* servers, with and without a name, whose flows passed */
+#define RST_EVENTS_PER_S 1000	    /* reset events told per second of packet time */
+#define RESIDUAL_NS  420000000000ull /* no known box blocks for longer after a trigger */
+
+struct rst_trigger {
+	uint64_t key;		/* 0: free */
+	uint64_t group;		/* key of its finding */
+	uint64_t first_ns, fail_ns, pass_ns;
+};
+
+struct rst_passed {
+	uint64_t key;
+	uint32_t flows;
+};
+
+struct rst_detector {
+	const struct detect_env *env;
+	struct rst_flows flows;
+	struct rst_bursts bursts;
+	struct rst_hosts hosts;
+	struct rst_trigger trigger[RST_TRIGGERS];
+	struct rst_passed passed[RST_PASSED];
+	struct inject inject;
+	uint64_t event_second;
+	uint32_t events, held_back; /* told in this second; not told since the last one */
+	bool triggered;		    /* trigger[] holds something */
+};
+
+/* The case as it stands: rules, score. */
+uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s, double *score);
+
+/* Something new is known of the burst: a certain one is reported now. */
+void rst_look(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s);
+
+/* Its time is over: event and finding; the burst is freed. waited: nothing more could have come. */
+void rst_decide(struct rst_detector *d, struct rst_burst *b, bool waited);
+
+/* A flow opened after a trigger between the same ends: is it still being blocked? */
+bool rst_residual(struct rst_detector *d, const struct flow *f, uint64_t now_ns, bool failed);
+
+/* A flow ended that passed. */
+void rst_note_passed(struct rst_detector *d, const struct flow *f);
+
+void rst_rest(const struct inject_group *g, struct finding *f);
+
+#endif

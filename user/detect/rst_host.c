@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "rst_host.h"
+
+#define WAYS 4
+
+uint64_t rst_hash(const void *data, size_t n, uint64_t seed)
+{
+	const uint8_t *p = data;
+	uint64_t h = seed ^ 0xcbf29ce484222325ull;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * 0x100000001b3ull;
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93ull;
+	return h ^ h >> 32;
+}
+
+struct rst_host *rst_host(struct rst_hosts *t, const struct in6_addr *ip, uint64_t now_ns)
+{
+	size_t set = rst_hash(ip, sizeof(*ip), 0) % (RST_HOSTS / WAYS) * WAYS;
+	struct rst_host *old = &t->host[set];
+
+	for (size_t i = set; i < set + WAYS; i++) {
+		struct rst_host *h = &t->host[i];
+
+		if (h->used_ns && !memcmp(&h->ip, ip, sizeof(*ip))) {
+			h->used_ns = now_ns ? now_ns : 1;
+			return h;
+		}
+		if (h->used_ns < old->used_ns)
+			old = h;
+	}
+	memset(old, 0, sizeof(*old));
+	old->ip = *ip;
+	old->used_ns = now_ns ? now_ns : 1;
+	old->span_ns = now_ns;
+	return old;
+}
+
+void rst_host_rtt(struct rst_host *h, uint32_t us, uint64_t now_ns)
+{
+	if (!us)
+		return;
+	if (now_ns > h->span_ns + RST_HOST_SPAN_NS) {
+		bool next = now_ns <= h->span_ns + 2 * RST_HOST_SPAN_NS;
+
+		h->rtt_min_us[1] = next ? h->rtt_min_us[0] : 0;
+		h->rtt_min_us[0] = 0;
+		h->span_ns = now_ns;
+		if (!next)
+			h->rtt_n = 0, h->rtt_mean_us = 0;
+	}
+	if (!h->rtt_min_us[0] || us < h->rtt_min_us[0])
+		h->rtt_min_us[0] = us;
+	if (h->rtt_n < UINT32_MAX)
+		h->rtt_n++;
+	h->rtt_mean_us += ((float)us - h->rtt_mean_us) / (float)(h->rtt_n < 16 ? h->rtt_n : 16);
+}
+
+uint32_t rst_host_rtt_min(const struct rst_host *h, uint64_t now_ns)
+{
+	uint32_t a = h->rtt_min_us[0], b = h->rtt_min_us[1];
+
+	if (now_ns > h->span_ns + 2 * RST_HOST_SPAN_NS)
+		return 0;
+	if (now_ns > h->span_ns + RST_HOST_SPAN_NS || !b)
+		return a;
+	return !a || b < a ? b : a;
+}
+
+bool rst_host_counts_ipid(const struct rst_host *h)
+{
+	return h->ipid_near >= 6 && h->ipid_near >= 4 * (uint64_t)h->ipid_far;
+}
+
+uint32_t rst_host_reset(struct rst_host *h, uint64_t now_ns)
+{
+	if (now_ns > h->rst_ns + 1000000000ull || now_ns < h->rst_ns) {
+		h->rst_ns = now_ns;
+		h->rst_flows = 0;
+	}
+	return ++h->rst_flows;
+}

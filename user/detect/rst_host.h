@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is known of a host across its flows: how far it is from us, and how its
+ * stack numbers packets. The reset rules need it when a flow is too young to
+ * have a history of its own. A bounded table; the least recently used goes.
+ */
+#ifndef WEIR_RST_HOST_H
+#define WEIR_RST_HOST_H
+
+#include "model.h"
+
+#define RST_HOSTS	 4096
+#define RST_HOST_SPAN_NS 300000000000ull /* an RTT minimum lives one to two of these: 10 minutes at most */
+
+struct rst_host {
+	struct in6_addr ip;
+	uint64_t used_ns;	/* 0: free */
+	uint64_t span_ns;	/* when the current span began */
+	uint32_t rtt_min_us[2];	/* of this span and the one before; 0 none */
+	uint32_t rtt_n;		/* samples, saturates */
+	float rtt_mean_us;	/* the last 16 weigh most */
+	uint32_t ipid_near, ipid_far; /* IP-ID steps of 0..256, and others, within flows */
+	uint64_t rst_ns;	/* start of the second that rst_flows counts */
+	uint32_t rst_flows;	/* flows it reset in that second */
+	bool reorders;		/* packets of it came reordered */
+};
+
+struct rst_hosts {
+	struct rst_host host[RST_HOSTS];
+};
+
+/* The host's entry, made where missing; never NULL. Valid until the next call. */
+struct rst_host *rst_host(struct rst_hosts *t, const struct in6_addr *ip, uint64_t now_ns);
+
+/* A round trip us -> host -> us. */
+void rst_host_rtt(struct rst_host *h, uint32_t us, uint64_t now_ns);
+
+/* Smallest round trip of the last 5 to 10 minutes; 0 none. */
+uint32_t rst_host_rtt_min(const struct rst_host *h, uint64_t now_ns);
+
+/* The host numbers the packets of a flow one after the other. */
+bool rst_host_counts_ipid(const struct rst_host *h);
+
+/* One more of its flows ended by reset; returns how many within this second. */
+uint32_t rst_host_reset(struct rst_host *h, uint64_t now_ns);
+
+uint64_t rst_hash(const void *data, size_t n, uint64_t seed); /* FNV-1a with a final mix */
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The rules that tell a forged reset from an honest one, without any flow
+ * table: what each end was seen to send, what a burst of resets looked like,
+ * and what followed it, in; rules, evidence and a score out. The rules'
+ * numbers and weights follow Weaver, Sommer, Paxson (NDSS 2009) and the ack
+ * causality argument: nobody acknowledges a byte sooner than it can have got there.
+ */
+#ifndef WEIR_RST_RULES_H
+#define WEIR_RST_RULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "weir_abi.h"
+
+#define RST_OVERTAKE_US 1000u /* packets may overtake each other by so much anywhere */
+
+#define RST_SENT  8 /* newest stretches of data remembered per direction */
+#define RST_ACKED 6 /* newest acknowledgment values */
+#define RST_TTLS  3
+#define RST_KEPT  8 /* resets of a burst that are compared with each other */
+
+/* Sequence numbers wrap: a - b as a signed distance. */
+static inline int32_t seq_dist(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b);
+}
+
+/* A sequence end (or acknowledgment), and when it first passed us: µs, wraps. */
+struct rst_mark {
+	uint32_t seq, us;
+};
+
+/* What one end of a flow was seen to send, resets apart. Times in µs that wrap. */
+struct rst_side {
+	struct rst_mark sent[RST_SENT], acked[RST_ACKED]; /* rings; [n % size] is next */
+	uint32_t nsent, nacked;
+	bool end_known;
+	bool forgot;		   /* sent[] does not reach back without a gap */
+	uint32_t end, ack;	   /* highest */
+	uint32_t pkts, data_pkts;  /* seen; data: new bytes only */
+	uint32_t pushes;	   /* data packets with PSH */
+	uint32_t df_pkts;
+	uint64_t last_ns;	   /* its newest packet, and enough of it to know it again */
+	uint32_t last_seq, last_ack;
+	uint16_t last_ipid, last_pkts;
+	uint8_t last_flags;
+	uint16_t ipid, ipid_near, ipid_far;   /* newest non-zero; steps of 0..256, others */
+	uint8_t ttl[RST_TTLS], nttl;
+	uint8_t ttl_pkts[RST_TTLS];	      /* saturates */
+	uint8_t tos, tos_pkts;		      /* packets in a row with that DSCP */
+	bool syn, fin, reordered;
+	uint16_t in_if, out_if;		      /* interface + 1 it came in by, went out by; 0 none */
+};
+
+/* A reset as it passed. */
+struct rst_packet {
+	uint32_t seq, ack, us;
+	uint16_t ipid, win, ifindex;
+	uint8_t ttl, tos, tcp_flags, reserved;
+	bool df, ts, payload, egress, ipv4;
+};
+
+enum rst_rule {
+	RST_R0_INTERFACE,
+	RST_R1_CERTAIN,
+	RST_R1_GRADED,
+	RST_R1B_TRIGGER,
+	RST_R2_LIFE,
+	RST_R2_BOTH_LIVE,
+	RST_R3_SEQ_BEHIND,
+	RST_R4_SEQ_AHEAD,
+	RST_R5_MULTI_SEQ,
+	RST_R6_MULTI_ACK,
+	RST_R7_BURST,
+	RST_R8_BOTH_ENDS,
+	RST_R9_SYN_STAGE,
+	RST_R11_RESIDUAL,
+	/* R10, evidence from the stack: one point each, three at most */
+	RST_TTL,
+	RST_IPID,
+	RST_DF,
+	RST_DSCP,
+	RST_NO_TS,
+	RST_RESERVED,
+	RST_PAYLOAD,
+	/* guards */
+	RST_FIN,
+	RST_IDLE,
+	RST_SERVER_WIDE,
+	RST_RULES
+};
+
+#define RST_BIT(rule) (1u << (rule))
+
+/* The round trip us -> sender -> us that a reset is judged by. */
+struct rst_base {
+	uint32_t min_us; /* 0: unknown */
+	uint32_t n;	 /* samples behind it */
+	uint32_t mean_us;
+	bool reorders;
+};
+
+/* A burst of resets that claim one sender, towards one receiver, and what came with it. */
+struct rst_case {
+	struct rst_packet one[RST_KEPT];
+	unsigned n;	    /* of one[] */
+	uint32_t copies;
+	/* As it was just before the first one. */
+	uint32_t own_end, own_ack, peer_end, peer_ack;
+	bool own_end_known, peer_end_known, own_uses_ts, peer_sent_data;
+	uint32_t own_pkts, peer_pkts;
+	uint32_t idle_us;   /* since the last packet of either end; ~0 none */
+	bool syn_stage;	    /* its sender had sent nothing yet, its receiver a SYN */
+	bool fin_seen;
+	bool opposite_rst;  /* the receiver had sent a reset before */
+	bool misses;	    /* packets of the sender were not seen by us */
+	bool from_receivers_side; /* R0: came in where the receiver's packets come in, and the sender's do not */
+	uint32_t ack_age_us, trigger_age_us; /* see rst_ack_age; ~0 unknown */
+	/* What came after. */
+	bool life, life_data, life_answered, late_synack, syn_again;
+	uint32_t both_ends_us;	  /* to a reset of the other direction; ~0 none */
+	uint32_t peer_rtt_us;	  /* us -> receiver -> us; 0 unknown */
+	uint16_t ipid_after;	  /* first non-zero of the sender after it; 0 none */
+	uint16_t ipid_before;	  /* newest non-zero of the sender before it; 0 none */
+	bool residual, server_wide;
+	bool host_counts_ipid;
+};
+
+/* What the other end had sent before r, as far as r tells; for a side that was not followed so far. */
+void rst_side_prime(struct rst_side *s, const struct weir_rec *r);
+
+/*
+ * The sender of r was seen to send it (not a reset). False: the very packet that
+ * it sent last, seen again (another interface, a mirror); nothing was noted then.
+ */
+bool rst_side_saw(struct rst_side *s, const struct weir_rec *r);
+
+/*
+ * Since when an end could know what `ack` acknowledges: µs since the byte
+ * before it first passed us, from the end that sent it. ~0: not known.
+ */
+uint32_t rst_ack_age(const struct rst_side *sender_of_data, uint32_t ack, uint32_t now_us);
+
+/* Since the acknowledgment value `seq` first passed us (an honest reply repeats one). ~0: not known. */
+uint32_t rst_acked_age(const struct rst_side *acker, uint32_t seq, uint32_t now_us);
+
+/* 2: sooner than anything can come back, 1: probably so, 0: no, or not known. */
+int rst_too_soon(uint32_t age_us, const struct rst_base *base);
+
+/* Every rule and guard that holds for the case: a set of RST_BIT()s. */
+uint32_t rst_rules(const struct rst_case *c, const struct rst_side *sender,
+		   const struct rst_side *receiver, const struct rst_base *base);
+
+/* 6 and more: injected, 4 to below 6: probably, 2 to 4: says something in numbers only. */
+double rst_score(uint32_t rules);
+
+const char *rst_rule_name(enum rst_rule rule); /* as in events and findings */
+
+#endif
