@@ -62,7 +62,9 @@ static void begin(struct inject *in, struct inject_group *g, const struct inject
 	f->type = flow->type;
 	f->app = flow->app;
 	snprintf(f->method, sizeof(f->method), "%s", in->method);
-	if (flow->hint && *flow->hint)
+	if (c->trigger)
+		snprintf(g->trigger, sizeof(g->trigger), "%s", c->trigger);
+	else if (flow->hint && *flow->hint)
 		snprintf(g->trigger, sizeof(g->trigger), "%s", flow->hint);
 	else
 		snprintf(g->trigger, sizeof(g->trigger), "%s port %u", flow->proto == IPPROTO_TCP ? "TCP" : "UDP",
@@ -144,7 +146,7 @@ static enum level level_of(const struct inject *in, const struct inject_group *g
 
 	if (g->injected >= 3 && g->f.servers >= 2)
 		return LEVEL_CORROBORATED;
-	if (g->injected >= (low ? 2u : 1u) || (!low && g->injected + g->probable >= 3))
+	if (g->injected >= (low ? 2u : 1u) || (!low && g->injected + g->firm >= 3))
 		return LEVEL_LIKELY;
 	return LEVEL_POSSIBLE;
 }
@@ -213,6 +215,7 @@ struct inject_group *inject_add(struct inject *in, const struct inject_case *c)
 		g->injected++;
 	else
 		g->probable++;
+	g->firm += c->score < 6 && c->firm;
 	for (unsigned r = 0; r < INJECT_RULES; r++)
 		g->rule_cases[r] += c->rules >> r & 1;
 	g->subkind_cases[c->subkind]++;

@@ -22,9 +22,11 @@ struct inject_case {
 	double score;		/* B.7: 6 and more is injected */
 	uint32_t rules;		/* bits; names from the detector's table */
 	bool toward_client;
+	bool firm;		/* short of 6 points, but many such make a claim */
 	bool path_known, genuine_after; /* the real sender's packets came, too (on path), or surely did not */
 	bool degraded;
-	const char *signature, *stage, *label; /* NULL: none */
+	const char *signature, *stage, *label; /* NULL: none; static */
+	const char *trigger;	/* what set it off; NULL: the flow's hint, or its port */
 	uint8_t ttl, flow_ttl;	/* 0: unknown */
 	bool ttl_varies;
 	uint32_t copies;
@@ -37,13 +39,13 @@ struct inject_group {
 	struct in6_addr server[INJECT_HOSTS], client[INJECT_HOSTS];
 	uint32_t rule_cases[INJECT_RULES];
 	uint32_t subkind_cases[SUBKIND_COUNT];
-	uint32_t injected, probable, on_path, in_path;
+	uint32_t injected, probable, firm, on_path, in_path;
 	uint32_t copies_max, delay_min_us, rtt_us;
 	uint8_t ttl_low, ttl_high, flow_ttl;
 	bool ttl_varies, dirty, up, down;
 	double score_max;
 	const char *signature, *stage, *label;
-	char trigger[96];
+	char trigger[96], text[2][96]; /* text: the detector's */
 	uint32_t residual_low_s, residual_high_s; /* last failure, first success after a trigger; 0 none */
 	uint32_t passed_with, passed_without; /* flows to the same server that passed */
 	uint64_t last_ns;

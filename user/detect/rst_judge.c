@@ -57,6 +57,8 @@ static struct inject_case case_of(struct rst_detector *d, const struct rst_burst
 		.time_ns = b->first_ns,
 		.score = score,
 		.rules = rules,
+		.firm = rules & (RST_BIT(RST_R1_GRADED) | RST_BIT(RST_R1B_TRIGGER) | RST_BIT(RST_R4_SEQ_AHEAD) |
+				 RST_BIT(RST_R5_MULTI_SEQ) | RST_BIT(RST_R9_SYN_STAGE)),
 		.toward_client = b->way == TO_CLIENT,
 		.degraded = b->degraded || b->flow->fragile,
 		.signature = rst_signature(b->stage, c->one, c->n),
