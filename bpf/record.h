@@ -132,7 +132,9 @@ static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_
 	r->own_dir_flags = d->flags;
 	r->peer_dir_flags = o->flags;
 	r->vlans = p->vlans;
-	r->pad = 0;
+	r->ack_age_us = ~0u;
+	if (p->proto == PROTO_TCP && o->seq_us && p->ack == o->seq_end && (p->tcp_flags & TCP_ACK))
+		r->ack_age_us = p->now_us - o->seq_us;
 	len = weir_min(payload, WEIR_PAYLOAD_MAX);
 	r->caplen = 0;
 	if (len && !weir_load_payload(v, p->payload_off, out->payload, len))

@@ -211,7 +211,7 @@ struct weir_rec {
 	__u32 hole_age_us;	  /* WEIR_RETX_FILL, WEIR_REORDER: since the hole was opened */
 	__u16 own_pkts, peer_pkts; /* packets before this one, saturating */
 	__u8 own_ttl, own_dir_flags, peer_dir_flags, vlans;
-	__u32 pad;
+	__u32 ack_age_us; /* since the segment that it acknowledges passed, where that one was timed; ~0: not known */
 };
 
 /* Where a packet that is in no flow was counted. */

@@ -80,9 +80,15 @@ static struct rst_packet packet_of(const struct weir_rec *r)
 
 static enum rst_stage stage_of(const struct flow *f, const struct rst_flow *s, const struct weir_rec *r, unsigned way)
 {
-	uint8_t client = way == TO_SERVER ? r->own_dir_flags : r->peer_dir_flags;
-	uint8_t server = way == TO_SERVER ? r->peer_dir_flags : r->own_dir_flags;
+	uint8_t own = r->own_dir_flags;
+	uint8_t client, server;
 	uint32_t pushes = s->side[TO_SERVER].pushes;
+
+	/* A reset that carries bytes is no data of its sender. */
+	if (r->payload_len && !s->side[way].data_pkts)
+		own &= (uint8_t)~WEIR_DIR_DATA;
+	client = way == TO_SERVER ? own : r->peer_dir_flags;
+	server = way == TO_SERVER ? r->peer_dir_flags : own;
 
 	if ((server | client) & WEIR_DIR_DATA) {
 		if (server & WEIR_DIR_DATA)
@@ -118,6 +124,8 @@ static void ages(struct rst_burst *b, const struct rst_flow *s, const struct wei
 		c->ack_age_us = rst_ack_age(peer, p->ack, p->us);
 		if (c->ack_age_us == ~0u && r->peer_pkts == 1 && c->peer_end_known && p->ack == c->peer_end)
 			c->ack_age_us = r->peer_age_us;
+		if (c->ack_age_us == ~0u)
+			c->ack_age_us = r->ack_age_us;
 	} else if (peer->pkts >= r->peer_pkts) {
 		c->trigger_age_us = rst_acked_age(peer, p->seq, p->us);
 	}
@@ -158,7 +166,7 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	if (own->pkts && r->time_ns > own->last_ns)
 		c->idle_us = (r->time_ns - own->last_ns) / 1000 < UINT32_MAX ? (uint32_t)((r->time_ns - own->last_ns) / 1000)
 									    : ~0u - 1;
-	c->syn_stage = !(r->own_dir_flags & (WEIR_DIR_SYN | WEIR_DIR_DATA)) && !r->own_pkts &&
+	c->syn_stage = !(r->own_dir_flags & WEIR_DIR_SYN) && !r->own_pkts &&
 		       (r->peer_dir_flags & WEIR_DIR_SYN) && !(r->peer_dir_flags & WEIR_DIR_ACK);
 	c->fin_seen = (r->own_dir_flags | r->peer_dir_flags) & WEIR_DIR_FIN;
 	c->opposite_rst = r->peer_dir_flags & WEIR_DIR_RST;

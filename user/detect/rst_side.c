@@ -48,7 +48,9 @@ static void data_saw(struct rst_side *s, const struct weir_rec *r, uint32_t us)
 {
 	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & TCP_SYN) + !!(r->tcp_flags & TCP_FIN);
 
-	if ((r->own_dir_flags & WEIR_DIR_SEQ) && (!s->end_known || seq_dist(r->own_end, s->end) > 0)) {
+	/* The flags hold this very packet; of a first one the end before is 0. */
+	if ((r->own_dir_flags & WEIR_DIR_SEQ) && r->own_pkts && (r->own_end || r->own_ack) &&
+	    (!s->end_known || seq_dist(r->own_end, s->end) > 0)) {
 		/* Packets passed without a record. */
 		s->end = r->own_end;
 		s->nsent = 0;
