@@ -69,8 +69,7 @@ static enum match utp(const struct udp_view *v)
 	/* Both ways, or one on and on: the same connection, sequence near. */
 	if (m->slot[SLOT_UTP][w].kind == 0x10 && be16(m->slot[SLOT_UTP][w].b + 2) == conn &&
 	    (uint16_t)(be16(p + 16) - be16(m->slot[SLOT_UTP][w].b + 4)) < 64 &&
-	    be32(p + 4) - ((uint32_t)be16(m->slot[SLOT_UTP][w].b + 6) << 16) < 0x2000000 &&
-	    v->mem->seen[w] >= 1 && (type == 2 || type == 0 || be16(p + 16) == 1))
+	    be32(p + 4) - be32(m->slot[SLOT_UTP][w].b + 6) - 1 < 0x2000000 && conn && (type == 2 || type == 0 || be16(p + 16) == 1))
 		return m->seen[w] >= 2 || type == 4 ? MATCH_YES : MATCH_MORE;
 	m->slot[SLOT_UTP][w].kind = 0x10;
 	/* A SYN names the id that it wants to receive on. */
@@ -80,8 +79,7 @@ static enum match utp(const struct udp_view *v)
 	m->slot[SLOT_UTP][w].b[3] = (uint8_t)(conn + (type == 4));
 	m->slot[SLOT_UTP][w].b[4] = p[16];
 	m->slot[SLOT_UTP][w].b[5] = p[17];
-	m->slot[SLOT_UTP][w].b[6] = p[4];
-	m->slot[SLOT_UTP][w].b[7] = p[5];
+	memcpy(m->slot[SLOT_UTP][w].b + 6, p + 4, 4);
 	return MATCH_MORE;
 }
 

@@ -21,7 +21,7 @@
 static const tcp_probe tcp_probes[] = {
 	tls_tcp,  http_tcp, ssh_tcp,  noise_tcp, mail_tcp,  bittorrent_tcp, mqtt_tcp,
 	rdp_tcp,  smb_tcp,  sip_tcp,  mmtls_tcp, stun_tcp,  dns_tcp,	    ldap_tcp,
-	openvpn_tcp, socks_tcp, rtmp_tcp, mtproto_tcp, noisesocket_tcp,
+	openvpn_tcp, fbzero_tcp, socks_tcp, rtmp_tcp, mtproto_tcp, noisesocket_tcp,
 };
 
 static const udp_probe udp_probes[] = {
@@ -179,6 +179,12 @@ static bool infrastructure(unsigned l7)
 	       l7 == WEIR_L7_ICMP;
 }
 
+static bool call(unsigned l7)
+{
+	return l7 == WEIR_L7_STUN || l7 == WEIR_L7_RTP || l7 == WEIR_L7_RTCP ||
+	       l7 == WEIR_L7_DTLS;
+}
+
 /* An address instead of a name: says no more than the server's address. */
 static bool is_name(const char *host)
 {
@@ -299,6 +305,11 @@ static void decide(struct classifier *c, const struct flow *f, struct classify_f
 	v.source = v.l7 ? SOURCE_PAYLOAD : SOURCE_NONE;
 	if (!infrastructure(v.l7) && !cf->tunnel) {
 		bool sni = v.l7 == WEIR_L7_TLS || v.l7 == WEIR_L7_QUIC || v.l7 == WEIR_L7_DTLS;
+		/*
+		 * An outer name in front of an encrypted hello is the provider's, not the
+		 * site's, and a TURN realm may be anything: no name, where no rule knows it.
+		 */
+		bool nameless = !name || b->ech || call(v.l7);
 		bool got = name &&
 			   take(&v, rules_host(c->rules, b->host), sni ? SOURCE_SNI : SOURCE_PAYLOAD);
 
@@ -306,10 +317,9 @@ static void decide(struct classifier *c, const struct flow *f, struct classify_f
 			got = take(&v, rules_signature(c->rules, b->sig), SOURCE_PAYLOAD);
 		if (!got)
 			got = take(&v, rules_l7(c->rules, v.l7), SOURCE_PAYLOAD);
-		/* An outer name in front of an encrypted hello is the provider's, not the site's. */
 		if (!got)
-			from_others(c, f, now, !name || b->ech, &v);
-		if (v.app < 0 && last && !name && address_counts(v.l7))
+			from_others(c, f, now, nameless, &v);
+		if (v.app < 0 && last && nameless && address_counts(v.l7))
 			take(&v, rules_endpoint(c->rules, &f->server.ip, f->proto, f->server.port),
 			     SOURCE_PORT);
 	}
@@ -401,7 +411,8 @@ static void tcp_run(struct classify_flow *cf, const struct flow *f, bool full)
 	}
 	if (cf->tcp_chosen)
 		return;
-	cf->random = looks_random(v.first.p, v.first.n);
+	/* Random from the first byte on: so the first byte must have been seen to be that. */
+	cf->random = cf->tcp.exact[TO_SERVER] && looks_random(v.first.p, v.first.n);
 	/* Nobody knows it: a little patience, for the other side has not spoken perhaps. */
 	if (!more && (++cf->nothing >= NOTHING_MAX || (v.way[0].n && v.way[1].n)))
 		cf->done = true;
@@ -476,12 +487,6 @@ static void keep_found(struct classify_flow *cf, const struct found *got)
 	if (got->alpn[0] && !b->alpn[0])
 		memcpy(b->alpn, got->alpn, sizeof(b->alpn));
 	b->ech |= got->ech;
-}
-
-static bool call(unsigned l7)
-{
-	return l7 == WEIR_L7_STUN || l7 == WEIR_L7_RTP || l7 == WEIR_L7_RTCP ||
-	       l7 == WEIR_L7_DTLS;
 }
 
 static void udp_packet(struct classifier *c, struct classify_flow *cf, const struct flow *f,

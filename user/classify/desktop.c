@@ -43,6 +43,15 @@ enum match rdp_udp(const struct udp_view *v, struct found *out)
 	flags = be16(p + 6);
 	out->l7 = WEIR_L7_RDP;
 	out->final = true;
+	/*
+	 * Midway: ACK and DATA, then its sequence number twice, and in it the TLS or
+	 * DTLS that every RDP over UDP has.
+	 */
+	if (flags == 0x000c)
+		for (size_t at = 8; at + 11 <= v->d.n && at <= 24; at++)
+			if (!memcmp(p + at, p + at + 4, 4) && p[at + 8] >= 0x14 && p[at + 8] <= 0x17 &&
+			    (p[at + 9] == 3 || p[at + 9] == 0xfe))
+				return MATCH_YES;
 	if (be32(p) != 0xffffffff || !(flags & 1) || flags & ~0x3e25u)
 		return MATCH_NO;
 	if (be16(p + 12) < 1132 || be16(p + 12) > 1232 || be16(p + 14) < 1132 ||
@@ -175,7 +184,38 @@ enum match ldap_udp(const struct udp_view *v, struct found *out)
 	return ldap(v->d) == MATCH_YES ? MATCH_YES : MATCH_NO;
 }
 
-/* CONNECT with the protocol's name (MQTT 5.0 3.1), or CONNACK alone when only it was seen. */
+/* Midway: a PUBLISH that ends with the segment and names a topic (MQTT 5.0 3.3), or pings both ways. */
+static bool mqtt_midway(const struct tcp_view *v)
+{
+	struct seg up = v->way[TO_SERVER], down = v->way[TO_CLIENT];
+
+	if (up.n == 2 && down.n == 2 && be16(up.p) == 0xc000 && be16(down.p) == 0xd000)
+		return true;
+	for (unsigned w = 0; w < 2; w++) {
+		struct seg s = w ? down : v->first;
+		size_t at = 1, len = 0, topic;
+
+		if (s.n < 6 || s.p[0] >> 4 != 3 || (s.p[0] & 6) == 6)
+			continue;
+		for (unsigned shift = 0; at < 5; shift += 7) {
+			len |= (size_t)(s.p[at] & 0x7f) << shift;
+			if (!(s.p[at++] & 0x80))
+				break;
+		}
+		if (at + 2 > s.n || len != s.n - at)
+			continue;
+		topic = be16(s.p + at);
+		if (!topic || topic + 2 > len)
+			continue;
+		for (size_t i = 0; i < topic; i++)
+			if (!printable(s.p[at + 2 + i]))
+				return false;
+		return topic >= 3;
+	}
+	return false;
+}
+
+/* CONNECT with the protocol's name (MQTT 5.0 3.1). */
 enum match mqtt_tcp(const struct tcp_view *v, struct found *out)
 {
 	struct seg s = v->way[TO_SERVER];
@@ -184,7 +224,7 @@ enum match mqtt_tcp(const struct tcp_view *v, struct found *out)
 	out->l7 = WEIR_L7_MQTT;
 	out->final = true;
 	if (!s.n || s.p[0] != 0x10)
-		return MATCH_NO;
+		return mqtt_midway(v) ? MATCH_YES : MATCH_NO;
 	while (at < s.n && at < 5 && s.p[at] & 0x80)
 		at++;
 	at++;
@@ -214,6 +254,8 @@ enum match rtmp_tcp(const struct tcp_view *v, struct found *out)
 	if (down.n && down.p[0] != 3 && down.p[0] != 6)
 		return MATCH_NO;
 	if (down.n < 9 || up.n < 600)
-		return v->full ? MATCH_NO : MATCH_MORE;
+		return !v->full				     ? MATCH_MORE
+		       : up.n >= 1024 && all_zero(up.p + 5, 4) ? MATCH_YES
+							     : MATCH_NO;
 	return MATCH_YES;
 }

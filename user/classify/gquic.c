@@ -80,3 +80,22 @@ enum match gquic_udp(const struct udp_view *v, struct found *out)
 	}
 	return MATCH_NO;
 }
+
+/* Facebook's Zero over TCP: "1QTV" and a digit, a length, then the same CHLO. */
+enum match fbzero_tcp(const struct tcp_view *v, struct found *out)
+{
+	struct seg s = v->way[TO_SERVER];
+
+	if (!s.n)
+		return MATCH_NO;
+	if (s.n < 13)
+		return SEG_MAY(s, "1QTV") && !v->full ? MATCH_MORE : MATCH_NO;
+	if (!SEG_HAS(s, "1QTV"))
+		return MATCH_NO;
+	if (s.n < 9 + (size_t)le32(s.p + 5) && !v->full && le32(s.p + 5) < 2048)
+		return MATCH_MORE;
+	out->l7 = WEIR_L7_UNKNOWN;
+	out->sig = SIG_FBZERO;
+	out->final = true;
+	return gquic_hello(seg_skip(s, 9), out) ? MATCH_YES : MATCH_NO;
+}

@@ -132,6 +132,21 @@ static bool upgrade(struct seg up, struct seg *tls)
 	return false;
 }
 
+/* "220 name ESMTP ...": an SMTP server greets with its name (RFC 5321 4.2). */
+static void greeting_name(struct seg down, unsigned l7, struct found *out)
+{
+	struct seg s = seg_skip(down, 4);
+	size_t n = 0;
+	bool dot = false;
+
+	if (l7 != WEIR_L7_SMTP || !code(down, "220"))
+		return;
+	while (n < s.n && n < 128 && s.p[n] > 0x20 && printable(s.p[n]))
+		dot |= s.p[n++] == '.';
+	if (dot && n < s.n && s.p[n] <= 0x20)
+		found_host(out, s.p, n);
+}
+
 enum match mail_tcp(const struct tcp_view *v, struct found *out)
 {
 	struct seg up = v->way[TO_SERVER], down = v->way[TO_CLIENT], rest;
@@ -149,11 +164,14 @@ enum match mail_tcp(const struct tcp_view *v, struct found *out)
 	if (l7 == WEIR_L7_UNKNOWN)
 		return v->full ? MATCH_NO : MATCH_MORE;
 	out->l7 = (uint8_t)l7;
+	greeting_name(down, l7, out);
 	if (upgrade(up, &rest) && rest.n) {
 		struct tcp_view t = { .way = { rest }, .first = rest, .full = v->full };
 		struct found f = { 0 };
 
 		if (tls_tcp(&t, &f) == MATCH_YES) {
+			if (!f.host[0])
+				memcpy(f.host, out->host, sizeof(f.host));
 			*out = f;
 			return MATCH_YES;
 		}

@@ -62,7 +62,7 @@ enum slot { SLOT_WIREGUARD, SLOT_OPENVPN, SLOT_ESP, SLOT_UTP, SLOT_ZOOM, SLOT_LI
 struct udp_memory {
 	struct {
 		uint8_t kind;
-		uint8_t b[8];
+		uint8_t b[12];
 	} slot[SLOTS][2];      /* each way */
 	uint8_t session[8];    /* OpenVPN: the client's session id */
 	uint32_t ssrc[2];
@@ -94,6 +94,7 @@ enum match dtls_udp(const struct udp_view *v, struct found *out);
 enum match quic_udp(const struct udp_view *v, struct found *out);
 void quic_free(struct udp_memory *mem);
 enum match gquic_udp(const struct udp_view *v, struct found *out);
+enum match fbzero_tcp(const struct tcp_view *v, struct found *out);
 enum match http_tcp(const struct tcp_view *v, struct found *out);
 enum match ssdp_udp(const struct udp_view *v, struct found *out);
 enum match dns_tcp(const struct tcp_view *v, struct found *out);

@@ -49,6 +49,7 @@ static bool attributes(struct seg s, struct found *out, bool *known)
 		if ((type >= 1 && type <= 0x2b) || (type >= 0x8020 && type <= 0x8030))
 			*known = true;
 		attribute(type, (struct seg){ s.p + 4, len }, out);
+		*known |= out->sig != SIG_NONE;
 		s = seg_skip(s, 4 + ((len + 3u) & ~3u));
 	}
 	return s.n < 4;

@@ -60,6 +60,15 @@ enum {
 	RESET_CLIENT_V3 = 10,
 };
 
+/* Text is another's: random bytes are all printable once in 10,000. */
+static bool all_printable(const uint8_t *p, size_t n)
+{
+	while (n--)
+		if (!printable(*p++))
+			return false;
+	return true;
+}
+
 static bool resets_client(unsigned op)
 {
 	return op == RESET_CLIENT_V1 || op == RESET_CLIENT_V2 || op == RESET_CLIENT_V3;
@@ -121,7 +130,7 @@ static enum match openvpn(struct seg d, size_t len, unsigned way, struct udp_mem
 	}
 	/* Midway: control packets or acknowledgments of one session id, twice. */
 	if (op == CONTROL_V1 || op == ACK_V1) {
-		if (all_zero(d.p + 1, 8))
+		if (all_zero(d.p + 1, 8) || all_printable(d.p, 9))
 			return MATCH_NO;
 		if (!memcmp(m->slot[SLOT_OPENVPN][way].b, d.p + 1, 8) && (m->slot[SLOT_OPENVPN][way].kind & 0xf0) == 0x80)
 			return MATCH_YES;
