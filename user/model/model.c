@@ -4,6 +4,7 @@
 
 #include "model_own.h"
 #include "pipeline.h"
+#include "unacked.h"
 
 #define CHUNK	 256
 #define MAX_APPS 256
@@ -74,7 +75,8 @@ void model_free(struct model *m)
 		return;
 	for (struct flow *f = m->newest; f; f = f->lru_next) {
 		free(f->hint);
-		free(f->rtt);
+		flow_rtt_free(f);
+		unacked_free(f);
 	}
 	for (struct flow_chunk *c = m->chunks; c; c = next) {
 		next = c->next;
@@ -340,6 +342,8 @@ static void count_packet(struct type_stats *t, struct flow *f, const struct weir
 	if (r->payload_len) {
 		c->data_packets += r->segs;
 		t->data_packets[way] += r->segs;
+		if (f->proto == IPPROTO_TCP)
+			t->tcp_data_packets[way] += r->segs;
 	}
 	if (!(r->tcp_flags & TCP_RST) || !c->ttl)
 		c->ttl = r->ttl;
@@ -372,6 +376,7 @@ retx:
 void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, bool count)
 {
 	struct type_stats *t = &m->type[f->type];
+	uint32_t rtt_us;
 
 	model_set_now(m, r->time_ns);
 	if (r->time_ns > f->last_ns)
@@ -387,16 +392,16 @@ void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, boo
 	history(f, r);
 	if (r->tcp_flags & TCP_RST)
 		t->rsts++;
-	if (r->rtt_us) {
-		if (!f->rtt)
-			f->rtt = calloc(1, sizeof(*f->rtt));
-		if (f->rtt)
-			rtt_add(f->rtt, r->rtt_us);
-		if (rec_way(f, r) == TO_CLIENT) /* the side that the path lies on */
-			rtt_add(&t->rtt, r->rtt_us);
-	}
-	if (count)
+	rtt_us = r->rtt_us;
+	if (count) {
 		count_packet(t, f, r);
+		if (r->proto == IPPROTO_TCP)
+			rtt_us = unacked_packet(f, r);
+	} else if (rtt_us) {
+		flow_rtt_add(f, rec_way(f, r) == TO_CLIENT ? TO_SERVER : TO_CLIENT, rtt_us);
+	}
+	if (rtt_us && rec_way(f, r) == TO_CLIENT) /* the side that the path lies on */
+		rtt_add(&t->rtt, rtt_us);
 }
 
 static void move_counts(struct type_stats *t, const struct flow *f, int sign)
@@ -407,6 +412,8 @@ static void move_counts(struct type_stats *t, const struct flow *f, int sign)
 		t->packets[way] += sign * (int64_t)c->packets;
 		t->bytes[way] += sign * (int64_t)c->bytes;
 		t->data_packets[way] += sign * (int64_t)c->data_packets;
+		if (f->proto == IPPROTO_TCP)
+			t->tcp_data_packets[way] += sign * (int64_t)c->data_packets;
 		t->retx[way] += sign * (int64_t)c->retx;
 		t->lost[way] += sign * ((int64_t)c->lost_before + c->lost_after);
 	}
@@ -466,7 +473,8 @@ void model_flow_end(struct model *m, struct flow *f)
 	m->type[f->type].flows_active--;
 	m->type[f->type].flows_ended++;
 	free(f->hint);
-	free(f->rtt);
+	flow_rtt_free(f);
+	unacked_free(f);
 	f->next_hash = m->free;
 	m->free = f;
 	m->n--;

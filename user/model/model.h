@@ -39,14 +39,29 @@ struct flow_counts {
 	uint8_t ttl;
 };
 
-/*
- * Samples of RTT in a log-linear histogram: 8 buckets an octave from 64 µs to
- * 67 s. When a bucket is full all are halved: old samples fade.
- */
-#define RTT_BUCKETS 161
+/* Samples of RTT in a log-linear histogram: 32 buckets an octave from 64 µs to 67 s. */
+#define RTT_OCTAVES  20
+#define RTT_OCTAVE   32
+#define RTT_BUCKETS (1 + RTT_OCTAVES * RTT_OCTAVE)
 struct rtt_hist {
-	uint32_t n; /* samples ever */
-	uint8_t count[RTT_BUCKETS];
+	uint32_t n;
+	uint32_t count[RTT_BUCKETS];
+};
+
+/*
+ * The same of one flow, small, for a flow's samples lie in few octaves. When a
+ * bucket is full its side is halved: old samples fade.
+ */
+struct rtt_side {
+	uint32_t n, min_us;
+	uint8_t blocks;
+	uint8_t block_of[RTT_OCTAVES + 1]; /* + 1; 0: no samples in that octave */
+	uint8_t (*block)[RTT_OCTAVE];
+};
+
+/* [TO_SERVER] us -> server -> us, [TO_CLIENT] the client's side. */
+struct flow_rtt {
+	struct rtt_side side[2];
 };
 
 #define DETECTORS_MAX 8
@@ -72,7 +87,8 @@ struct flow {
 	bool fragile;		/* records of it were lost: detectors mark their findings degraded */
 	char history[HISTORY_LEN]; /* Zeek's letters, upper case by the client */
 	char *hint;		/* SNI, Host, name asked for; NULL none; owned */
-	struct rtt_hist *rtt;	/* NULL until the first sample; whole path where both sides are known */
+	struct flow_rtt *rtt;	/* NULL until the first sample */
+	struct unacked *unacked; /* captures only: what waits for its ACK; the model's */
 	struct classify_flow *classify; /* until typed; owned by the classifier */
 	void *detector[DETECTORS_MAX];	/* each detector's own state of this flow; NULL until it makes one */
 	struct flow *next_hash, *lru_prev, *lru_next;
@@ -117,9 +133,19 @@ static inline unsigned rec_way(const struct flow *f, const struct weir_rec *r)
 	return r->dir == f->client_dir ? TO_SERVER : TO_CLIENT;
 }
 
-/* Quantile q (0..1) in µs, 0 without samples. Error: half a bucket, 4.5 %. */
+/* Quantile q (0..1) in µs, 0 without samples. Error: a bucket at most, 3.1 %. */
 double rtt_quantile_us(const struct rtt_hist *h, double q);
 void rtt_add(struct rtt_hist *h, uint32_t us);
+
+/*
+ * The same of a flow: side TO_SERVER, TO_CLIENT, or BOTH_SIDES: all samples
+ * together, as tshark's tcp.analysis.ack_rtt has them. 0: no sample.
+ */
+#define BOTH_SIDES 2
+double flow_rtt_us(const struct flow *f, unsigned side, double q);
+uint32_t flow_rtt_samples(const struct flow *f, unsigned side);
+void flow_rtt_add(struct flow *f, unsigned side, uint32_t us);
+void flow_rtt_free(struct flow *f);
 
 /* Is this address inside (--local-net; default RFC 1918, RFC 4193, link-local)? */
 bool model_is_local(const struct model *m, const struct in6_addr *ip);

@@ -1,17 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "model.h"
 
-#define FIRST_BITS 6 /* 64 µs: what lies below is one bucket */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
-static unsigned bucket_of(uint32_t us)
+#define FIRST_BITS  6 /* 64 µs: what lies below is one bucket */
+#define OCTAVE_BITS 5
+#define MAX_US	    ((1u << (FIRST_BITS + RTT_OCTAVES)) - 1)
+
+/* Octave 0 is all below 64 µs, in its first bucket. */
+static void place(uint32_t us, unsigned *octave, unsigned *in)
 {
-	unsigned octave, b;
+	unsigned top;
 
-	if (us < 1u << FIRST_BITS)
-		return 0;
-	octave = 31 - __builtin_clz(us);
-	b = 1 + (octave - FIRST_BITS) * 8 + ((us >> (octave - 3)) & 7);
-	return b < RTT_BUCKETS ? b : RTT_BUCKETS - 1;
+	if (us > MAX_US)
+		us = MAX_US;
+	if (us < 1u << FIRST_BITS) {
+		*octave = *in = 0;
+		return;
+	}
+	top = 31 - __builtin_clz(us);
+	*octave = top - FIRST_BITS + 1;
+	*in = (us >> (top - OCTAVE_BITS)) & (RTT_OCTAVE - 1);
+}
+
+static unsigned bucket_at(unsigned octave, unsigned in)
+{
+	return octave ? 1 + (octave - 1) * RTT_OCTAVE + in : 0;
 }
 
 static double bucket_start(unsigned b)
@@ -19,37 +35,135 @@ static double bucket_start(unsigned b)
 	if (!b)
 		return 0;
 	b--;
-	return (double)((8u + b % 8) << (b / 8)) * (1 << (FIRST_BITS - 3));
+	return (double)((uint64_t)(RTT_OCTAVE + b % RTT_OCTAVE) << (b / RTT_OCTAVE)) *
+	       (1 << (FIRST_BITS - OCTAVE_BITS));
 }
 
 void rtt_add(struct rtt_hist *h, uint32_t us)
 {
-	uint8_t *c = &h->count[bucket_of(us)];
+	unsigned octave, in;
 
-	if (*c == UINT8_MAX)
-		for (unsigned i = 0; i < RTT_BUCKETS; i++)
-			h->count[i] = (h->count[i] + 1) / 2;
-	(*c)++;
+	place(us, &octave, &in);
+	h->count[bucket_at(octave, in)]++;
 	h->n++;
+}
+
+/* The sample of that rank (0 the smallest), where its bucket's samples lie evenly. */
+static double ranked(const double *weight, double rank)
+{
+	double below = 0;
+	unsigned last = 0;
+
+	for (unsigned i = 0; i < RTT_BUCKETS; i++) {
+		if (weight[i] <= 0)
+			continue;
+		if (below + weight[i] > rank) {
+			double from = bucket_start(i), to = bucket_start(i + 1);
+
+			return from + (to - from) * (rank - below + 0.5) / (weight[i] + 1);
+		}
+		below += weight[i];
+		last = i;
+	}
+	return bucket_start(last + 1);
+}
+
+/*
+ * Between two samples the quantile lies on the line that joins them (Hyndman
+ * and Fan 1996, type 7). Weights may be fractions: sides have faded differently.
+ */
+static double quantile(const double *weight, double q)
+{
+	double total = 0, pos, low, part;
+
+	for (unsigned i = 0; i < RTT_BUCKETS; i++)
+		total += weight[i];
+	if (total <= 0)
+		return 0;
+	pos = total > 1 ? q * (total - 1) : 0;
+	low = floor(pos);
+	part = pos - low;
+	return ranked(weight, low) * (1 - part) + ranked(weight, low + 1 < total ? low + 1 : low) * part;
 }
 
 double rtt_quantile_us(const struct rtt_hist *h, double q)
 {
-	unsigned total = 0, below = 0;
-	double want;
+	double weight[RTT_BUCKETS];
 
 	for (unsigned i = 0; i < RTT_BUCKETS; i++)
-		total += h->count[i];
-	if (!total)
-		return 0;
-	want = q * total;
-	for (unsigned i = 0; i < RTT_BUCKETS; i++) {
-		if (h->count[i] && below + h->count[i] >= want) {
-			double from = bucket_start(i), to = bucket_start(i + 1);
+		weight[i] = h->count[i];
+	return quantile(weight, q);
+}
 
-			return from + (to - from) * (want - below) / h->count[i];
-		}
-		below += h->count[i];
+void flow_rtt_add(struct flow *f, unsigned side, uint32_t us)
+{
+	unsigned octave, in;
+	struct rtt_side *s;
+	uint8_t *c;
+
+	if (!f->rtt)
+		f->rtt = calloc(1, sizeof(*f->rtt));
+	if (!f->rtt)
+		return;
+	s = &f->rtt->side[side];
+	place(us, &octave, &in);
+	if (!s->block_of[octave]) {
+		uint8_t(*block)[RTT_OCTAVE] = realloc(s->block, (s->blocks + 1) * sizeof(*block));
+
+		if (!block)
+			return;
+		s->block = block;
+		memset(block[s->blocks], 0, sizeof(*block));
+		s->block_of[octave] = ++s->blocks;
 	}
-	return bucket_start(RTT_BUCKETS - 1);
+	c = &s->block[s->block_of[octave] - 1][in];
+	if (*c == UINT8_MAX)
+		for (unsigned b = 0; b < s->blocks; b++)
+			for (unsigned i = 0; i < RTT_OCTAVE; i++)
+				s->block[b][i] = (s->block[b][i] + 1) / 2;
+	(*c)++;
+	s->n++;
+	if (!s->min_us || us < s->min_us)
+		s->min_us = us;
+}
+
+uint32_t flow_rtt_samples(const struct flow *f, unsigned side)
+{
+	if (!f->rtt)
+		return 0;
+	return side == BOTH_SIDES ? f->rtt->side[0].n + f->rtt->side[1].n : f->rtt->side[side].n;
+}
+
+static void add_side(double *weight, const struct rtt_side *s)
+{
+	unsigned left = 0;
+
+	for (unsigned b = 0; b < s->blocks; b++)
+		for (unsigned i = 0; i < RTT_OCTAVE; i++)
+			left += s->block[b][i];
+	for (unsigned o = 0; left && o <= RTT_OCTAVES; o++)
+		for (unsigned i = 0; s->block_of[o] && i < (o ? RTT_OCTAVE : 1u); i++)
+			weight[bucket_at(o, i)] += (double)s->block[s->block_of[o] - 1][i] * s->n / left;
+}
+
+double flow_rtt_us(const struct flow *f, unsigned side, double q)
+{
+	double weight[RTT_BUCKETS] = { 0 };
+
+	if (!f->rtt)
+		return 0;
+	for (unsigned s = 0; s < 2; s++)
+		if (side == BOTH_SIDES || side == s)
+			add_side(weight, &f->rtt->side[s]);
+	return quantile(weight, q);
+}
+
+void flow_rtt_free(struct flow *f)
+{
+	if (!f->rtt)
+		return;
+	free(f->rtt->side[0].block);
+	free(f->rtt->side[1].block);
+	free(f->rtt);
+	f->rtt = NULL;
 }

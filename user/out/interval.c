@@ -10,8 +10,7 @@ static void rtt_since(struct rtt_hist *out, const struct rtt_hist *now, const st
 {
 	out->n = 0;
 	for (unsigned i = 0; i < RTT_BUCKETS; i++) {
-		/* A bucket that is full says nothing new; its share is lost to the quantiles. */
-		out->count[i] = now->count[i] > then->count[i] ? now->count[i] - then->count[i] : 0;
+		out->count[i] = now->count[i] - then->count[i];
 		out->n += out->count[i];
 	}
 }
@@ -56,9 +55,7 @@ void interval_add(struct type_stats *a, const struct type_stats *b)
 	}
 	a->rtt.n = 0;
 	for (unsigned i = 0; i < RTT_BUCKETS; i++) {
-		unsigned sum = a->rtt.count[i] + b->rtt.count[i];
-
-		a->rtt.count[i] = sum > UINT16_MAX ? UINT16_MAX : sum;
+		a->rtt.count[i] += b->rtt.count[i];
 		a->rtt.n += a->rtt.count[i];
 	}
 }

@@ -109,10 +109,18 @@ static void ms(struct jbuf *b, const char *key, double us)
 		jb_num(b, key, us / 1000, 3);
 }
 
-/* Both sides of us where both are known: the path's; else the side that is. */
-static uint32_t path_rtt_us(const struct flow *f)
+/* The smallest sample of either side; without samples in records, what the engine kept. */
+static uint32_t smallest_rtt_us(const struct flow *f)
 {
-	return f->count[TO_SERVER].rtt_min_us + f->count[TO_CLIENT].rtt_min_us;
+	uint32_t side[2] = { f->count[TO_SERVER].rtt_min_us, f->count[TO_CLIENT].rtt_min_us };
+
+	if (f->rtt) {
+		side[0] = f->rtt->side[0].min_us;
+		side[1] = f->rtt->side[1].min_us;
+	}
+	if (!side[0] || !side[1])
+		return side[0] + side[1];
+	return side[0] < side[1] ? side[0] : side[1];
 }
 
 static const char *flow_state(const struct flow *f)
@@ -160,9 +168,13 @@ static void json_flow(void *s, const struct model *m, const struct flow *f)
 		jb_u64(b, "lost_toserver", (uint64_t)up->lost_before + up->lost_after);
 		jb_u64(b, "lost_toclient", (uint64_t)down->lost_before + down->lost_after);
 	}
-	ms(b, "rtt_min_ms", path_rtt_us(f));
-	if (f->rtt && f->rtt->n)
-		ms(b, "rtt_p50_ms", rtt_quantile_us(f->rtt, 0.5));
+	ms(b, "rtt_min_ms", smallest_rtt_us(f));
+	if (flow_rtt_samples(f, BOTH_SIDES))
+		ms(b, "rtt_p50_ms", flow_rtt_us(f, BOTH_SIDES, 0.5));
+	if (flow_rtt_samples(f, TO_SERVER))
+		ms(b, "rtt_server_p50_ms", flow_rtt_us(f, TO_SERVER, 0.5));
+	if (flow_rtt_samples(f, TO_CLIENT))
+		ms(b, "rtt_client_p50_ms", flow_rtt_us(f, TO_CLIENT, 0.5));
 	ms(b, "handshake_ms", f->handshake_us);
 	if (f->limit != LIMIT_NONE)
 		jb_str(b, "limit", limit_name(f->limit));

@@ -164,7 +164,7 @@ static void def_flow(struct jbuf *b)
 	properties(b, "count",
 		   "pkts_toserver pkts_toclient bytes_toserver bytes_toclient retx_toserver "
 		   "retx_toclient lost_toserver lost_toclient");
-	properties(b, "number", "rtt_min_ms rtt_p50_ms handshake_ms");
+	properties(b, "number", "rtt_min_ms rtt_p50_ms rtt_server_p50_ms rtt_client_p50_ms handshake_ms");
 	choice(b, "limit", "app receiver network policer shaper");
 	object_end(b,
 		   "l7 type start end state reason pkts_toserver pkts_toclient bytes_toserver "
