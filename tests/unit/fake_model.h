@@ -63,28 +63,6 @@ bool model_is_local(const struct model *m, const struct in6_addr *ip)
 	return true;
 }
 
-/* The real one's scale: 8 buckets an octave from 1 us. */
-void rtt_add(struct rtt_hist *h, uint32_t us)
-{
-	unsigned octave = 31 - __builtin_clz(us), i;
-
-	i = octave * 8 + (unsigned)((((uint64_t)us << 3) >> octave) & 7);
-	h->count[i < RTT_BUCKETS ? i : RTT_BUCKETS - 1]++;
-	h->n++;
-}
-
-double rtt_quantile_us(const struct rtt_hist *h, double q)
-{
-	uint32_t rank = q * h->n, sum = 0;
-
-	for (unsigned i = 0; i < RTT_BUCKETS; i++) {
-		sum += h->count[i];
-		if (sum > rank)
-			return (double)(1ull << (i / 8)) * (8 + i % 8 + 0.5) / 8;
-	}
-	return 0;
-}
-
 static inline struct in6_addr fake_ip(const char *text)
 {
 	struct in6_addr ip = { 0 };
