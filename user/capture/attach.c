@@ -113,12 +113,23 @@ static void who_holds(const struct link *l, char *buf, size_t size)
 	close(fd);
 }
 
+static int tc_prog(const struct attach_progs *p, const struct link *l, bool egress)
+{
+	if (link_is_ethernet(l))
+		return egress ? p->tc_out : p->tc_in;
+	return egress ? p->tc_out_ip : p->tc_in_ip;
+}
+
 static int attach_xdp(struct attachment *h, const struct link *l, const struct attach_progs *p)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_DRV_MODE);
 	char who[64];
 	int fd;
 
+	if (!link_is_ethernet(l)) {
+		explain(h, "%s has no Ethernet header for the XDP program; using tc.", l->name);
+		return -ENOTSUP;
+	}
 	if (p->xdp < 0) {
 		explain(h, "The kernel refused the XDP program; using tc.");
 		return -ENOTSUP;
@@ -150,13 +161,6 @@ static int attach_xdp(struct attachment *h, const struct link *l, const struct a
 			strerror(-fd), l->mtu > 3500 ? ", MTU above about 3.5k?" : "");
 	}
 	return fd;
-}
-
-static int tc_prog(const struct attach_progs *p, const struct link *l, bool egress)
-{
-	if (link_is_ethernet(l))
-		return egress ? p->tc_out : p->tc_in;
-	return egress ? p->tc_out_ip : p->tc_in_ip;
 }
 
 static int attach_tcx(struct attachment *h, const struct link *l, const struct attach_progs *p,
@@ -194,7 +198,7 @@ static int attach_tc(struct attachment *h, const struct link *l, enum attach_kin
 {
 	int err;
 
-	if (want != ATTACH_TC && attach_have_tcx(p->tc_in)) {
+	if (want != ATTACH_TC && attach_have_tcx(p->any)) {
 		err = attach_tcx(h, l, p, egress);
 		if (!err)
 			return 0;
@@ -215,6 +219,11 @@ int attach(struct attachment *h, const struct link *l, enum attach_kind want,
 
 	*h = (struct attachment){ .ifindex = l->ifindex, .in = ATTACH_NONE, .out = ATTACH_NONE,
 			    .in_fd = -1, .out_fd = -1 };
+	if (tc_prog(p, l, false) < 0) {
+		explain(h, "it has %s Ethernet header now: start weir again.",
+			link_is_ethernet(l) ? "an" : "no");
+		return -EPROTOTYPE;
+	}
 	if (want == ATTACH_XDP ||
 	    (want == ATTACH_AUTO && attach_plan(l, reason, sizeof(reason)) == ATTACH_XDP))
 		attach_xdp(h, l, p);

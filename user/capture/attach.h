@@ -16,8 +16,9 @@ enum attach_kind { ATTACH_AUTO, ATTACH_XDP, ATTACH_TCX, ATTACH_TC, ATTACH_NONE }
 
 struct attach_progs {
 	int xdp;		    /* program fds; -1: not loaded */
-	int tc_in, tc_out;	    /* for interfaces with an Ethernet header */
-	int tc_in_ip, tc_out_ip;    /* for those without */
+	int tc_in, tc_out;	    /* for interfaces with an Ethernet header; negative: not loaded */
+	int tc_in_ip, tc_out_ip;    /* for those without; negative: not loaded */
+	int any;		    /* one of them that is */
 };
 
 struct attachment {

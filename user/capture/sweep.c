@@ -100,8 +100,10 @@ enum flow_end sweep_verdict(const struct weir_flow *f, uint8_t proto, uint64_t n
 	uint64_t idle = now_ns > last ? now_ns - last : 0;
 	bool tcp = proto == IPPROTO_TCP;
 	enum flow_end closed = END_OPEN;
-	/* A flood's flows have heard no answer; a live one has, or will within a second. */
-	bool one_sided = !a->packets || !b->packets;
+	/* What a flood is made of: no answer, or a handshake that never ended. */
+	bool half_open = !a->packets || !b->packets ||
+			 (tcp && ((a->flags | b->flags) & WEIR_DIR_SYN) && !f->handshake_us &&
+			  !a->data_packets && !b->data_packets);
 
 	if (tcp && ((a->flags | b->flags) & WEIR_DIR_RST))
 		closed = END_RST;
@@ -113,7 +115,7 @@ enum flow_end sweep_verdict(const struct weir_flow *f, uint8_t proto, uint64_t n
 		return END_TIMEOUT;
 	if (pressure >= SWEEP_FLOODED && closed && idle > SECOND / 2)
 		return closed;
-	if (one_sided && (pressure >= SWEEP_FLOODED ||
+	if (half_open && (pressure >= SWEEP_FLOODED ||
 			  (pressure == SWEEP_TIGHT && idle > SECOND)))
 		return END_EVICTED;
 	if (pressure == SWEEP_CHOKED && idle > 10 * SECOND)

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which interfaces, attached or away. */
+#include <errno.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "error.h"
+#include "live_impl.h"
+#include "routes.h"
+
+/* "eth0 (up), br-lan (down)" */
+static void list_links(char *buf, size_t size)
+{
+	struct link *links = calloc(LINKS_MAX, sizeof(*links));
+	int n = links ? links_read(links, LINKS_MAX) : 0;
+	size_t at = 0;
+
+	snprintf(buf, size, "none");
+	for (int i = 0; i < n && at < size; i++)
+		at += snprintf(buf + at, size - at, "%s%s (%s)", i ? ", " : "", links[i].name,
+			       links[i].up ? "up" : "down");
+	free(links);
+}
+
+static int choose_by_route(struct live *l, struct live_error *e)
+{
+	unsigned index[LIVE_IFACES];
+	int n = routes_default(index, LIVE_IFACES);
+	char there[400];
+	struct link link;
+
+	for (int i = 0; i < n; i++)
+		if (!link_get(NULL, index[i], &link))
+			memcpy(l->iface[l->nifaces++].name, link.name, sizeof(link.name));
+	if (l->nifaces)
+		return 0;
+	list_links(there, sizeof(there));
+	return live_fail(e, EX_USAGE, "which interface? There is no default route to tell. Name one or "
+			 "more of: %s.", there);
+}
+
+int live_choose(struct live *l, const struct live_config *cfg, struct live_error *e)
+{
+	char there[400];
+	struct link link;
+	int err;
+
+	if (!cfg->nifaces)
+		return choose_by_route(l, e);
+	for (unsigned i = 0; i < cfg->nifaces; i++) {
+		err = link_get(cfg->iface[i], 0, &link);
+		if (err) {
+			list_links(there, sizeof(there));
+			return live_fail(e, EX_NOINPUT, "no interface \"%s\". There are: %s.",
+					 cfg->iface[i], there);
+		}
+		memcpy(l->iface[l->nifaces++].name, link.name, sizeof(link.name));
+	}
+	return 0;
+}
+
+void live_tool(struct live *l, enum tool_action action, const struct live_iface *i,
+	       const char *why)
+{
+	struct tool_event t = { .action = action, .why = why };
+
+	t.time_ns = wallclock_ns(&l->clock, live_mono_ns());
+	if (i) {
+		t.iface = i->name;
+		t.hook = attach_text(&i->at);
+	}
+	pipeline_tool(l->pipeline, &t);
+}
+
+static int attach_one(struct live *l, struct live_iface *i, const struct link *link)
+{
+	int err = attach(&i->at, link, l->cfg.hook, &l->obj.progs, &l->owner);
+
+	if (err)
+		return err;
+	i->attached = true;
+	l->slots |= 1ULL << (link->ifindex & (WEIR_IF_SLOTS - 1));
+	if (i->at.why[0] && strcmp(i->at.why, i->said)) {
+		notice("%s", i->at.why);
+		memcpy(i->said, i->at.why, sizeof(i->said));
+	}
+	live_tool(l, TOOL_ATTACH, i, i->at.why[0] ? i->at.why : NULL);
+	return 0;
+}
+
+static void swept(void *arg, unsigned ifindex, bool egress, const char *name)
+{
+	struct link link;
+
+	notice("removed a filter of an earlier run (tc %s %s, \"%s\").",
+	       link_get(NULL, ifindex, &link) ? "?" : link.name, egress ? "egress" : "ingress", name);
+}
+
+int live_attach_all(struct live *l, struct live_error *e)
+{
+	int err;
+
+	clsact_sweep(swept, l);
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		struct live_iface *f = &l->iface[i];
+		struct link link;
+
+		err = link_get(f->name, 0, &link);
+		if (!err)
+			err = attach_one(l, f, &link);
+		else
+			snprintf(f->at.why, sizeof(f->at.why), "%s.", strerror(-err));
+		if (!err)
+			continue;
+		live_fail(e, err == -EPERM ? EX_NOPERM : err == -ENODEV ? EX_NOINPUT : EX_UNAVAILABLE,
+			  "can't attach to %s: %s", f->name, f->at.why);
+		live_detach_all(l);
+		return e->code;
+	}
+	return 0;
+}
+
+void live_detach_all(struct live *l)
+{
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		struct live_iface *f = &l->iface[i];
+		char hook[16];
+
+		if (!f->attached)
+			continue;
+		snprintf(hook, sizeof(hook), "%s", attach_text(&f->at));
+		detach(&f->at, &l->owner);
+		f->attached = false;
+		pipeline_tool(l->pipeline,
+			      &(struct tool_event){
+				      .time_ns = wallclock_ns(&l->clock, live_mono_ns()),
+				      .action = TOOL_DETACH, .iface = f->name, .hook = hook });
+	}
+}
+
+static void link_changed(void *arg, const struct link *link, bool gone)
+{
+	struct live *l = arg;
+
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		struct live_iface *f = &l->iface[i];
+		struct link now;
+		int err;
+
+		if (gone && f->attached && f->at.ifindex == link->ifindex) {
+			live_tool(l, TOOL_DETACH, f, "the interface went away; waiting for it");
+			detach(&f->at, &l->owner);
+			f->attached = false;
+			notice("%s went away; waiting for it (findings kept).", f->name);
+		} else if (!gone && !f->attached && !strcmp(f->name, link->name)) {
+			/* The news may be old: ask again what is there. */
+			err = link_get(f->name, 0, &now);
+			if (err)
+				continue;
+			err = attach_one(l, f, &now);
+			if (err)
+				notice("%s is back, but can't be attached to: %s", f->name, f->at.why);
+			else
+				notice("%s is back.", f->name);
+		}
+	}
+}
+
+/* Links that changed while news were lost. */
+static void look_again(struct live *l)
+{
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		struct link link = { 0 };
+		int err = link_get(l->iface[i].name, 0, &link);
+
+		if (l->iface[i].attached && (err == -ENODEV || link.ifindex != l->iface[i].at.ifindex))
+			link_changed(l, &(struct link){ .ifindex = l->iface[i].at.ifindex }, true);
+		if (!err && !l->iface[i].attached)
+			link_changed(l, &link, false);
+	}
+}
+
+void live_links_changed(struct live *l)
+{
+	if (links_drain(l->monitor, link_changed, l) == -ENOBUFS)
+		look_again(l);
+}

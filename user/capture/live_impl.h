@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What live.c, live_ifaces.c and live_loop.c share. */
+#ifndef WEIR_LIVE_IMPL_H
+#define WEIR_LIVE_IMPL_H
+
+#include "live.h"
+#include "live_load.h"
+#include "sweep.h"
+#include "wallclock.h"
+
+struct ring_buffer;
+
+struct live_iface {
+	char name[IFNAMSIZ];
+	struct attachment at;
+	bool attached;
+	char said[256]; /* the fall-back told last: told once, not at each return */
+};
+
+struct live {
+	struct live_config cfg;
+	struct live_objects obj;
+	struct live_iface iface[LIVE_IFACES];
+	unsigned nifaces;
+	struct clsact_owner owner;
+	struct pipeline *pipeline;
+	struct ring_buffer *ring;
+	struct sweep *sweep;
+	struct wallclock clock;
+	uint64_t slots;		/* counter slots ever used: bit ifindex & 63 */
+	struct weir_counters *percpu;
+	unsigned ncpus;
+	struct weir_counters now; /* as last read */
+	uint64_t lost_told;
+	uint64_t flows_at_sweep, active_at_sweep, sweep_ns;
+	uint64_t ended;
+	int epoll, timer, signals, monitor;
+	uint64_t started_ns;
+	bool stop;
+	bool resized;
+};
+
+uint64_t live_mono_ns(void);
+
+/* live_ifaces.c */
+int live_choose(struct live *l, const struct live_config *cfg, struct live_error *e);
+int live_attach_all(struct live *l, struct live_error *e);
+void live_detach_all(struct live *l);
+/* News from the kernel about links: detaches from those gone, attaches to those back. */
+void live_links_changed(struct live *l);
+void live_tool(struct live *l, enum tool_action action, const struct live_iface *i,
+	       const char *why);
+
+/* live.c */
+void live_drain(struct live *l);   /* what waits in the ring */
+void live_count(struct live *l);   /* reads the counters into l->now */
+int live_sweep(struct live *l, uint64_t mono, enum sweep_pressure pressure);
+
+#endif
