@@ -24,6 +24,17 @@
 #define REORDER_US 25000u
 #define SYNACK_US  3000000u    /* two answers to one SYN: not further apart */
 
+/* A doubtful packet of one direction, followed. */
+struct doubt {
+	struct content_look odd;
+	uint32_t rules, told_rules;
+	double told_score;
+	uint64_t odd_ns, group;
+	uint8_t subkind;
+	bool open;
+	char odd_line[48], real_line[48];
+};
+
 struct content_side {
 	struct content_look seg[SEGMENTS];
 	uint8_t bytes[SEGMENTS][CONTENT_KEPT];
@@ -39,14 +50,8 @@ struct content_flow {
 	struct flow *flow;
 	struct content_side side[2]; /* by way */
 	uint32_t syns;
-	/* The one doubtful packet that is followed. */
-	struct content_look odd;
-	uint32_t rules, told_rules;
-	double told_score;
-	uint64_t odd_ns, group;
-	uint8_t way, subkind;
-	bool doubt, touched;
-	char odd_line[48], real_line[48];
+	struct doubt doubt[2];
+	bool touched;
 	struct content_flow *next_free;
 };
 
@@ -155,70 +160,93 @@ static struct rst_base base_of(struct content_detector *d, const struct flow *f,
 				  .mean_us = (uint32_t)h->rtt_mean_us, .reorders = h->reorders };
 }
 
-static void report(struct content_detector *d, struct content_flow *s)
+static void report(struct content_detector *d, struct content_flow *s, unsigned way)
 {
 	const struct flow *f = s->flow;
-	const struct content_side *x = &s->side[s->way];
-	struct rst_base base = base_of(d, f, s->way, s->odd_ns);
+	const struct content_side *x = &s->side[way];
+	struct doubt *q = &s->doubt[way];
+	struct rst_base base = base_of(d, f, way, q->odd_ns);
 	struct inject_case k = {
 		.kind = KIND_CONTENT_INJECTION,
-		.subkind = s->subkind,
+		.subkind = q->subkind,
 		.flow = f,
-		.time_ns = s->odd_ns,
-		.score = content_score(s->rules),
-		.rules = s->rules,
-		.toward_client = s->way == TO_CLIENT,
+		.time_ns = q->odd_ns,
+		.score = content_score(q->rules),
+		.rules = q->rules,
+		.toward_client = way == TO_CLIENT,
 		.degraded = f->fragile,
-		.ttl = s->odd.ttl,
+		.ttl = q->odd.ttl,
 		.flow_ttl = x->has_usual ? x->usual.ttl : x->has_synack ? x->synack.ttl : 0,
 		.copies = 1,
 		.rtt_us = base.min_us,
 	};
-	char what[16] = "content/";
+	char what[] = "content/?";
 	struct inject_group *g;
 
 	if (k.score < 4)
 		return;
-	what[8] = (char)('a' + s->subkind);
-	k.key = s->group ? s->group : inject_key(f, what);
-	if (s->group) {
-		inject_more(&d->inject, &k, s->told_rules, s->told_score);
+	what[sizeof(what) - 2] = (char)('a' + q->subkind);
+	k.key = q->group ? q->group : inject_key(f, what);
+	if (q->group) {
+		inject_more(&d->inject, &k, q->told_rules, q->told_score);
 	} else {
 		g = inject_add(&d->inject, &k);
 		if (!g)
 			return;
-		s->group = k.key;
-		snprintf(g->text[0], sizeof(g->text[0]), "%s", s->odd_line);
-		snprintf(g->text[1], sizeof(g->text[1]), "%s", s->real_line);
+		q->group = k.key;
+		snprintf(g->text[0], sizeof(g->text[0]), "%s", q->odd_line);
+		snprintf(g->text[1], sizeof(g->text[1]), "%s", q->real_line);
 		g->dirty = true;
 	}
-	s->told_rules |= s->rules;
-	s->told_score = k.score;
+	q->told_rules |= q->rules;
+	q->told_score = k.score;
 }
 
-static void weigh(struct content_detector *d, struct content_flow *s)
+static void weigh(struct content_detector *d, struct content_flow *s, unsigned way)
 {
-	if (content_score(s->rules) >= 6 && (!s->group || s->rules & ~s->told_rules))
-		report(d, s);
+	const struct doubt *q = &s->doubt[way];
+
+	if (content_score(q->rules) >= 6 && (!q->group || q->rules & ~q->told_rules))
+		report(d, s, way);
 }
 
 /* No more is to come: what stayed below a claim is said as possible. */
 static void conclude(struct content_detector *d, struct content_flow *s)
 {
-	if (s->doubt && (!s->group || s->rules & ~s->told_rules))
-		report(d, s);
+	for (unsigned way = 0; way < 2; way++)
+		if (s->doubt[way].open && (!s->doubt[way].group || s->doubt[way].rules & ~s->doubt[way].told_rules))
+			report(d, s, way);
 }
 
-static void doubt(struct content_flow *s, const struct content_look *odd, unsigned way, enum subkind subkind,
-		  uint64_t now_ns)
+/*
+ * Tools against censorship send their own connection's false packets ahead, to
+ * expire on the way: from our side of the gateway, or with little left to live.
+ */
+static bool own_side(struct content_detector *d, const struct flow *f, unsigned way, const struct content_look *odd,
+		     const struct content_side *x)
 {
-	if (s->doubt)
-		return;
-	s->doubt = true;
-	s->odd = *odd;
-	s->odd_ns = now_ns;
-	s->way = (uint8_t)way;
-	s->subkind = (uint8_t)subkind;
+	const struct model *m = d->env->model;
+
+	if (way == TO_SERVER && odd->ttl <= 10 && x->has_usual && x->usual.ttl > 30)
+		return true;
+	return model_is_local(m, way == TO_SERVER ? &f->client.ip : &f->server.ip) &&
+	       !model_is_local(m, way == TO_SERVER ? &f->server.ip : &f->client.ip);
+}
+
+static struct doubt *doubt(struct content_detector *d, struct content_flow *s, const struct content_look *odd,
+			   unsigned way, enum subkind subkind, uint64_t now_ns)
+{
+	struct doubt *q = &s->doubt[way];
+
+	if (q->open)
+		return q;
+	q->open = true;
+	q->odd = *odd;
+	q->odd_ns = now_ns;
+	q->subkind = (uint8_t)subkind;
+	if (own_side(d, s->flow, way, odd, &s->side[way]))
+		q->rules |= CONTENT_BIT(CONTENT_OWN_SIDE);
+	return q;
 }
 
 static bool counts_ipid(struct content_detector *d, const struct content_flow *s, unsigned way, uint64_t now_ns)
@@ -236,19 +264,20 @@ static void second_synack(struct content_detector *d, struct content_flow *s, co
 {
 	struct content_side *x = &s->side[TO_CLIENT];
 	struct rst_base base = base_of(d, s->flow, TO_CLIENT, r->time_ns);
+	struct doubt *q;
 
 	if (s->syns > 1 || l->seq == x->synack.seq || l->ack != x->synack.ack || l->us - x->synack.us > SYNACK_US)
 		return;
 	/* The forger wins the race: the first is the odd one. */
-	doubt(s, &x->synack, TO_CLIENT, SUBKIND_SYN_ACK, r->time_ns);
-	s->rules |= CONTENT_BIT(CONTENT_TWO_ISNS) | content_stack(&x->synack, l, false, false);
+	q = doubt(d, s, &x->synack, TO_CLIENT, SUBKIND_SYN_ACK, r->time_ns);
+	q->rules |= CONTENT_BIT(CONTENT_TWO_ISNS) | content_stack(&x->synack, l, false, false);
 	if (x->mss != r->mss || x->wscale != r->wscale || x->synack.ts != l->ts)
-		s->rules |= CONTENT_BIT(CONTENT_OPTIONS);
+		q->rules |= CONTENT_BIT(CONTENT_OPTIONS);
 	if (x->synack.win / 4 > l->win || l->win / 4 > x->synack.win)
-		s->rules |= CONTENT_BIT(CONTENT_WINDOW);
+		q->rules |= CONTENT_BIT(CONTENT_WINDOW);
 	if (base.n >= 3 && rst_too_soon(x->synack.us - s->side[TO_SERVER].synack.us, &base) == 2)
-		s->rules |= CONTENT_BIT(CONTENT_SOON);
-	weigh(d, s);
+		q->rules |= CONTENT_BIT(CONTENT_SOON);
+	weigh(d, s, TO_CLIENT);
 }
 
 static void on_synack(struct content_detector *d, struct content_flow *s, const struct weir_rec *r,
@@ -272,6 +301,11 @@ static void on_synack(struct content_detector *d, struct content_flow *s, const 
 		rst_host_rtt(rst_host(&d->hosts, &s->flow->server.ip, r->time_ns), r->rtt_us, r->time_ns);
 }
 
+static enum subkind subkind_of(enum content_first what)
+{
+	return what == CONTENT_IS_PAGE ? SUBKIND_PAGE : what == CONTENT_IS_ALERT ? SUBKIND_ALERT : SUBKIND_DATA;
+}
+
 /* The first bytes of an answer. */
 static void first_answer(struct content_detector *d, struct content_flow *s, const struct weir_rec *r,
 			 const struct content_look *l, const uint8_t *payload)
@@ -282,6 +316,7 @@ static void first_answer(struct content_detector *d, struct content_flow *s, con
 	bool uses_ts = r->own_dir_flags & WEIR_DIR_TS;
 	uint32_t set = 0;
 	int soon = rst_too_soon(r->ack_age_us, &base);
+	struct doubt *q;
 
 	if (!s->side[TO_SERVER].data)
 		return;
@@ -301,12 +336,11 @@ static void first_answer(struct content_detector *d, struct content_flow *s, con
 		set |= content_stack(l, &x->synack, uses_ts, false) & ~CONTENT_BIT(CONTENT_WINDOW);
 	if (x->has_usual && seq_dist(l->ack, x->usual.ack) < 0)
 		set |= CONTENT_BIT(CONTENT_STALE_ACK);
-	doubt(s, l, TO_CLIENT,
-	      what == CONTENT_IS_PAGE ? SUBKIND_PAGE : what == CONTENT_IS_ALERT ? SUBKIND_ALERT : SUBKIND_DATA, r->time_ns);
-	if (!s->odd_line[0])
-		first_line(s->odd_line, payload, r->caplen);
-	s->rules |= set;
-	weigh(d, s);
+	q = doubt(d, s, l, TO_CLIENT, subkind_of(what), r->time_ns);
+	if (!q->odd_line[0])
+		first_line(q->odd_line, payload, r->caplen);
+	q->rules |= set;
+	weigh(d, s, TO_CLIENT);
 }
 
 static unsigned unlike(const struct content_look *a, const struct content_side *x, bool uses_ts)
@@ -330,18 +364,19 @@ static void conflict(struct content_detector *d, struct content_flow *s, unsigne
 	const uint8_t *bytes = later ? payload : x->bytes[i], *other = later ? x->bytes[i] : payload;
 	enum content_first what = content_first(bytes, odd->kept);
 
-	if (s->doubt && s->odd.seq != odd->seq)
+	struct doubt *q = &s->doubt[way];
+
+	if (q->open && q->odd.seq != odd->seq)
 		return;
-	doubt(s, odd, way,
-	      what == CONTENT_IS_PAGE ? SUBKIND_PAGE : what == CONTENT_IS_ALERT ? SUBKIND_ALERT : SUBKIND_DATA, r->time_ns);
-	s->rules |= CONTENT_BIT(CONTENT_CONFLICT) | content_stack(odd, real, uses_ts, counts_ipid(d, s, way, r->time_ns));
+	q = doubt(d, s, odd, way, subkind_of(what), r->time_ns);
+	q->rules |= CONTENT_BIT(CONTENT_CONFLICT) | content_stack(odd, real, uses_ts, counts_ipid(d, s, way, r->time_ns));
 	if (what != CONTENT_OTHER)
-		s->rules |= CONTENT_BIT(CONTENT_PAGE);
+		q->rules |= CONTENT_BIT(CONTENT_PAGE);
 	if (seq_dist(odd->ack, real->ack) < 0 && odd == l)
-		s->rules |= CONTENT_BIT(CONTENT_STALE_ACK);
-	first_line(s->odd_line, bytes, odd->kept);
-	first_line(s->real_line, other, real->kept);
-	weigh(d, s);
+		q->rules |= CONTENT_BIT(CONTENT_STALE_ACK);
+	first_line(q->odd_line, bytes, odd->kept);
+	first_line(q->real_line, other, real->kept);
+	weigh(d, s, way);
 }
 
 static void behind_fin(struct content_detector *d, struct content_flow *s, unsigned way, const struct weir_rec *r,
@@ -349,52 +384,58 @@ static void behind_fin(struct content_detector *d, struct content_flow *s, unsig
 {
 	struct content_side *x = &s->side[way];
 
-	if (seq_dist(l->seq + l->len, x->fin.seq + x->fin.len) <= 0 || (s->doubt && s->odd.seq != x->fin.seq))
+	struct doubt *q = &s->doubt[way];
+
+	if (seq_dist(l->seq + l->len, x->fin.seq + x->fin.len) <= 0 || (q->open && q->odd.seq != x->fin.seq))
 		return;
-	doubt(s, &x->fin, way, x->fin.len ? SUBKIND_DATA : SUBKIND_FIN, r->time_ns);
-	s->rules |= CONTENT_BIT(CONTENT_AFTER_FIN) |
+	q = doubt(d, s, &x->fin, way, x->fin.len ? SUBKIND_DATA : SUBKIND_FIN, r->time_ns);
+	q->rules |= CONTENT_BIT(CONTENT_AFTER_FIN) |
 		    content_stack(&x->fin, l, r->own_dir_flags & WEIR_DIR_TS, counts_ipid(d, s, way, r->time_ns));
-	weigh(d, s);
+	weigh(d, s, way);
 }
 
 /* Does the sender of the doubtful packet know of it? */
-static void after_doubt(struct content_detector *d, struct content_flow *s, const struct weir_rec *r,
+static void after_doubt(struct content_detector *d, struct content_flow *s, unsigned way, const struct weir_rec *r,
 			const struct content_look *l)
 {
-	const struct rst_host *h = rst_host(&d->hosts, s->way == TO_CLIENT ? &s->flow->server.ip : &s->flow->client.ip,
-					    r->time_ns);
-	uint32_t age = l->us - s->odd.us;
-	uint32_t had = s->rules;
+	const struct in6_addr *ip = way == TO_CLIENT ? &s->flow->server.ip : &s->flow->client.ip;
+	const struct rst_host *h = rst_host(&d->hosts, ip, r->time_ns);
+	struct doubt *q = &s->doubt[way];
+	uint32_t age = l->us - q->odd.us, had = q->rules;
 
-	if ((s->rules & CONTENT_BIT(CONTENT_IPID)) && l->ipv4 && !l->df && l->ipid == s->odd.ipid && l->seq != s->odd.seq)
-		s->rules |= CONTENT_BIT(CONTENT_IPID_SAME);
-	if (s->odd.len > 1 && !l->len && seq_dist(l->seq, s->odd.seq) <= 0 && !(l->tcp_flags & TCP_SYN) &&
+	if ((q->rules & CONTENT_BIT(CONTENT_IPID)) && l->ipv4 && !l->df && l->ipid == q->odd.ipid && l->seq != q->odd.seq)
+		q->rules |= CONTENT_BIT(CONTENT_IPID_SAME);
+	if (q->odd.len > 1 && !l->len && seq_dist(l->seq, q->odd.seq) <= 0 && !(l->tcp_flags & TCP_SYN) &&
 	    age > (h->reorders ? REORDER_US : RST_OVERTAKE_US))
-		s->rules |= CONTENT_BIT(CONTENT_UNAWARE) |
-			    content_stack(&s->odd, l, r->own_dir_flags & WEIR_DIR_TS, counts_ipid(d, s, s->way, r->time_ns));
-	if (s->rules != had)
-		weigh(d, s);
+		q->rules |= CONTENT_BIT(CONTENT_UNAWARE) |
+			    content_stack(&q->odd, l, r->own_dir_flags & WEIR_DIR_TS, counts_ipid(d, s, way, r->time_ns));
+	if (q->rules != had)
+		weigh(d, s, way);
 }
 
-static void note_strange(struct content_detector *d, struct content_flow *s)
+/* A box that gives its packets one IP-ID shows it from flow to flow. */
+static void note_strange(struct content_detector *d, struct content_flow *s, unsigned way)
 {
+	struct doubt *q = &s->doubt[way];
+
 	for (unsigned i = 0; i < PAGES && i < d->npages; i++) {
-		if (d->page[i].ipid != s->odd.ipid)
+		if (d->page[i].ipid != q->odd.ipid)
 			continue;
 		if (d->page[i].flow_id != s->flow->id) {
-			s->rules |= CONTENT_BIT(CONTENT_IPID_FLOWS);
-			weigh(d, s);
+			q->rules |= CONTENT_BIT(CONTENT_IPID_FLOWS);
+			weigh(d, s, way);
 		}
 		return;
 	}
-	d->page[d->npages++ % PAGES] = (struct strange_page){ s->flow->id, s->odd.ipid };
+	d->page[d->npages++ % PAGES] = (struct strange_page){ s->flow->id, q->odd.ipid };
 }
 
 static void on_payload(struct content_detector *d, struct content_flow *s, unsigned way, const struct weir_rec *r,
 		       const struct content_look *l, const uint8_t *payload)
 {
 	struct content_side *x = &s->side[way];
-	bool had = s->doubt;
+	const struct doubt *q = &s->doubt[way];
+	bool had = q->open;
 
 	for (unsigned i = 0; i < x->nseg; i++)
 		if (content_conflict(&x->seg[i], x->bytes[i], l, payload)) {
@@ -405,8 +446,8 @@ static void on_payload(struct content_detector *d, struct content_flow *s, unsig
 		behind_fin(d, s, way, r, l);
 	if (way == TO_CLIENT && !x->data && l->kept)
 		first_answer(d, s, r, l, payload);
-	if (!had && s->doubt && (s->rules & CONTENT_BIT(CONTENT_IPID)) && (s->rules & CONTENT_BIT(CONTENT_PAGE)))
-		note_strange(d, s);
+	if (!had && q->open && (q->rules & CONTENT_BIT(CONTENT_IPID)) && (q->rules & CONTENT_BIT(CONTENT_PAGE)))
+		note_strange(d, s, way);
 	if (x->nseg < SEGMENTS && l->kept) {
 		memcpy(x->bytes[x->nseg], payload, l->kept);
 		x->seg[x->nseg++] = *l;
@@ -426,13 +467,13 @@ static void note_usual(struct content_side *x, const struct content_look *l, con
 	if (x->has_last && x->last.ipid && l->ipid) {
 		if ((uint16_t)(l->ipid - x->last.ipid - 1) < 256)
 			x->ipid_near += x->ipid_near < UINT16_MAX;
-		else if (!s->doubt || s->way != way)
+		else if (!s->doubt[way].open)
 			x->ipid_far += x->ipid_far < UINT16_MAX;
 	}
 	x->last = *l;
 	x->has_last = true;
 	/* What came since a doubt may be the forger's. */
-	if (!(l->tcp_flags & TCP_SYN) && (!s->doubt || s->way != way)) {
+	if (!(l->tcp_flags & TCP_SYN) && !s->doubt[way].open) {
 		x->usual = *l;
 		x->has_usual = true;
 	}
@@ -467,8 +508,8 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 			s->syns++;
 		else if (r->tcp_flags & TCP_ACK)
 			on_synack(d, s, r, &l);
-	} else if (s->doubt && s->way == way) {
-		after_doubt(d, s, r, &l);
+	} else if (s->doubt[way].open) {
+		after_doubt(d, s, way, r, &l);
 	}
 	if (l.len && !(r->tcp_flags & TCP_SYN))
 		on_payload(d, s, way, r, &l, payload);

@@ -24,6 +24,7 @@ static const struct {
 	[CONTENT_STALE_ACK] = { "stale_ack", 1 },
 	[CONTENT_FIN_FIRST] = { "closes_at_once", 1 },
 	[CONTENT_PAGE] = { "block_page", 1 },
+	[CONTENT_OWN_SIDE] = { "own_side", -4 },
 };
 
 const char *content_rule_name(unsigned rule)

@@ -29,6 +29,7 @@ enum content_rule {
 	CONTENT_STALE_ACK,  /* acknowledges less than its sender did before */
 	CONTENT_FIN_FIRST,  /* the first bytes of an answer close the connection */
 	CONTENT_PAGE,	    /* a redirect or a refusal as first answer; a TLS alert */
+	CONTENT_OWN_SIDE,   /* guard: the endpoint on our own side did it */
 	CONTENT_RULES
 };
 

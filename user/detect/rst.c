@@ -180,6 +180,9 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	h = rst_host(&d->hosts, sender_ip(f, way), r->time_ns);
 	c->server_wide = !c->syn_stage && rst_host_reset(h, r->time_ns) >= WIDE_FLOWS;
 	c->residual = b->stage <= RST_POST_ACK && rst_residual(d, f, r->time_ns, true);
+	c->syn_sent = way == TO_SERVER && (r->own_dir_flags & WEIR_DIR_SYN) && !(r->own_dir_flags & WEIR_DIR_ACK);
+	c->dies_on_way = way == TO_SERVER && r->ttl <= 10 && r->own_ttl > 30;
+	rst_strays(d, b, true);
 	s->burst[way] = b;
 	return b;
 }
@@ -255,6 +258,11 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 	}
 	/* Bytes from beyond the reset were sent after it, whatever overtook what. */
 	if (fresh && r->payload_len && (((p->tcp_flags & TCP_ACK) && seq_dist(r->seq, p->seq) >= 0) || !overtaken)) {
+		c->life = c->life_data = true;
+		b->data_end = end;
+	}
+	/* A connection that was refused, and is one. */
+	if (c->late_synack && r->payload_len) {
 		c->life = c->life_data = true;
 		b->data_end = end;
 	}

@@ -9,6 +9,7 @@
 
 #define RST_TRIGGERS 1024	    /* (client, server, port) that were reset: residual blocking */
 #define RST_PASSED   2048	    /* servers, with and without a name, whose flows passed */
+#define RST_STRAYS   64		    /* IP-IDs of fragmentable resets */
 #define RST_EVENTS_PER_S 1000	    /* reset events told per second of packet time */
 #define RESIDUAL_NS  420000000000ull /* no known box blocks for longer after a trigger */
 
@@ -16,6 +17,12 @@ struct rst_trigger {
 	uint64_t key;		/* 0: free */
 	uint64_t group;		/* key of its finding */
 	uint64_t first_ns, fail_ns, pass_ns;
+};
+
+struct rst_stray {
+	uint64_t flow_id; /* the newest flow */
+	uint16_t ipid;
+	uint32_t flows;
 };
 
 struct rst_passed {
@@ -30,6 +37,8 @@ struct rst_detector {
 	struct rst_hosts hosts;
 	struct rst_trigger trigger[RST_TRIGGERS];
 	struct rst_passed passed[RST_PASSED];
+	struct rst_stray stray[RST_STRAYS];
+	unsigned nstrays;
 	struct inject inject;
 	uint64_t event_second;
 	uint32_t events, held_back; /* told in this second; not told since the last one */
@@ -38,6 +47,9 @@ struct rst_detector {
 
 /* The case as it stands: rules, score. */
 uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s, double *score);
+
+/* Other flows that were reset with this IP-ID; note: and so was this one. */
+unsigned rst_strays(struct rst_detector *d, const struct rst_burst *b, bool note);
 
 /* Something new is known of the burst: a certain one is reported now. */
 void rst_look(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s);

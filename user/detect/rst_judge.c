@@ -30,9 +30,32 @@ uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow 
 	uint32_t rules;
 
 	b->c.host_counts_ipid = rst_host_counts_ipid(rst_host(&d->hosts, ip, b->last_ns));
+	b->c.ipid_flows = rst_strays(d, b, false);
 	rules = rst_rules(&b->c, &s->side[b->way], &s->side[!b->way], &base);
 	*score = rst_score(rules);
 	return rules;
+}
+
+unsigned rst_strays(struct rst_detector *d, const struct rst_burst *b, bool note)
+{
+	const struct rst_packet *p = &b->c.one[0];
+
+	if (!p->ipv4 || p->df || !p->ipid)
+		return 0;
+	for (unsigned i = 0; i < RST_STRAYS && i < d->nstrays; i++) {
+		struct rst_stray *t = &d->stray[i];
+
+		if (t->ipid != p->ipid)
+			continue;
+		if (note && t->flow_id != b->flow->id) {
+			t->flow_id = b->flow->id;
+			t->flows++;
+		}
+		return t->flows - 1;
+	}
+	if (note)
+		d->stray[d->nstrays++ % RST_STRAYS] = (struct rst_stray){ b->flow->id, p->ipid, 1 };
+	return 0;
 }
 
 static uint8_t flow_ttl(const struct rst_side *s)
@@ -58,7 +81,7 @@ static struct inject_case case_of(struct rst_detector *d, const struct rst_burst
 		.score = score,
 		.rules = rules,
 		.firm = rules & (RST_BIT(RST_R1_GRADED) | RST_BIT(RST_R1B_TRIGGER) | RST_BIT(RST_R4_SEQ_AHEAD) |
-				 RST_BIT(RST_R5_MULTI_SEQ) | RST_BIT(RST_R9_SYN_STAGE)),
+				 RST_BIT(RST_R5_MULTI_SEQ) | RST_BIT(RST_R9_SYN_STAGE) | RST_BIT(RST_IPID_FLOWS)),
 		.toward_client = b->way == TO_CLIENT,
 		.degraded = b->degraded || b->flow->fragile,
 		.signature = rst_signature(b->stage, c->one, c->n),
@@ -266,7 +289,7 @@ void rst_rest(const struct inject_group *g, struct finding *f)
 		fact_text(&f->reasons, "distance", "the reset came %.1f ms after what it answers; its sender is %.1f ms away",
 			  g->delay_min_us / 1000.0, g->rtt_us / 1000.0);
 	if (g->ttl_high && g->flow_ttl && (g->ttl_low != g->flow_ttl || g->ttl_high != g->flow_ttl))
-		fact_text(&f->reasons, "ttl_differs", "resets %u to %u, the flow's own packets %u", g->ttl_low, g->ttl_high,
+		fact_text(&f->reasons, "ttl_differs", "resets %u..%u, the flow's own packets %u", g->ttl_low, g->ttl_high,
 			  g->flow_ttl);
 	if (g->on_path)
 		fact_text(&f->reasons, "real_answer_came", "in %u of %u flows the true sender's packets followed", g->on_path,

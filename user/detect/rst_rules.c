@@ -28,6 +28,7 @@ static const struct {
 	[RST_R8_BOTH_ENDS] = { "both_ends_reset", 3 },
 	[RST_R9_SYN_STAGE] = { "syn_answered_twice", 4 },
 	[RST_R11_RESIDUAL] = { "residual", 2 },
+	[RST_IPID_FLOWS] = { "ipid_same_on_flows", 2 },
 	[RST_TTL] = { "ttl", 1 },
 	[RST_IPID] = { "ipid", 1 },
 	[RST_DF] = { "dont_fragment", 1 },
@@ -35,9 +36,11 @@ static const struct {
 	[RST_NO_TS] = { "no_timestamps", 1 },
 	[RST_RESERVED] = { "reserved_bits", 1 },
 	[RST_PAYLOAD] = { "payload", 1 },
+	[RST_WINDOW] = { "window", 1 },
 	[RST_FIN] = { "after_fin", -4 },
 	[RST_IDLE] = { "after_idle", -4 },
 	[RST_SERVER_WIDE] = { "server_wide", -3 },
+	[RST_OWN_SIDE] = { "dies_on_the_way", -4 },
 };
 
 const char *rst_rule_name(enum rst_rule rule)
@@ -193,6 +196,14 @@ static bool ipid_strange(const struct rst_case *c, const struct rst_side *s, uin
 	return !c->ipid_before || ipid_apart(c->ipid_before, ipid);
 }
 
+/* Windows move, but not by leaps; a SYN's compares only where nothing is scaled. */
+static bool window_apart(const struct rst_side *s, uint16_t win)
+{
+	uint16_t usual = s->win ? s->win : s->scales ? 0 : s->syn_win;
+
+	return usual && (win / 4 > usual || usual / 4 > win);
+}
+
 /* R10: is this the sender's own stack? */
 static uint32_t stack(const struct rst_case *c, const struct rst_side *s)
 {
@@ -213,6 +224,10 @@ static uint32_t stack(const struct rst_case *c, const struct rst_side *s)
 		set |= RST_BIT(RST_RESERVED);
 	if (p->payload)
 		set |= RST_BIT(RST_PAYLOAD);
+	if (has_ack(p) && !c->syn_stage && p->win && window_apart(s, p->win))
+		set |= RST_BIT(RST_WINDOW);
+	if ((set & RST_BIT(RST_IPID)) && !p->df && c->ipid_flows)
+		set |= RST_BIT(RST_IPID_FLOWS);
 	return set;
 }
 
@@ -221,9 +236,9 @@ static uint32_t aftermath(const struct rst_case *c)
 	const struct rst_packet *p = &c->one[0];
 	uint32_t set = 0;
 
-	if (c->life)
+	if (c->life && !c->syn_sent)
 		set |= RST_BIT(RST_R2_LIFE);
-	if (c->life_data && c->life_answered)
+	if (c->life_data && c->life_answered && !c->syn_sent)
 		set |= RST_BIT(RST_R2_BOTH_LIVE);
 	if (c->syn_stage && !c->syn_again && c->late_synack)
 		set |= RST_BIT(RST_R9_SYN_STAGE);
@@ -253,6 +268,8 @@ uint32_t rst_rules(const struct rst_case *c, const struct rst_side *sender,
 		set |= RST_BIT(RST_FIN);
 	if (c->idle_us != ~0u && c->idle_us >= IDLE_US)
 		set |= RST_BIT(RST_IDLE);
+	if (c->dies_on_way)
+		set |= RST_BIT(RST_OWN_SIDE);
 	if (c->server_wide && !(set & (RST_BIT(RST_R0_INTERFACE) | RST_BIT(RST_R1_CERTAIN) |
 				       RST_BIT(RST_R2_LIFE) | RST_BIT(RST_R9_SYN_STAGE))))
 		set |= RST_BIT(RST_SERVER_WIDE);
@@ -267,7 +284,7 @@ double rst_score(uint32_t set)
 	for (unsigned r = 0; r < RST_RULES; r++) {
 		if (!(set & RST_BIT(r)))
 			continue;
-		if (r >= RST_TTL && r <= RST_PAYLOAD && ++items > 3)
+		if (r >= RST_TTL && r <= RST_WINDOW && ++items > 3)
 			continue;
 		score += rules[r].weight;
 	}

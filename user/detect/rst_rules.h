@@ -50,6 +50,8 @@ struct rst_side {
 	uint8_t ttl[RST_TTLS], nttl;
 	uint8_t ttl_pkts[RST_TTLS];	      /* saturates */
 	uint8_t tos, tos_pkts;		      /* packets in a row with that DSCP */
+	uint16_t win, syn_win;		      /* newest behind the SYN, of the SYN; unscaled, 0 none */
+	bool scales;			      /* offered window scaling */
 	bool syn, fin, reordered;
 	uint16_t in_if, out_if;		      /* interface + 1 it came in by, went out by; 0 none */
 };
@@ -77,6 +79,7 @@ enum rst_rule {
 	RST_R8_BOTH_ENDS,
 	RST_R9_SYN_STAGE,
 	RST_R11_RESIDUAL,
+	RST_IPID_FLOWS, /* resets of several flows carry one IP-ID that no counter gave */
 	/* R10, evidence from the stack: one point each, three at most */
 	RST_TTL,
 	RST_IPID,
@@ -85,10 +88,12 @@ enum rst_rule {
 	RST_NO_TS,
 	RST_RESERVED,
 	RST_PAYLOAD,
+	RST_WINDOW,
 	/* guards */
 	RST_FIN,
 	RST_IDLE,
 	RST_SERVER_WIDE,
+	RST_OWN_SIDE, /* sent by an endpoint with so few hops to live that it dies on the way */
 	RST_RULES
 };
 
@@ -115,6 +120,7 @@ struct rst_case {
 	bool syn_stage;	    /* its sender had sent nothing yet, its receiver a SYN */
 	bool fin_seen;
 	bool opposite_rst;  /* the receiver had sent a reset before */
+	bool syn_sent;	    /* its sender waits for a SYN-ACK: it may reset what is none, and go on */
 	bool misses;	    /* packets of the sender were not seen by us */
 	bool from_receivers_side; /* R0: came in where the receiver's packets come in, and the sender's do not */
 	uint32_t ack_age_us, trigger_age_us; /* see rst_ack_age; ~0 unknown */
@@ -125,6 +131,8 @@ struct rst_case {
 	uint16_t ipid_after;	  /* first non-zero of the sender after it; 0 none */
 	uint16_t ipid_before;	  /* newest non-zero of the sender before it; 0 none */
 	bool residual, server_wide;
+	bool dies_on_way;	  /* a client's, with few hops left where its others have many */
+	unsigned ipid_flows;	  /* other flows reset with the same IP-ID */
 	bool host_counts_ipid;
 };
 

@@ -113,7 +113,13 @@ bool rst_side_saw(struct rst_side *s, const struct weir_rec *r)
 	s->tos_pkts = s->pkts && (s->tos & 0xfc) == (r->tos & 0xfc) ? s->tos_pkts + (s->tos_pkts < 255) : 1;
 	s->tos = r->tos;
 	s->df_pkts += !!(r->flags & WEIR_REC_DF);
-	s->syn |= !!(r->tcp_flags & TCP_SYN);
+	if (r->tcp_flags & TCP_SYN) {
+		s->syn = true;
+		s->syn_win = r->win;
+		s->scales = r->wscale != 255;
+	} else {
+		s->win = r->win;
+	}
 	s->fin |= !!(r->tcp_flags & TCP_FIN);
 	s->reordered |= r->label == WEIR_REORDER;
 	s->pkts++;
