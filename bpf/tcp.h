@@ -66,7 +66,7 @@ static __always_inline void tcp_flags(struct weir_flow *f, struct weir_dir *d, s
 	u8 fl = p->tcp_flags;
 
 	if (fl & TCP_SYN) {
-		d->flags |= WEIR_DIR_SYN;
+		d->flags |= WEIR_DIR_SYN | (p->has_ts ? WEIR_DIR_TS : 0);
 		c->isn = p->seq;
 		c->mss = p->mss;
 		c->wscale = p->wscale;

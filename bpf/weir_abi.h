@@ -64,7 +64,7 @@ enum {
 	WEIR_DIR_SYN = 1,	/* sent a SYN (or SYN-ACK) */
 	WEIR_DIR_FIN = 2,
 	WEIR_DIR_RST = 4,
-	WEIR_DIR_TS = 8,	/* uses the timestamps option */
+	WEIR_DIR_TS = 8,	/* its SYN has the timestamps option: used where both have it */
 	WEIR_DIR_SEQ = 16,	/* end is valid */
 	WEIR_DIR_ACK = 32,	/* ack is valid */
 	WEIR_DIR_LOSSY = 64,	/* has an entry in the holes table */

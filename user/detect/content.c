@@ -313,7 +313,7 @@ static void first_answer(struct content_detector *d, struct content_flow *s, con
 	struct content_side *x = &s->side[TO_CLIENT];
 	enum content_first what = content_first(payload, r->caplen);
 	struct rst_base base = base_of(d, s->flow, TO_CLIENT, r->time_ns);
-	bool uses_ts = r->own_dir_flags & WEIR_DIR_TS;
+	bool uses_ts = rec_uses_ts(r);
 	uint32_t set = 0;
 	int soon = rst_too_soon(r->ack_age_us, &base);
 	struct doubt *q;
@@ -357,7 +357,7 @@ static void conflict(struct content_detector *d, struct content_flow *s, unsigne
 {
 	struct content_side *x = &s->side[way];
 	const struct content_look *old = &x->seg[i];
-	bool uses_ts = r->own_dir_flags & WEIR_DIR_TS;
+	bool uses_ts = rec_uses_ts(r);
 	/* The forger wins the race, unless its header gives the other away. */
 	bool later = unlike(l, x, uses_ts) > unlike(old, x, uses_ts);
 	const struct content_look *odd = later ? l : old, *real = later ? old : l;
@@ -390,7 +390,7 @@ static void behind_fin(struct content_detector *d, struct content_flow *s, unsig
 		return;
 	q = doubt(d, s, &x->fin, way, x->fin.len ? SUBKIND_DATA : SUBKIND_FIN, r->time_ns);
 	q->rules |= CONTENT_BIT(CONTENT_AFTER_FIN) |
-		    content_stack(&x->fin, l, r->own_dir_flags & WEIR_DIR_TS, counts_ipid(d, s, way, r->time_ns));
+		    content_stack(&x->fin, l, rec_uses_ts(r), counts_ipid(d, s, way, r->time_ns));
 	weigh(d, s, way);
 }
 
@@ -408,7 +408,7 @@ static void after_doubt(struct content_detector *d, struct content_flow *s, unsi
 	if (q->odd.len > 1 && !l->len && seq_dist(l->seq, q->odd.seq) <= 0 && !(l->tcp_flags & TCP_SYN) &&
 	    age > (h->reorders ? REORDER_US : RST_OVERTAKE_US))
 		q->rules |= CONTENT_BIT(CONTENT_UNAWARE) |
-			    content_stack(&q->odd, l, r->own_dir_flags & WEIR_DIR_TS, counts_ipid(d, s, way, r->time_ns));
+			    content_stack(&q->odd, l, rec_uses_ts(r), counts_ipid(d, s, way, r->time_ns));
 	if (q->rules != had)
 		weigh(d, s, way);
 }

@@ -158,7 +158,7 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	c->own_ack = r->own_ack;
 	c->peer_end = r->peer_end;
 	c->peer_ack = r->peer_ack;
-	c->own_uses_ts = r->own_dir_flags & WEIR_DIR_TS;
+	c->own_uses_ts = rec_uses_ts(r);
 	c->peer_sent_data = r->peer_dir_flags & WEIR_DIR_DATA;
 	c->own_pkts = r->own_pkts;
 	c->peer_pkts = r->peer_pkts;
@@ -292,7 +292,7 @@ static void tell_host(struct rst_detector *d, const struct flow *f, struct rst_f
 	const struct rst_side *own = &s->side[way];
 	bool steps = own->ipid_near != near || own->ipid_far != far;
 	/* What lacks the timestamps that its sender uses may be forged. */
-	bool sample = r->rtt_us && (!(r->own_dir_flags & WEIR_DIR_TS) || (r->flags & WEIR_REC_TS));
+	bool sample = r->rtt_us && (!rec_uses_ts(r) || (r->flags & WEIR_REC_TS));
 	struct rst_host *h;
 
 	if (!sample && !steps && r->label != WEIR_REORDER)

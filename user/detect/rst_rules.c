@@ -168,7 +168,8 @@ static uint32_t copies(const struct rst_case *c, const struct rst_side *sender)
 				unlike++;
 		}
 	}
-	if (like >= 3 && unlike)
+	/* Each SYN that is sent again is refused again. */
+	if (like >= 3 && unlike && !c->syn_stage)
 		set |= RST_BIT(RST_R7_BURST);
 	return set;
 }

@@ -56,6 +56,12 @@ struct rst_side {
 	uint16_t in_if, out_if;		      /* interface + 1 it came in by, went out by; 0 none */
 };
 
+/* The flow of r negotiated timestamps (RFC 7323): every segment but a reset carries them. */
+static inline bool rec_uses_ts(const struct weir_rec *r)
+{
+	return r->own_dir_flags & r->peer_dir_flags & WEIR_DIR_TS;
+}
+
 /* A reset as it passed. */
 struct rst_packet {
 	uint32_t seq, ack, us;
