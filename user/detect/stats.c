@@ -262,12 +262,21 @@ double stats_ks(double *x, size_t nx, double *y, size_t ny, double *p)
 
 const double seq_drop[SEQ_ALTS] = { 0.05, 0.25, 0.8 };
 
+#define SEQ_EVERY 8
+#define SEQ_SUM	  3.5 /* sum over j of 1 / ((j + 1) ln^2(j + 2)) is 3.39 */
+
 void seq_init(struct seq_test *s)
 {
 	for (int i = 0; i < SEQ_ALTS; i++) {
 		s->log_sum[i] = -INFINITY;
 		s->llr[i] = 0;
 	}
+	s->starts = s->trials = 0;
+}
+
+void seq_day(struct seq_test *s)
+{
+	s->starts = 0;
 }
 
 static double log_add(double a, double b)
@@ -277,23 +286,28 @@ static double log_add(double a, double b)
 	return isinf(low) ? top : top + log1p(exp(low - top));
 }
 
-void seq_start(struct seq_test *s)
+static void start(struct seq_test *s)
 {
+	double l = log(s->starts + 2.0), weight = -log(SEQ_SUM * (s->starts + 1.0) * l * l);
+
 	for (int i = 0; i < SEQ_ALTS; i++)
-		s->log_sum[i] = log_add(s->log_sum[i], 0);
+		s->log_sum[i] = log_add(s->log_sum[i], weight);
+	s->starts += s->starts < UINT32_MAX;
 }
 
 /*
  * A share between 0 and 1 takes the ratio's logarithm in proportion. That is
  * convex in x, hence at most the mixture of the ends: its mean under the null
- * stays at most 1.
+ * stays at most 1. So it does when raised to a power (weight) below 1.
  */
-void seq_add(struct seq_test *s, double x, double p0)
+void seq_add(struct seq_test *s, double x, double p0, double weight)
 {
+	if (s->trials++ % SEQ_EVERY == 0)
+		start(s);
 	for (int i = 0; i < SEQ_ALTS; i++) {
 		double p1 = p0 + (1 - p0) * seq_drop[i];
 
-		s->llr[i] = x * log(p1 / p0) + (1 - x) * log((1 - p1) / (1 - p0));
+		s->llr[i] = weight * (x * log(p1 / p0) + (1 - x) * log((1 - p1) / (1 - p0)));
 		s->log_sum[i] += s->llr[i];
 	}
 }

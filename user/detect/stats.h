@@ -8,6 +8,7 @@
 #define WEIR_STATS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct interval {
 	double low, high;
@@ -61,28 +62,30 @@ double stats_ks(double *x, size_t nx, double *y, size_t ny, double *p);
  * from trial to trial, as the control does) against drops of 5 %, 25 % and 80 %
  * on top of p0. For each alternative it sums the likelihood ratios of all
  * starting points so far (Shiryaev and Roberts), so that a drop which begins
- * after a long clean time is found. The mean over alternatives, divided by the
- * number of starts, is an e-value: by Ville's inequality it reaches 1/alpha
- * with probability at most alpha, whenever one looks.
+ * after a long clean time is found. A starting point comes with every eighth
+ * trial; the j-th of a day weighs 1 / (3.5 (j + 1) ln^2(j + 2)), j from 0, which
+ * adds up to less than 1. So a day's value is an e-process: by Ville's
+ * inequality it reaches 1/alpha with probability at most alpha, whenever one looks.
  */
 #define SEQ_ALTS 3
 
 struct seq_test {
 	double log_sum[SEQ_ALTS]; /* -inf: none started */
 	double llr[SEQ_ALTS];	  /* of the newest trial */
+	uint32_t starts, trials;  /* of the day; since the newest start */
 };
 
 extern const double seq_drop[SEQ_ALTS];
 
 void seq_init(struct seq_test *s);
 
-/* A new starting point with weight 1. */
-void seq_start(struct seq_test *s);
+/* A new day: starting points weigh as at first again. What was gathered stays. */
+void seq_day(struct seq_test *s);
 
-/* A trial of which the share x in [0, 1] failed; p0 in (0, 1). Sets llr. */
-void seq_add(struct seq_test *s, double x, double p0);
+/* A trial of which the share x in [0, 1] failed, of a weight in [0, 1]; p0 in (0, 1). Sets llr. */
+void seq_add(struct seq_test *s, double x, double p0, double weight);
 
-/* Log of the mean over alternatives of the summed likelihood ratios; -inf before any start. */
+/* Log of the mean over alternatives of the weighted likelihood ratios; -inf before any trial. */
 double seq_log_value(const struct seq_test *s);
 
 /* Which alternative fits best. */

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Selective drops: one type of traffic loses what the others do not. Packets
+ * become trials (drop_tcp, drop_udp), trials become evidence (drop_bank),
+ * evidence with its guards becomes findings (drop_judge).
+ */
+#include "drop.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND	    1000000000ull
+#define PATIENCE_NS (5 * SECOND / 2)
+#define THIN_PER_RTT 4
+
+struct drop_type *drop_type_of(struct drop *d, unsigned type)
+{
+	if (!d->type[type])
+		d->type[type] = calloc(1, sizeof(*d->type[type]));
+	if (!d->type[type])
+		d->nomem++;
+	return d->type[type];
+}
+
+uint64_t drop_patience_ns(const struct drop_flow *df)
+{
+	uint64_t rtts = df->rtt_us * 4000ull;
+
+	return rtts > 2 * PATIENCE_NS ? 2 * PATIENCE_NS : rtts > PATIENCE_NS ? rtts : PATIENCE_NS;
+}
+
+/*
+ * Few packets in this round trip and the one before: such a flow fills no queue
+ * and empties no bucket, so what it loses it did not bring about.
+ */
+bool drop_thin(struct drop_flow *df, unsigned way, uint64_t now_ns, unsigned packets)
+{
+	struct pace *p = &df->pace[way];
+	uint64_t rtt = df->rtt_us ? df->rtt_us * 1000ull : 100000000ull;
+	unsigned sum;
+
+	if (rtt < 20000000)
+		rtt = 20000000;
+	if (now_ns > p->start_ns + rtt) {
+		p->before = now_ns < p->start_ns + 2 * rtt ? p->now : 0;
+		p->now = 0;
+		p->start_ns = now_ns;
+	}
+	sum = p->now + packets;
+	p->now = sum > UINT16_MAX ? UINT16_MAX : sum;
+	return p->now <= THIN_PER_RTT && p->before <= THIN_PER_RTT;
+}
+
+static void vq_add(struct drop_type *t, unsigned way, const struct trial *tr, uint16_t len)
+{
+	struct vq_log *v = t->vq[way];
+
+	if (!v) {
+		if (!tr->lost)
+			return;
+		v = t->vq[way] = calloc(1, sizeof(*v));
+		if (!v)
+			return;
+	}
+	for (unsigned i = 0; i < tr->n && i < 32; i++)
+		v->p[v->n++ % VQ_MAX] = (struct vq_packet){ tr->time_ns / 1e9, len + 40, i < tr->lost };
+	if (!tr->n && tr->lost)
+		v->p[v->n++ % VQ_MAX] = (struct vq_packet){ tr->time_ns / 1e9, len + 40, true };
+}
+
+static void note_lossy(struct drop_type *t, struct drop_flow *df, uint64_t ns)
+{
+	uint64_t id = df->flow->id;
+
+	for (unsigned i = 0; i < LOSSY_MAX && i < t->nlossy; i++)
+		if (t->lossy_flow[i] == id) {
+			t->lossy_ns[i] = ns;
+			return;
+		}
+	t->lossy_flow[t->nlossy % LOSSY_MAX] = id;
+	t->lossy_ns[t->nlossy++ % LOSSY_MAX] = ns;
+	t->lossy++;
+}
+
+/* A fate of a packet of known type. */
+static void count(struct drop *d, struct drop_flow *df, unsigned type, const struct trial *t,
+		  uint16_t len)
+{
+	const struct flow *f = df->flow;
+	const struct in6_addr *far = df->far_client ? &f->client.ip : &f->server.ip;
+	const struct in6_addr *near = df->far_client ? &f->server.ip : &f->client.ip;
+	bool later = t->channel == CH_OPEN && t->stage == STAGE_LATER;
+	struct drop_type *state = drop_type_of(d, type);
+	unsigned bin = len <= 200 ? 0 : len <= 600 ? 1 : len <= 1000 ? 2 : 3;
+
+	if (!state)
+		return;
+	/* nobody ever answered there: a dead candidate, not a drop */
+	if (t->lost && t->channel == CH_OPEN && !ends_alive(&d->far, far, 1, later ? f->id : 0)) {
+		ends_add(&d->far, far, type, f->id, t->time_ns, t->n, t->lost);
+		return;
+	}
+	if (!bank_add(&d->bank, type, t))
+		d->nomem++;
+	ends_add(&d->far, far, type, f->id, t->time_ns, t->n, t->lost);
+	ends_add(&d->near, near, type, f->id, t->time_ns, t->n, t->lost);
+	if (len) {
+		state->size_n[bin] += t->n;
+		state->size_lost[bin] += t->lost;
+	}
+	if (t->channel != CH_OPEN)
+		vq_add(state, t->channel == CH_UP ? TO_SERVER : TO_CLIENT, t, len);
+	if (t->lost)
+		note_lossy(state, df, t->time_ns);
+}
+
+static void tell_early(struct drop *d, struct drop_flow *df, unsigned type)
+{
+	for (unsigned i = 0; i < df->nearly; i++)
+		count(d, df, type, &df->early[i], 0);
+	df->nearly = 0;
+}
+
+void drop_tell(struct drop *d, struct drop_flow *df, const struct trial *t, uint16_t len)
+{
+	struct flow *f = df->flow;
+	int type = f->type || f->typed ? f->type : -1;
+
+	/* no payload will come of an opening that fails: what was here before says what it is */
+	if (type <= 0 && t->lost && t->stage == STAGE_FIRST) {
+		int learned = spots_type(&d->spots, &f->server, f->proto);
+
+		type = learned >= 0 ? learned : type;
+	}
+	if (type < 0) {
+		if (df->nearly < EARLY_MAX)
+			df->early[df->nearly++] = *t;
+		return;
+	}
+	tell_early(d, df, type);
+	count(d, df, type, t, len);
+}
+
+void drop_tell_sent(struct drop *d, struct drop_flow *df, const struct sent *s, bool lost)
+{
+	struct trial t = { .time_ns = s->ns,
+			   .n = s->n,
+			   .lost = lost ? s->n : 0,
+			   .channel = s->channel,
+			   .stage = s->stage,
+			   .thin = s->thin };
+
+	if (lost) {
+		df->lost_row++;
+		if (!df->first_lost)
+			df->first_lost = df->out_packets ? df->out_packets : 1;
+	}
+	drop_tell(d, df, &t, s->len);
+}
+
+static void list(struct drop *d, struct drop_flow *df)
+{
+	if (df->listed)
+		return;
+	df->listed = true;
+	df->prev = NULL;
+	df->next = d->open;
+	if (d->open)
+		d->open->prev = df;
+	d->open = df;
+}
+
+static void unlist(struct drop *d, struct drop_flow *df)
+{
+	if (!df->listed)
+		return;
+	df->listed = false;
+	if (df->prev)
+		df->prev->next = df->next;
+	else
+		d->open = df->next;
+	if (df->next)
+		df->next->prev = df->prev;
+}
+
+void drop_sent_remove(struct drop_flow *df, unsigned i)
+{
+	memmove(&df->sent[i], &df->sent[i + 1], (df->nsent - i - 1) * sizeof(df->sent[0]));
+	df->nsent--;
+}
+
+void drop_sent_add(struct drop *d, struct drop_flow *df, const struct sent *s)
+{
+	if (df->nsent == SENT_MAX) {
+		struct sent old = df->sent[0];
+
+		/* more in flight than the list holds: for now it counts as passed */
+		drop_sent_remove(df, 0);
+		if (old.state != SENT_TOLD)
+			drop_tell_sent(d, df, &old, old.state != SENT_WAITING);
+	}
+	df->sent[df->nsent++] = *s;
+	list(d, df);
+}
+
+struct drop_flow *drop_flow_of(struct drop *d, struct flow *f)
+{
+	struct drop_flow *df = f->detector[d->env->slot];
+
+	if (df)
+		return df;
+	if (f->proto != IPPROTO_TCP && f->proto != IPPROTO_UDP)
+		return NULL;
+	df = calloc(1, sizeof(*df));
+	if (!df) {
+		d->nomem++;
+		return NULL;
+	}
+	df->flow = f;
+	df->far_client = model_is_local(d->env->model, &f->server.ip) &&
+			 !model_is_local(d->env->model, &f->client.ip);
+	return f->detector[d->env->slot] = df;
+}
+
+/*
+ * Packets that passed without a record: nothing happened to them. They are
+ * spread over the time since the newest record, so that a record which tells of
+ * a loss does not stand for all.
+ */
+static void passed_unrecorded(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
+{
+	unsigned way = rec_way(df->flow, r);
+	struct pace *p = &df->pace[way];
+	uint64_t total = df->flow->count[way].packets, missing = 0, from = p->ns;
+
+	if (p->ns && r->own_pkts != UINT16_MAX)
+		missing = r->own_pkts > p->seen ? r->own_pkts - p->seen : 0;
+	else if (p->ns)
+		missing = total > p->counted ? total - p->counted : 0;
+	p->counted = total + r->segs;
+	p->seen = r->own_pkts + r->segs > UINT16_MAX ? UINT16_MAX : r->own_pkts + r->segs;
+	p->ns = r->time_ns;
+	if (!missing || from >= r->time_ns || df->flow->proto != IPPROTO_TCP)
+		return;
+	if (from + 4 * SECOND < r->time_ns) {
+		missing = missing * (4.0 * SECOND / (r->time_ns - from));
+		from = r->time_ns - 4 * SECOND;
+	}
+	unsigned parts = (r->time_ns - from) / SLOT_NS + 1;
+	double rtts = (r->time_ns - from) / 1000.0 / (df->rtt_us ? df->rtt_us : 100000);
+	bool thin = missing <= THIN_PER_RTT * rtts;
+
+	for (unsigned i = 0; i < parts; i++) {
+		uint64_t n = missing * (i + 1) / parts - missing * i / parts;
+		struct trial t = { .time_ns = from + i * SLOT_NS,
+				   .n = n > UINT16_MAX ? UINT16_MAX : n,
+				   .channel = drop_channel(way),
+				   .stage = STAGE_LATER,
+				   .thin = thin };
+
+		if (n)
+			drop_tell(d, df, &t, 0);
+	}
+}
+
+static void packet(void *arg, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
+{
+	struct drop *d = arg;
+	struct drop_flow *df;
+
+	if (r->kind != WEIR_REC_PACKET)
+		return;
+	df = drop_flow_of(d, f);
+	if (!df)
+		return;
+	if (d->bank.front && r->time_ns / SLOT_NS > d->bank.front)
+		bank_advance(&d->bank, r->time_ns, false);
+	passed_unrecorded(d, df, r);
+	if (f->proto == IPPROTO_TCP)
+		drop_tcp(d, df, r);
+	else
+		drop_udp(d, df, r);
+}
+
+static void typed(void *arg, struct flow *f, unsigned old_type)
+{
+	struct drop *d = arg;
+	struct drop_flow *df = f->detector[d->env->slot];
+
+	if (f->type && f->source >= SOURCE_DNS)
+		spots_learn(&d->spots, &f->server, f->proto, f->type, f->last_ns);
+	if (df && (f->type || f->typed))
+		tell_early(d, df, f->type);
+}
+
+/* A flow that made no more progress: where did it stop? */
+static void note_stop(struct drop *d, struct drop_flow *df)
+{
+	struct drop_type *t = d->type[df->flow->type];
+
+	if (!t)
+		return;
+	if (df->first_lost)
+		t->first_lost[t->nfirst++ % STOPS_MAX] = df->first_lost < 255 ? df->first_lost : 255;
+	if (df->in_after_loss)
+		t->after_loss++;
+	if (df->lost_row < 3 || !(df->answered || df->acked_data))
+		return;
+	t->stop_packets[t->nstops % STOPS_MAX] = df->stop_packets;
+	t->stop_bytes[t->nstops % STOPS_MAX] = df->stop_bytes;
+	t->stop_ns[t->nstops++ % STOPS_MAX] = df->flow->last_ns;
+}
+
+static void flow_end(void *arg, struct flow *f)
+{
+	struct drop *d = arg;
+	struct drop_flow *df = f->detector[d->env->slot];
+	uint64_t now = model_now(d->env->model);
+
+	if (!df)
+		return;
+	/* what is young may still be answered after the end of what we see */
+	if (f->proto == IPPROTO_TCP)
+		drop_tcp_time(d, df, now);
+	else
+		drop_udp_time(d, df, now);
+	if (df->nearly) {
+		int type = f->type ? f->type : spots_type(&d->spots, &f->server, f->proto);
+
+		if (type >= 0)
+			tell_early(d, df, type);
+		else
+			d->orphans++;
+	}
+	note_stop(d, df);
+	unlist(d, df);
+	free(df);
+	f->detector[d->env->slot] = NULL;
+}
+
+static void tick(void *arg, uint64_t now_ns)
+{
+	struct drop *d = arg;
+
+	for (struct drop_flow *df = d->open, *next; df; df = next) {
+		next = df->next;
+		if (df->flow->proto == IPPROTO_TCP)
+			drop_tcp_time(d, df, now_ns);
+		else
+			drop_udp_time(d, df, now_ns);
+		if (!df->nsent && !df->rtp_gap)
+			unlist(d, df);
+	}
+	bank_advance(&d->bank, now_ns, false);
+	drop_judge(d, now_ns, false);
+	d->tick_ns = now_ns;
+}
+
+static void finish(void *arg, uint64_t now_ns)
+{
+	struct drop *d = arg;
+
+	bank_advance(&d->bank, now_ns, true);
+	drop_judge(d, now_ns, true);
+}
+
+static void *create(const struct detect_env *env)
+{
+	struct drop *d = calloc(1, sizeof(*d));
+
+	if (d)
+		d->env = env;
+	return d;
+}
+
+static void destroy(void *arg)
+{
+	struct drop *d = arg;
+
+	for (unsigned i = 0; i < MAX_TYPES; i++) {
+		if (!d->type[i])
+			continue;
+		free(d->type[i]->vq[0]);
+		free(d->type[i]->vq[1]);
+		free(d->type[i]);
+	}
+	bank_free(&d->bank);
+	free(d);
+}
+
+const struct detector detect_drop = {
+	.name = "drop",
+	.create = create,
+	.packet = packet,
+	.typed = typed,
+	.flow_end = flow_end,
+	.tick = tick,
+	.finish = finish,
+	.destroy = destroy,
+};

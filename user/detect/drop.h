@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Selective drops: what other parts may ask of the detector, and what its own files share. */
+#ifndef WEIR_DROP_H
+#define WEIR_DROP_H
+
+#include "detect.h"
+#include "drop_bank.h"
+#include "drop_ends.h"
+
+/* How far a type's evidence has come: "12 of 30". */
+struct drop_need {
+	unsigned have; /* trials judged in the last minute, all channels */
+	unsigned need; /* that a drop of a quarter needs on average; 0: no control to hold it against */
+};
+
+struct drop_need drop_need(const void *detector, unsigned type);
+
+/* ---- the detector's own ---- */
+
+#define SENT_MAX  10
+#define EARLY_MAX 6
+#define LOSSY_MAX 64
+#define VQ_MAX	  512
+#define STOPS_MAX 16
+
+enum sent_state {
+	SENT_WAITING, /* for an acknowledgment or answer */
+	SENT_RESENT,  /* a copy is on its way: presumed lost */
+	SENT_CONFIRM, /* its copy was acknowledged; a DSACK may still clear it */
+	SENT_TOLD,    /* its fate was told when it timed out */
+};
+
+/* A packet that went towards the far end and whose fate is open. */
+struct sent {
+	uint64_t ns;
+	uint32_t seq, end; /* TCP; UDP: seq is the request's id, hashed */
+	uint16_t n, len;   /* packets, payload bytes of one */
+	uint8_t state, channel, stage;
+	bool thin;
+};
+
+/* Packets of one way, counted by round trip. */
+struct pace {
+	uint64_t start_ns;
+	uint16_t now, before;
+	uint16_t seen; /* weir_rec.own_pkts after the newest record */
+	uint64_t counted; /* flow_counts.packets at the newest record */
+	uint64_t ns;	  /* its time */
+};
+
+struct drop_flow {
+	struct flow *flow;
+	struct drop_flow *next, *prev; /* flows with something open */
+	bool listed, far_client, dead, answered, acked_data, quic;
+	uint8_t nsent, nearly;
+	struct sent sent[SENT_MAX];
+	struct trial early[EARLY_MAX]; /* until the type is known */
+	struct pace pace[2];
+	uint32_t rtt_us;     /* to the far end and back; 0 unknown */
+	uint32_t far_packets, far_bytes; /* that came from the far end: payload */
+	uint32_t out_packets;		 /* with payload, to the far end */
+	uint32_t first_lost;		 /* which of these was the first to be lost; 0 none */
+	uint32_t lost_row;		 /* told lost since the newest progress */
+	uint32_t stop_packets, stop_bytes; /* packets both ways and bytes from the far end when progress ended */
+	uint64_t far_ns, out_ns, silent_ns; /* UDP: newest from there, newest to there, first since then */
+	uint64_t ruled_ns; /* UDP: second of the newest continuity trial */
+	uint32_t silent_packets, in_after_loss;
+	uint32_t ssrc;
+	uint16_t rtp_seq, rtp_gap;
+	bool rtp;
+	uint64_t rtp_gap_ns;
+};
+
+struct vq_packet {
+	double t;
+	uint16_t len;
+	bool lost;
+};
+
+struct vq_log {
+	struct vq_packet p[VQ_MAX];
+	unsigned n; /* ever */
+};
+
+/* A type's state beside its series. */
+struct drop_type {
+	uint64_t lossy_flow[LOSSY_MAX]; /* newest flows that lost packets */
+	uint64_t lossy_ns[LOSSY_MAX];
+	uint32_t nlossy; /* ever */
+	struct vq_log *vq[2]; /* TO_SERVER, TO_CLIENT; NULL until something was lost */
+	/* flows that ended in silence: packets both ways, bytes from the far end */
+	float stop_packets[STOPS_MAX], stop_bytes[STOPS_MAX];
+	uint64_t stop_ns[STOPS_MAX];
+	uint32_t nstops;
+	uint8_t first_lost[STOPS_MAX]; /* which data packet was lost first */
+	uint32_t nfirst;
+	double size_n[4], size_lost[4]; /* by payload: to 200, 600, 1000, more */
+	uint32_t after_loss, lossy;	/* flows that lost; of them, those in which the far end went on */
+	uint64_t round_ns;
+
+	/* the finding, while one is open */
+	bool open;
+	uint64_t key, start_ns, last_ns, reported_ns, closed_ns;
+	uint32_t episodes; /* closed before this one */
+	uint8_t channels;  /* that fired, bits */
+	double reported_ratio;
+	enum level level;
+	uint32_t hour_trials[24], hour_failed[24]; /* baseline by hour of day (UTC), of failed slots */
+	uint8_t hour_claims[24];		   /* hours in which a drop went on, saturates */
+};
+
+struct drop {
+	const struct detect_env *env;
+	struct drop_bank bank;
+	struct ends far, near; /* the ends beyond the path in question, and those on our side of it */
+	struct spots spots;
+	struct drop_type *type[MAX_TYPES]; /* NULL until used */
+	struct drop_flow *open;		   /* list */
+	uint64_t tick_ns;
+	uint32_t orphans; /* flows that ended untyped with losses, counted */
+	uint32_t nomem;
+};
+
+/* Flow state, made at the first packet. NULL: out of memory, or not a flow to look at. */
+struct drop_flow *drop_flow_of(struct drop *d, struct flow *f);
+
+/* TCP and UDP: a packet of the flow. */
+void drop_tcp(struct drop *d, struct drop_flow *df, const struct weir_rec *r);
+void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r);
+
+/* Time passes for the flow's open packets. */
+void drop_tcp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns);
+void drop_udp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns);
+
+/* Tells a fate. */
+void drop_tell(struct drop *d, struct drop_flow *df, const struct trial *t, uint16_t len);
+void drop_tell_sent(struct drop *d, struct drop_flow *df, const struct sent *s, bool lost);
+
+/* Adds to the open list of sent packets; makes room by telling the oldest. */
+void drop_sent_add(struct drop *d, struct drop_flow *df, const struct sent *s);
+void drop_sent_remove(struct drop_flow *df, unsigned i);
+
+/* Is a packet of this way now one that can't have caused its own loss? Counts it. */
+bool drop_thin(struct drop_flow *df, unsigned way, uint64_t now_ns, unsigned packets);
+
+/* How long an unanswered packet may wait. */
+uint64_t drop_patience_ns(const struct drop_flow *df);
+
+struct drop_type *drop_type_of(struct drop *d, unsigned type);
+
+/* The way out (to the far end) and its channel. */
+static inline unsigned drop_out(const struct drop_flow *df)
+{
+	return df->far_client ? TO_CLIENT : TO_SERVER;
+}
+
+static inline uint8_t drop_channel(unsigned way)
+{
+	return way == TO_SERVER ? CH_UP : CH_DOWN;
+}
+
+/* Judges every type; reports. `last`: the end. */
+void drop_judge(struct drop *d, uint64_t now_ns, bool last);
+
+/* How well a queue or bucket of some rate tells lost from passed packets: 0.5 not at all, 1 fully; NaN: too few. */
+double drop_queue_fit(const struct vq_log *log, double since_s);
+
+#endif

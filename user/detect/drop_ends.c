@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "drop_ends.h"
+
+#include <string.h>
+
+#define DOWN_NS 15000000000ull
+
+static uint32_t hash_ip(const struct in6_addr *ip, uint32_t seed)
+{
+	uint32_t h = seed;
+
+	for (unsigned i = 0; i < 4; i++) {
+		h ^= ip->s6_addr32[i];
+		h *= 0x9e3779b1u;
+		h ^= h >> 15;
+	}
+	return h;
+}
+
+static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static const struct end *set_of(const struct ends *e, const struct in6_addr *ip)
+{
+	return e->end[hash_ip(ip, 0) % ENDS_SETS];
+}
+
+const struct end *ends_find(const struct ends *e, const struct in6_addr *ip, unsigned type)
+{
+	const struct end *set = set_of(e, ip);
+
+	for (unsigned i = 0; i < ENDS_WAYS; i++)
+		if (set[i].used && set[i].type == type && same_ip(&set[i].ip, ip))
+			return &set[i];
+	return NULL;
+}
+
+static uint64_t newest(const struct end *x)
+{
+	return x->ok_ns > x->fail_ns ? x->ok_ns : x->fail_ns;
+}
+
+/* Brings an entry's counts to the type's round. */
+static void turn(const struct ends *e, struct end *x)
+{
+	uint32_t behind = e->round[x->type] - x->round;
+
+	if (!behind)
+		return;
+	x->old_n = behind == 1 ? x->n : 0;
+	x->old_lost = behind == 1 ? x->lost : 0;
+	x->n = x->lost = 0;
+	x->fail_first_ns = behind == 1 && x->old_lost > 0 ? x->fail_first_ns : 0;
+	x->round = e->round[x->type];
+}
+
+void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, uint64_t flow,
+	      uint64_t time_ns, unsigned n, unsigned lost)
+{
+	struct end *x = (struct end *)ends_find(e, ip, type);
+
+	if (!x) {
+		struct end *set = e->end[hash_ip(ip, 0) % ENDS_SETS];
+
+		x = set;
+		for (unsigned i = 0; i < ENDS_WAYS; i++) {
+			if (!set[i].used) {
+				x = &set[i];
+				break;
+			}
+			if (newest(&set[i]) < newest(x))
+				x = &set[i];
+		}
+		memset(x, 0, sizeof(*x));
+		x->ip = *ip;
+		x->type = type;
+		x->used = true;
+		x->round = e->round[type];
+	}
+	turn(e, x);
+	x->n += n;
+	x->lost += lost;
+	if (lost) {
+		if (!x->fail_first_ns || time_ns < x->fail_first_ns)
+			x->fail_first_ns = time_ns;
+		if (time_ns > x->fail_ns)
+			x->fail_ns = time_ns;
+	}
+	if (n > lost) {
+		if (time_ns > x->ok_ns)
+			x->ok_ns = time_ns;
+		if (!x->ok_flow)
+			x->ok_flow = flow;
+		else if (x->ok_flow != flow)
+			x->many = true;
+	}
+}
+
+bool ends_alive(const struct ends *e, const struct in6_addr *ip, uint64_t since_ns, uint64_t flow)
+{
+	const struct end *set = set_of(e, ip);
+
+	for (unsigned i = 0; i < ENDS_WAYS; i++)
+		if (set[i].used && set[i].ok_ns && set[i].ok_ns >= since_ns &&
+		    same_ip(&set[i].ip, ip) && (!flow || set[i].many || set[i].ok_flow != flow))
+			return true;
+	return false;
+}
+
+bool ends_down(const struct ends *e, const struct in6_addr *ip, unsigned type, uint64_t now_ns)
+{
+	const struct end *set = set_of(e, ip);
+	bool others = false;
+
+	for (unsigned i = 0; i < ENDS_WAYS; i++) {
+		if (!set[i].used || !same_ip(&set[i].ip, ip))
+			continue;
+		if (set[i].ok_ns > set[i].fail_ns && set[i].ok_ns + DOWN_NS > now_ns)
+			return false;
+		if (set[i].type != type && set[i].fail_ns > set[i].ok_ns &&
+		    set[i].fail_ns + DOWN_NS > now_ns)
+			others = true;
+	}
+	return others;
+}
+
+void ends_round(struct ends *e, unsigned type)
+{
+	e->round[type]++;
+}
+
+static bool fresh(const struct ends *e, const struct end *x, unsigned by)
+{
+	return e->round[x->type] - x->round <= by;
+}
+
+float end_n(const struct ends *e, const struct end *x)
+{
+	return (fresh(e, x, 1) ? x->n : 0) + (fresh(e, x, 0) ? x->old_n : 0);
+}
+
+float end_lost(const struct ends *e, const struct end *x)
+{
+	return (fresh(e, x, 1) ? x->lost : 0) + (fresh(e, x, 0) ? x->old_lost : 0);
+}
+
+void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg), void *arg)
+{
+	for (unsigned i = 0; i < ENDS_SETS; i++)
+		for (unsigned j = 0; j < ENDS_WAYS; j++) {
+			const struct end *x = &e->end[i][j];
+
+			if (x->used && (type < 0 || x->type == type) && end_n(e, x) > 0 && !fn(x, arg))
+				return;
+		}
+}
+
+static uint32_t hash_spot(const struct endpoint *e, uint8_t proto)
+{
+	return hash_ip(&e->ip, (uint32_t)e->port * 0x85ebca6bu ^ proto);
+}
+
+static const struct port_type *port_of(const struct spots *s, uint16_t port, uint8_t proto)
+{
+	return &s->port[proto == IPPROTO_UDP][port % PORT_SLOTS];
+}
+
+void spots_learn(struct spots *s, const struct endpoint *e, uint8_t proto, unsigned type,
+		 uint64_t now_ns)
+{
+	struct spot *set = s->spot[hash_spot(e, proto) % SPOT_SETS], *x = set;
+	struct port_type *p = (struct port_type *)port_of(s, e->port, proto);
+
+	for (unsigned i = 0; i < SPOT_WAYS; i++) {
+		if (!set[i].used || (set[i].port == e->port && set[i].proto == proto &&
+				     same_ip(&set[i].ip, &e->ip))) {
+			x = &set[i];
+			break;
+		}
+		if (set[i].seen_ns < x->seen_ns)
+			x = &set[i];
+	}
+	*x = (struct spot){ e->ip, e->port, type, proto, true, now_ns };
+	if (p->used && p->port != e->port)
+		return;
+	if (!p->used)
+		*p = (struct port_type){ e->port, type, 1, true, false, e->ip };
+	else if (p->type != type)
+		p->mixed = true;
+	else if (p->hosts < 255 && !same_ip(&p->first, &e->ip))
+		p->hosts++;
+}
+
+int spots_type(const struct spots *s, const struct endpoint *e, uint8_t proto)
+{
+	const struct spot *set = s->spot[hash_spot(e, proto) % SPOT_SETS];
+	const struct port_type *p = port_of(s, e->port, proto);
+
+	for (unsigned i = 0; i < SPOT_WAYS; i++)
+		if (set[i].used && set[i].port == e->port && set[i].proto == proto &&
+		    same_ip(&set[i].ip, &e->ip))
+			return set[i].type;
+	return p->used && p->port == e->port && !p->mixed && p->hosts >= 2 ? p->type : -1;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What drop detection remembers of addresses: who answered when, by type, and
+ * which type an address and port had. Set-associative, of fixed size; the
+ * longest unused entry of a set makes room.
+ */
+#ifndef WEIR_DROP_ENDS_H
+#define WEIR_DROP_ENDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model.h"
+
+#define ENDS_SETS 256
+#define ENDS_WAYS 16
+#define SPOT_SETS 1024
+#define SPOT_WAYS 4
+#define PORT_SLOTS 512
+
+/* An address and a type: what was lost and what got through, in this round and in the one before. */
+struct end {
+	struct in6_addr ip;
+	uint16_t type;
+	bool used, many; /* many: flows got through other than ok_flow */
+	uint32_t round;	 /* of the type: see ends_round() */
+	uint64_t ok_flow;
+	uint64_t ok_ns, fail_ns; /* newest; 0 never */
+	uint64_t fail_first_ns;	 /* of this round */
+	float n, lost, old_n, old_lost;
+};
+
+struct ends {
+	struct end end[ENDS_SETS][ENDS_WAYS];
+	uint32_t round[MAX_TYPES];
+};
+
+/* Counts n packets of which lost were lost, between this address and us. */
+void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, uint64_t flow,
+	      uint64_t time_ns, unsigned n, unsigned lost);
+
+/* The entry, NULL where there is none. */
+const struct end *ends_find(const struct ends *e, const struct in6_addr *ip, unsigned type);
+
+/* Did anything get through to that address at or after since_ns? flow: not by this one alone; 0 any. */
+bool ends_alive(const struct ends *e, const struct in6_addr *ip, uint64_t since_ns, uint64_t flow);
+
+/* Do other types fail there now, with nothing that got through since? */
+bool ends_down(const struct ends *e, const struct in6_addr *ip, unsigned type, uint64_t now_ns);
+
+/* A new round of counts for the type; what the round before the last counted is dropped. */
+void ends_round(struct ends *e, unsigned type);
+
+/* This round's and the last one's packets. */
+float end_n(const struct ends *e, const struct end *x);
+float end_lost(const struct ends *e, const struct end *x);
+
+/* Every entry of a type (or of all: type < 0) with counts; stop when fn returns false. */
+void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg), void *arg);
+
+/* Which type an address and port had, and ports as a weak second. */
+struct spot {
+	struct in6_addr ip;
+	uint16_t port, type;
+	uint8_t proto;
+	bool used;
+	uint64_t seen_ns;
+};
+
+struct port_type {
+	uint16_t port, type;
+	uint8_t hosts;	/* that agree, saturates */
+	bool used, mixed;
+	struct in6_addr first;
+};
+
+struct spots {
+	struct spot spot[SPOT_SETS][SPOT_WAYS];
+	struct port_type port[2][PORT_SLOTS]; /* TCP, UDP; the first to come keeps its slot */
+};
+
+void spots_learn(struct spots *s, const struct endpoint *e, uint8_t proto, unsigned type,
+		 uint64_t now_ns);
+
+/* The type; -1 unknown. By address and port, else by a port on which at least two hosts agree. */
+int spots_type(const struct spots *s, const struct endpoint *e, uint8_t proto);
+
+#endif

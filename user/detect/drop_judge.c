@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* From evidence to a claim: what failed, since when, where, and what else could have done it. */
+#include "drop_judge.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SECOND	  1000000000ull
+#define ROUND_NS  (32 * SECOND)
+#define FIRED	  3    /* a channel takes part from here on */
+#define QUIET	  0    /* below: nothing is going on, counts may turn */
+#define RATIO_MIN 3    /* effect: so many times the control */
+#define DIFF_MIN  0.02 /* and so much more */
+#define LOST_MIN  5
+#define FLOWS_MIN 3
+#define SPAN_SLOTS 32	 /* 2 s between the first and the newest failure */
+#define RECOVERED (-12)	 /* log probability that a drop of this ratio spares all that came since */
+#define RECOVERED_NS (3 * SECOND)
+#define QUEUE_FIT 0.8
+
+/*
+ * The e-value of a claim: at sensitivity normal 1,250, so that a channel whose
+ * null hypothesis holds just so is claimed at most once in 1,250 days.
+ */
+static double threshold(const struct drop *d)
+{
+	static const double by_sensitivity[] = { 11.5, 7.13, 5.3 };
+
+	return by_sensitivity[d->env->sensitivity];
+}
+
+static double cells(const struct tally *t, unsigned i, double *n)
+{
+	*n = t->n[i] > t->lost[i] ? t->n[i] : t->lost[i];
+	return *n > 0 ? t->lost[i] / *n : 0;
+}
+
+/* Brings the channels that fired together: one drop. */
+static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
+{
+	double most = 0, n;
+
+	memset(v, 0, sizeof(*v));
+	v->evidence = -INFINITY;
+	for (unsigned c = 0; c < CHANNELS; c++) {
+		const struct episode *e = bank_episode(&d->bank, type, c);
+		double evidence = bank_evidence(&d->bank, type, c);
+
+		if (!e || evidence < FIRED)
+			continue;
+		v->channels |= 1 << c;
+		v->evidence = fmax(v->evidence, evidence);
+		for (unsigned i = 0; i < STAGES; i++) {
+			double ratio = cells(&e->sum, i, &n);
+
+			if (n >= 3 && ratio > most)
+				most = ratio;
+		}
+	}
+	for (unsigned c = 0; c < CHANNELS; c++) {
+		const struct episode *e = bank_episode(&d->bank, type, c);
+
+		if (!(v->channels & 1 << c))
+			continue;
+		for (unsigned i = 0; i < STAGES; i++) {
+			double ratio = cells(&e->sum, i, &n);
+
+			if (!(e->sum.lost[i] > 0) || ratio < most / 2)
+				continue;
+			v->n += n;
+			v->lost += e->sum.lost[i];
+			v->stages |= 1 << (c * STAGES + i);
+		}
+		v->control_n += e->control_trials;
+		v->control_lost += e->control_failed;
+		v->tail_trials += e->tail_trials;
+		if (!v->first || e->first < v->first)
+			v->first = e->first;
+		if (e->last >= v->last) {
+			v->last = e->last;
+			v->after = e->after;
+		}
+	}
+	if (!v->channels || !(v->n > 0))
+		return false;
+	v->ratio = v->lost / v->n;
+	v->range = stats_wilson(v->lost / 1.5, v->n / 1.5, 1.96);
+	v->control = v->control_n > 0 ? v->control_lost / v->control_n : 0;
+	v->control_range = stats_wilson(v->control_lost, v->control_n, 1.96);
+	v->direction = !(v->channels & ~(1 << CH_OPEN))	      ? DIRECTION_BOTH
+		       : !(v->channels & 1 << CH_DOWN)	      ? DIRECTION_UP
+		       : !(v->channels & 1 << CH_UP)	      ? DIRECTION_DOWN
+							      : DIRECTION_BOTH;
+	return true;
+}
+
+/* ---- who fails ---- */
+
+struct survey {
+	const struct drop *d;
+	struct drop_verdict *v;
+	unsigned type;
+	uint64_t first_ns, now_ns;
+	double worst_lost, worst_n, clean_n, n, lost;
+	struct in6_addr net[8]; /* networks of the failing servers */
+};
+
+/* /24 or /48. */
+static struct in6_addr net_of(const struct in6_addr *ip)
+{
+	struct in6_addr net = *ip;
+	unsigned keep = IN6_IS_ADDR_V4MAPPED(ip) ? 15 : 6;
+
+	memset(&net.s6_addr[keep], 0, 16 - keep);
+	return net;
+}
+
+static int net_index(const struct survey *s, const struct in6_addr *ip)
+{
+	struct in6_addr net = net_of(ip);
+
+	for (unsigned i = 0; i < s->v->nets && i < 8; i++)
+		if (!memcmp(&s->net[i], &net, sizeof(net)))
+			return i;
+	return -1;
+}
+
+static bool survey_far(const struct end *x, void *arg)
+{
+	struct survey *s = arg;
+	const struct ends *far = &s->d->far;
+	double n = end_n(far, x), lost = end_lost(far, x);
+
+	if (x->ok_ns < s->first_ns && x->fail_ns < s->first_ns)
+		return true;
+	if (!ends_alive(far, &x->ip, 1, 0)) {
+		s->v->never_alive++;
+		return true;
+	}
+	s->v->servers++;
+	if (!(lost > 0)) {
+		s->clean_n += n;
+		return true;
+	}
+	if (ends_down(far, &x->ip, s->type, s->now_ns)) {
+		s->v->down++;
+		return true;
+	}
+	if (lost < (s->v->ratio < 0.2 ? 1 : 2))
+		return true;
+	s->v->failing++;
+	s->n += n;
+	s->lost += lost;
+	if (lost > s->worst_lost) {
+		s->worst_lost = lost;
+		s->worst_n = n;
+	}
+	if (ends_alive(far, &x->ip, x->fail_first_ns, 0))
+		s->v->alive++;
+	if (net_index(s, &x->ip) < 0) {
+		if (s->v->nets < 8)
+			s->net[s->v->nets] = net_of(&x->ip);
+		s->v->nets++;
+	}
+	return true;
+}
+
+/* What other types lost in the networks of the failing servers. */
+static bool survey_nets(const struct end *x, void *arg)
+{
+	struct survey *s = arg;
+
+	if (x->type == s->type || s->d->bank.claimed[x->type] || net_index(s, &x->ip) < 0 ||
+	    (x->ok_ns < s->first_ns && x->fail_ns < s->first_ns))
+		return true;
+	s->v->matched_n += end_n(&s->d->far, x);
+	s->v->matched_lost += end_lost(&s->d->far, x);
+	return true;
+}
+
+static bool survey_near(const struct end *x, void *arg)
+{
+	struct survey *s = arg;
+
+	if (x->fail_ns >= s->first_ns && end_lost(&s->d->near, x) > 0)
+		s->v->clients++;
+	return true;
+}
+
+static void survey(const struct drop *d, unsigned type, struct drop_verdict *v, uint64_t now_ns)
+{
+	struct survey s = { .d = d,
+			    .v = v,
+			    .type = type,
+			    .first_ns = slot_ns(v->first),
+			    .now_ns = now_ns };
+	const struct drop_type *t = d->type[type];
+	double rest_n, rest_lost, share;
+
+	ends_each(&d->far, type, survey_far, &s);
+	ends_each(&d->far, -1, survey_nets, &s);
+	ends_each(&d->near, type, survey_near, &s);
+	for (unsigned i = 0; t && i < LOSSY_MAX && i < t->nlossy; i++)
+		v->flows += t->lossy_ns[i] >= s.first_ns;
+	/* without the worst server it must still stand: one server is not a type */
+	rest_n = s.n - s.worst_n;
+	rest_lost = s.lost - s.worst_lost;
+	v->beyond_one = v->failing >= 2 && rest_lost >= 3 &&
+			stats_binom_ge(rest_lost / 2, fmax(rest_n, rest_lost) / 2,
+				       fmax(P0_FLOOR, v->control_range.high)) < 1e-3;
+	share = s.n > 0 ? fmin(s.lost / s.n, 0.95) : 0;
+	v->spared = s.clean_n > 0 && s.clean_n * log1p(-share) < RECOVERED;
+}
+
+/* ---- what else could it be ---- */
+
+static bool rate_limited(const struct drop *d, unsigned type, const struct drop_verdict *v)
+{
+	for (unsigned i = 0; i < findings_count(d->env->findings); i++) {
+		const struct finding *f = findings_at(d->env->findings, i);
+
+		if (f->kind != KIND_RATE_LIMIT || (f->type >= 0 && (unsigned)f->type != type))
+			continue;
+		if (f->closed && f->end_ns && f->end_ns < slot_ns(v->first))
+			continue;
+		if (f->direction == v->direction || f->direction == DIRECTION_BOTH ||
+		    v->direction == DIRECTION_BOTH)
+			return true;
+	}
+	return false;
+}
+
+static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *v)
+{
+	const struct drop_type *t = d->type[type];
+
+	v->queue_fit = NAN;
+	for (unsigned way = 0; way < 2 && t; way++) {
+		double fit;
+
+		if (!t->vq[way] || !(v->channels & 1 << drop_channel(way)))
+			continue;
+		fit = drop_queue_fit(t->vq[way], slot_ns(v->first) / 1e9);
+		if (!(v->queue_fit >= fit))
+			v->queue_fit = fit;
+	}
+	return v->queue_fit >= QUEUE_FIT;
+}
+
+/* The level this verdict deserves; -1: none. */
+static int level_of(const struct drop *d, unsigned type, struct drop_verdict *v)
+{
+	bool matched, path;
+
+	if (v->evidence < threshold(d) || v->lost < LOST_MIN || v->last < v->first + SPAN_SLOTS)
+		return -1;
+	if (v->ratio < RATIO_MIN * v->control || v->ratio < v->control + DIFF_MIN)
+		return -1;
+	if (!v->failing || v->flows < FLOWS_MIN || v->spared)
+		return -1;
+	/* the channels of a limit lose with load; an opening is never load */
+	if (v->ratio < 0.9 && (rate_limited(d, type, v) || load_lost(d, type, v)))
+		return -1;
+	matched = v->matched_n >= 20;
+	path = matched && (v->ratio < RATIO_MIN * v->matched_lost / v->matched_n ||
+			   v->ratio < v->matched_lost / v->matched_n + DIFF_MIN);
+	if (path)
+		return -1;
+	/* far-away networks of a type may be worse than the rest: then it takes more */
+	if (!matched && (v->ratio < 0.15 || v->nets < 2))
+		return LEVEL_POSSIBLE;
+	if (!v->beyond_one)
+		return LEVEL_POSSIBLE;
+	if (v->alive < 2 && (v->failing < 3 || v->nets < 2))
+		return LEVEL_POSSIBLE;
+	if (v->evidence > 5 * threshold(d) && v->clients >= 2 && v->alive >= 2 && matched)
+		return LEVEL_CORROBORATED;
+	return LEVEL_LIKELY;
+}
+
+static double recovery(const struct drop_verdict *v)
+{
+	return v->after ? v->tail_trials * log1p(-fmin(v->ratio, 0.95)) : 0;
+}
+
+static void mark_hours(struct drop_type *t, uint64_t from_ns, uint64_t to_ns)
+{
+	for (uint64_t h = from_ns / (3600 * SECOND); h <= to_ns / (3600 * SECOND); h++)
+		if (t->hour_claims[h % 24] < 255)
+			t->hour_claims[h % 24]++;
+}
+
+static void close_claim(struct drop *d, unsigned type, struct drop_verdict *v)
+{
+	struct drop_type *t = d->type[type];
+
+	drop_report(d, type, v, slot_ns(v->after));
+	findings_close(d->env->findings, t->key, slot_ns(v->after));
+	mark_hours(t, t->start_ns, slot_ns(v->last));
+	t->open = false;
+	t->closed_ns = slot_ns(v->after);
+	t->episodes++;
+	d->bank.claimed[type] = false;
+	bank_reset(&d->bank, type);
+}
+
+static void follow(struct drop *d, unsigned type, uint64_t now_ns, bool last)
+{
+	struct drop_type *t = d->type[type];
+	struct drop_verdict v;
+	int level;
+
+	if (!combine(d, type, &v)) {
+		/* the evidence has worn off without a clear end: it ended with the newest failure */
+		if (t->open) {
+			findings_close(d->env->findings, t->key, t->last_ns);
+			mark_hours(t, t->start_ns, t->last_ns);
+			t->open = false;
+			t->episodes++;
+			d->bank.claimed[type] = false;
+		}
+		return;
+	}
+	survey(d, type, &v, now_ns);
+	level = level_of(d, type, &v);
+	if (!t->open) {
+		if (level < 0)
+			return;
+		t->open = true;
+		t->start_ns = slot_ns(v.first);
+		t->key = 0xd609ull << 48 ^ (uint64_t)type << 40 ^ (t->start_ns / 1000000);
+		t->level = level;
+		t->reported_ns = 0;
+	}
+	if (level > (int)t->level)
+		t->level = level;
+	if (slot_ns(v.first) < t->start_ns)
+		t->start_ns = slot_ns(v.first);
+	t->last_ns = slot_ns(v.last);
+	d->bank.claimed[type] = t->level >= LEVEL_LIKELY;
+	if (v.after && recovery(&v) < RECOVERED && slot_ns(v.last) + RECOVERED_NS < now_ns) {
+		close_claim(d, type, &v);
+		return;
+	}
+	if (last || !t->reported_ns || now_ns > t->reported_ns + 10 * SECOND ||
+	    fabs(v.ratio - t->reported_ratio) > 0.05) {
+		t->reported_ns = now_ns;
+		t->reported_ratio = v.ratio;
+		drop_report(d, type, &v, 0);
+	}
+}
+
+void drop_judge(struct drop *d, uint64_t now_ns, bool last)
+{
+	for (unsigned type = 1; type < d->bank.types; type++) {
+		struct drop_type *t = d->type[type];
+		double most = -INFINITY;
+
+		if (!t)
+			continue;
+		for (unsigned c = 0; c < CHANNELS; c++)
+			most = fmax(most, bank_evidence(&d->bank, type, c));
+		if (t->open || most >= FIRED)
+			follow(d, type, now_ns, last);
+		if (!t->open && most < QUIET && now_ns > t->round_ns + ROUND_NS) {
+			t->round_ns = now_ns;
+			ends_round(&d->far, type);
+			ends_round(&d->near, type);
+			memset(t->size_n, 0, sizeof(t->size_n));
+			memset(t->size_lost, 0, sizeof(t->size_lost));
+			t->lossy = t->after_loss = 0;
+		}
+	}
+}
+
+struct drop_need drop_need(const void *detector, unsigned type)
+{
+	const struct drop *d = detector;
+	struct drop_need need = { 0, 0 };
+	double p0 = 1;
+
+	for (unsigned c = 0; c < CHANNELS && type < MAX_TYPES; c++) {
+		if (!d->bank.series[type][c])
+			continue;
+		need.have += d->bank.series[type][c]->trials;
+		p0 = fmin(p0, bank_p0(&d->bank, type, c));
+	}
+	if (p0 < 0.75)
+		need.need = ceil(seq_need(0.25, p0, threshold(d)));
+	return need;
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * UDP: what can be told from outside. Requests that must be answered (STUN RFC
+ * 8489, DNS RFC 1035, QUIC Initials RFC 9000, DTLS RFC 9147, WireGuard,
+ * OpenVPN, NTP), flows whose far end falls silent while ours goes on, a QUIC
+ * server that repeats its handshake, holes in RTP sequence numbers (RFC 3550).
+ */
+#include <string.h>
+
+#include "drop.h"
+
+#define SECOND	  1000000000ull
+#define QUIC_JOIN 100000000ull	/* an Initial in several datagrams is one request */
+#define SILENT_NS (3 * SECOND)
+#define SILENT_PACKETS 5
+
+static uint32_t hash_id(const uint8_t *p, unsigned n)
+{
+	uint32_t h = 2166136261u;
+
+	while (n--)
+		h = (h ^ *p++) * 16777619u;
+	return h;
+}
+
+static uint32_t be16(const uint8_t *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+static bool quic_long(const uint8_t *h)
+{
+	return (h[0] & 0xc0) == 0xc0 && (h[1] | h[2] | h[3] | h[4]);
+}
+
+/* Version 1 and those like it: type 0; version 2 (RFC 9369): type 1. */
+static bool quic_initial(const uint8_t *h)
+{
+	bool v2 = h[1] == 0x6b && h[2] == 0x33 && h[3] == 0x43 && h[4] == 0xcf;
+
+	return quic_long(h) && (h[0] >> 4 & 3) == (v2 ? 1 : 0);
+}
+
+static bool stun(const uint8_t *h, uint32_t len)
+{
+	return len >= 20 && !(h[0] & 0xc0) && h[4] == 0x21 && h[5] == 0x12 && h[6] == 0xa4 &&
+	       h[7] == 0x42;
+}
+
+/* Is this datagram a request that wants an answer? Its id, 0 where it has none. */
+static bool request(const struct drop_flow *df, const struct weir_rec *r, uint32_t *id)
+{
+	const struct flow *f = df->flow;
+	const uint8_t *h = r->head;
+	uint32_t len = r->payload_len;
+
+	*id = 0;
+	if (stun(h, len)) {
+		*id = hash_id(h + 8, 12);
+		return !(be16(h) & 0x0110);
+	}
+	if (len >= 1200 && quic_initial(h))
+		return !df->answered;
+	if ((f->l7 == WEIR_L7_DNS || f->server.port == 53) && len >= 12) {
+		*id = be16(h);
+		return !(h[2] & 0x80);
+	}
+	if (f->l7 == WEIR_L7_NTP || f->server.port == 123)
+		return len >= 48 && (h[0] & 7) == 3;
+	if (len == 148 && h[0] == 1 && !(h[1] | h[2] | h[3]))
+		return true;
+	if (f->l7 == WEIR_L7_OPENVPN)
+		return h[0] >> 3 == 7;
+	if (len > 13 && h[0] == 22 && h[1] == 0xfe && h[13] == 1)
+		return !df->answered;
+	return false;
+}
+
+static bool stun_answer(const struct weir_rec *r)
+{
+	return stun(r->head, r->payload_len) && (be16(r->head) & 0x0100);
+}
+
+/* An answer: by its id where it has one that is known, else to the newest request. */
+static void answer(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
+{
+	uint32_t id = 0;
+	int hit = -1;
+
+	if (stun(r->head, r->payload_len)) {
+		if (!stun_answer(r))
+			return; /* the far end's own request */
+		id = hash_id(r->head + 8, 12);
+	} else if (df->flow->l7 == WEIR_L7_DNS || df->flow->server.port == 53) {
+		id = be16(r->head);
+	}
+	for (unsigned i = 0; i < df->nsent; i++) {
+		if (df->sent[i].state == SENT_TOLD)
+			continue;
+		if (id && df->sent[i].seq == id)
+			hit = i;
+		else if (hit < 0 || df->sent[hit].seq != id)
+			hit = i;
+	}
+	if (hit < 0)
+		return;
+	struct sent s = df->sent[hit];
+
+	drop_sent_remove(df, hit);
+	drop_tell_sent(d, df, &s, false);
+	df->lost_row = 0;
+	df->stop_packets = r->own_pkts + r->peer_pkts;
+	df->stop_bytes = df->far_bytes;
+}
+
+static void ask(struct drop *d, struct drop_flow *df, const struct weir_rec *r, uint32_t id)
+{
+	bool initial = r->payload_len >= 1200 && quic_initial(r->head);
+	struct sent s = { .ns = r->time_ns,
+			  .seq = id,
+			  .n = 1,
+			  .len = r->payload_len,
+			  .channel = CH_OPEN,
+			  .stage = STAGE_FIRST,
+			  .thin = true };
+
+	if (initial) {
+		df->quic = true;
+		if (df->nsent && df->sent[df->nsent - 1].ns + QUIC_JOIN > r->time_ns)
+			return;
+	}
+	drop_sent_add(d, df, &s);
+}
+
+/* One trial a second, while both ends have been heard of and ours is talking. */
+static void continuity(struct drop *d, struct drop_flow *df, uint64_t now_ns, bool silent)
+{
+	uint64_t second = now_ns / SECOND;
+	struct trial t = { .time_ns = now_ns,
+			   .n = 1,
+			   .lost = silent,
+			   .channel = CH_OPEN,
+			   .stage = STAGE_LATER,
+			   .thin = true };
+
+	if (df->ruled_ns == second)
+		return;
+	df->ruled_ns = second;
+	drop_tell(d, df, &t, 0);
+}
+
+/* The server sends its handshake again although our side answered: what goes up is lost. */
+static void quic_repeats(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
+{
+	uint64_t wait = df->rtt_us ? df->rtt_us * 3000ull : 0;
+
+	if (!df->quic || !quic_long(r->head) || df->out_packets < 3 || !df->far_ns)
+		return;
+	if (wait < 300000000ull)
+		wait = 300000000ull;
+	if (df->silent_packets < 2 || df->far_ns + wait > r->time_ns)
+		return;
+	struct trial t = { .time_ns = r->time_ns,
+			   .n = 1,
+			   .lost = 1,
+			   .channel = CH_UP,
+			   .stage = STAGE_LATER,
+			   .thin = true };
+
+	drop_tell(d, df, &t, r->payload_len);
+}
+
+/* Holes in RTP sequence numbers; a late packet within half a second closes one. */
+static void rtp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
+{
+	const uint8_t *h = r->head;
+	uint32_t ssrc;
+	uint16_t seq;
+	int16_t step;
+	struct trial t = { .time_ns = r->time_ns,
+			   .n = 1,
+			   .channel = drop_channel(!drop_out(df)),
+			   .stage = STAGE_LATER,
+			   .thin = true };
+
+	if (r->payload_len < 12 || h[0] >> 6 != 2 || ((h[1] & 0x7f) >= 64 && (h[1] & 0x7f) < 96))
+		return;
+	ssrc = hash_id(h + 8, 4);
+	seq = be16(h + 2);
+	step = (int16_t)(seq - df->rtp_seq);
+	if (!df->rtp || ssrc != df->ssrc || step > 200 || step < -200) {
+		df->rtp = true;
+		df->ssrc = ssrc;
+		df->rtp_seq = seq;
+		df->rtp_gap = 0;
+		return;
+	}
+	if (step <= 0) {
+		if (step && df->rtp_gap)
+			df->rtp_gap--;
+		return;
+	}
+	drop_tell(d, df, &t, r->payload_len);
+	if (step > 1) {
+		if (!df->rtp_gap)
+			df->rtp_gap_ns = r->time_ns;
+		df->rtp_gap += step - 1;
+	}
+	df->rtp_seq = seq;
+}
+
+static void rtp_settle(struct drop *d, struct drop_flow *df, uint64_t now_ns)
+{
+	if (!df->rtp_gap || df->rtp_gap_ns + SECOND / 2 > now_ns)
+		return;
+	struct trial t = { .time_ns = df->rtp_gap_ns,
+			   .n = df->rtp_gap,
+			   .lost = df->rtp_gap,
+			   .channel = drop_channel(!drop_out(df)),
+			   .stage = STAGE_LATER,
+			   .thin = true };
+
+	df->rtp_gap = 0;
+	drop_tell(d, df, &t, 0);
+}
+
+void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
+{
+	unsigned way = rec_way(df->flow, r);
+	uint32_t id;
+
+	drop_thin(df, way, r->time_ns, r->segs);
+	if (!r->payload_len)
+		return;
+	if (df->flow->l7 == WEIR_L7_RTP && way != drop_out(df))
+		rtp(d, df, r);
+	rtp_settle(d, df, r->time_ns);
+	if (df->far_client)
+		return;
+	if (way == TO_SERVER) {
+		df->out_packets++;
+		if (request(df, r, &id)) {
+			ask(d, df, r, id);
+		} else if (df->answered) {
+			if (!df->silent_packets++)
+				df->silent_ns = r->time_ns;
+			if (df->silent_packets >= SILENT_PACKETS && df->silent_ns + SILENT_NS < r->time_ns)
+				continuity(d, df, r->time_ns, true);
+		}
+		return;
+	}
+	if (r->rtt_min_us)
+		df->rtt_us = r->rtt_min_us;
+	if (!df->answered && df->nsent)
+		df->rtt_us = (r->time_ns - df->sent[df->nsent - 1].ns) / 1000;
+	quic_repeats(d, df, r);
+	answer(d, df, r);
+	/* everything before the first answer to an opening that may be repeated was lost */
+	if (df->silent_packets)
+		continuity(d, df, r->time_ns, false);
+	df->answered = true;
+	df->far_ns = r->time_ns;
+	df->silent_packets = 0;
+	df->far_packets++;
+	df->far_bytes += r->payload_len;
+}
+
+void drop_udp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns)
+{
+	uint64_t patience = drop_patience_ns(df);
+
+	rtp_settle(d, df, now_ns);
+	for (unsigned i = 0; i < df->nsent;) {
+		struct sent s = df->sent[i];
+
+		if (s.ns + patience > now_ns) {
+			i++;
+			continue;
+		}
+		drop_sent_remove(df, i);
+		drop_tell_sent(d, df, &s, true);
+	}
+}
