@@ -170,7 +170,8 @@ static void classify(struct pipeline *p, struct flow *f, const struct weir_rec *
 
 	if (f->typed || !p->classifier)
 		return;
-	if (r->caplen) {
+	/* A SYN too: it says where the first byte is. */
+	if (r->caplen || r->tcp_flags & 0x02) {
 		memset(&c, 0, sizeof(c));
 		if (classify_packet(p->classifier, f, r, payload, &c)) {
 			apply_class(p, f, &c);

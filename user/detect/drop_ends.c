@@ -46,18 +46,22 @@ static uint64_t newest(const struct end *x)
 static void turn(const struct ends *e, struct end *x)
 {
 	uint32_t behind = e->round[x->type] - x->round;
+	float kept = 0;
 
 	if (!behind)
 		return;
-	x->old_n = behind == 1 ? x->n : 0;
-	x->old_lost = behind == 1 ? x->lost : 0;
-	x->n = x->lost = 0;
-	x->fail_first_ns = behind == 1 && x->old_lost > 0 ? x->fail_first_ns : 0;
+	for (unsigned c = 0; c < ENDS_KINDS; c++) {
+		x->old_n[c] = behind == 1 ? x->n[c] : 0;
+		x->old_lost[c] = behind == 1 ? x->lost[c] : 0;
+		kept += x->old_lost[c];
+		x->n[c] = x->lost[c] = 0;
+	}
+	x->fail_first_ns = kept > 0 ? x->fail_first_ns : 0;
 	x->round = e->round[x->type];
 }
 
-void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, uint64_t flow,
-	      uint64_t time_ns, unsigned n, unsigned lost)
+void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned channel,
+	      uint64_t flow, uint64_t time_ns, unsigned n, unsigned lost)
 {
 	struct end *x = (struct end *)ends_find(e, ip, type);
 
@@ -80,8 +84,8 @@ void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, uint64_t
 		x->round = e->round[type];
 	}
 	turn(e, x);
-	x->n += n;
-	x->lost += lost;
+	x->n[channel] += n;
+	x->lost[channel] += lost;
 	if (lost) {
 		if (!x->fail_first_ns || time_ns < x->fail_first_ns)
 			x->fail_first_ns = time_ns;
@@ -131,19 +135,25 @@ void ends_round(struct ends *e, unsigned type)
 	e->round[type]++;
 }
 
-static bool fresh(const struct ends *e, const struct end *x, unsigned by)
+static float sum(const float now[ENDS_KINDS], const float old[ENDS_KINDS], uint32_t behind,
+		 unsigned channels)
 {
-	return e->round[x->type] - x->round <= by;
+	float v = 0;
+
+	for (unsigned c = 0; c < ENDS_KINDS; c++)
+		if (channels & 1u << c)
+			v += (behind <= 1 ? now[c] : 0) + (behind ? 0 : old[c]);
+	return v;
 }
 
-float end_n(const struct ends *e, const struct end *x)
+float end_n(const struct ends *e, const struct end *x, unsigned channels)
 {
-	return (fresh(e, x, 1) ? x->n : 0) + (fresh(e, x, 0) ? x->old_n : 0);
+	return sum(x->n, x->old_n, e->round[x->type] - x->round, channels);
 }
 
-float end_lost(const struct ends *e, const struct end *x)
+float end_lost(const struct ends *e, const struct end *x, unsigned channels)
 {
-	return (fresh(e, x, 1) ? x->lost : 0) + (fresh(e, x, 0) ? x->old_lost : 0);
+	return sum(x->lost, x->old_lost, e->round[x->type] - x->round, channels);
 }
 
 void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg), void *arg)
@@ -152,7 +162,7 @@ void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, v
 		for (unsigned j = 0; j < ENDS_WAYS; j++) {
 			const struct end *x = &e->end[i][j];
 
-			if (x->used && (type < 0 || x->type == type) && end_n(e, x) > 0 && !fn(x, arg))
+			if (x->used && (type < 0 || x->type == type) && !fn(x, arg))
 				return;
 		}
 }

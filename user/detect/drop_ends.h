@@ -12,6 +12,7 @@
 
 #include "model.h"
 
+#define ENDS_KINDS 3 /* enum channel */
 #define ENDS_SETS 256
 #define ENDS_WAYS 16
 #define SPOT_SETS 1024
@@ -27,7 +28,7 @@ struct end {
 	uint64_t ok_flow;
 	uint64_t ok_ns, fail_ns; /* newest; 0 never */
 	uint64_t fail_first_ns;	 /* of this round */
-	float n, lost, old_n, old_lost;
+	float n[ENDS_KINDS], lost[ENDS_KINDS], old_n[ENDS_KINDS], old_lost[ENDS_KINDS];
 };
 
 struct ends {
@@ -35,9 +36,9 @@ struct ends {
 	uint32_t round[MAX_TYPES];
 };
 
-/* Counts n packets of which lost were lost, between this address and us. */
-void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, uint64_t flow,
-	      uint64_t time_ns, unsigned n, unsigned lost);
+/* Counts n packets of a channel of which lost were lost, between this address and us. */
+void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned channel,
+	      uint64_t flow, uint64_t time_ns, unsigned n, unsigned lost);
 
 /* The entry, NULL where there is none. */
 const struct end *ends_find(const struct ends *e, const struct in6_addr *ip, unsigned type);
@@ -51,11 +52,11 @@ bool ends_down(const struct ends *e, const struct in6_addr *ip, unsigned type, u
 /* A new round of counts for the type; what the round before the last counted is dropped. */
 void ends_round(struct ends *e, unsigned type);
 
-/* This round's and the last one's packets. */
-float end_n(const struct ends *e, const struct end *x);
-float end_lost(const struct ends *e, const struct end *x);
+/* This round's and the last one's packets of the channels whose bits are set. */
+float end_n(const struct ends *e, const struct end *x, unsigned channels);
+float end_lost(const struct ends *e, const struct end *x, unsigned channels);
 
-/* Every entry of a type (or of all: type < 0) with counts; stop when fn returns false. */
+/* Every entry of a type (or of all: type < 0); stop when fn returns false. */
 void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg), void *arg);
 
 /* Which type an address and port had, and ports as a weak second. */

@@ -17,6 +17,7 @@
 #define RECOVERED (-12)	 /* log probability that a drop of this ratio spares all that came since */
 #define RECOVERED_NS (3 * SECOND)
 #define QUEUE_FIT 0.8
+#define ALL	  ((1 << CHANNELS) - 1)
 
 /*
  * The e-value of a claim: at sensitivity normal 1,250, so that a channel whose
@@ -129,7 +130,7 @@ static bool survey_far(const struct end *x, void *arg)
 {
 	struct survey *s = arg;
 	const struct ends *far = &s->d->far;
-	double n = end_n(far, x), lost = end_lost(far, x);
+	double n = end_n(far, x, s->v->channels), lost = end_lost(far, x, s->v->channels);
 
 	if (x->ok_ns < s->first_ns && x->fail_ns < s->first_ns)
 		return true;
@@ -137,6 +138,8 @@ static bool survey_far(const struct end *x, void *arg)
 		s->v->never_alive++;
 		return true;
 	}
+	if (!(n > 0) && !(lost > 0))
+		return true;
 	s->v->servers++;
 	if (!(lost > 0)) {
 		s->clean_n += n;
@@ -173,8 +176,8 @@ static bool survey_nets(const struct end *x, void *arg)
 	if (x->type == s->type || s->d->bank.claimed[x->type] || net_index(s, &x->ip) < 0 ||
 	    (x->ok_ns < s->first_ns && x->fail_ns < s->first_ns))
 		return true;
-	s->v->matched_n += end_n(&s->d->far, x);
-	s->v->matched_lost += end_lost(&s->d->far, x);
+	s->v->matched_n += end_n(&s->d->far, x, ALL);
+	s->v->matched_lost += end_lost(&s->d->far, x, ALL);
 	return true;
 }
 
@@ -182,7 +185,7 @@ static bool survey_near(const struct end *x, void *arg)
 {
 	struct survey *s = arg;
 
-	if (x->fail_ns >= s->first_ns && end_lost(&s->d->near, x) > 0)
+	if (x->fail_ns >= s->first_ns && end_lost(&s->d->near, x, s->v->channels) > 0)
 		s->v->clients++;
 	return true;
 }

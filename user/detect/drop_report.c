@@ -161,9 +161,16 @@ static void ruled_out(const struct drop_verdict *v, struct finding *f)
 	fact_text(r, "refused", "resets and refusals are not counted");
 }
 
+struct seen {
+	const struct ends *near;
+	unsigned clients;
+};
+
 static bool client_seen(const struct end *x, void *arg)
 {
-	(*(unsigned *)arg)++;
+	struct seen *s = arg;
+
+	s->clients += end_n(s->near, x, 7) > 0;
 	return true;
 }
 
@@ -182,12 +189,12 @@ void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, ui
 			     .servers = v->failing };
 	struct shape s;
 	double doubt = exp(-v->evidence);
-	unsigned all = 0;
+	struct seen seen = { &d->near, 0 };
 
 	shape_of(t, v, &s);
 	f.subkind = subkind_of(v, &s);
 	f.confidence = fmin(0.9999, fmax(0.5, 1 - doubt));
-	ends_each(&d->near, type, client_seen, &all);
+	ends_each(&d->near, type, client_seen, &seen);
 	for (unsigned i = 0; i < LOSSY_MAX && i < t->nlossy; i++) {
 		if (t->lossy_ns[i] < slot_ns(v->first))
 			continue;
@@ -209,7 +216,7 @@ void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, ui
 	reasons(d, t, v, &s, &f);
 	ruled_out(v, &f);
 	snprintf(f.what, sizeof(f.what), "%s%.0f %% dropped, %u of %u clients, control %.2g %%",
-		 f.subkind == SUBKIND_FREEZE ? "freezes: " : "", 100 * v->ratio, v->clients, all,
+		 f.subkind == SUBKIND_FREEZE ? "freezes: " : "", 100 * v->ratio, v->clients, seen.clients,
 		 100 * v->control);
 	findings_report(d->env->findings, &f);
 }

@@ -199,7 +199,7 @@ void drop_tcp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 		/* refused or reset: somebody answered, and nothing more is to be learned here */
 		if (!out && df->nsent)
 			ends_add(&d->far, df->far_client ? &df->flow->client.ip : &df->flow->server.ip,
-				 df->flow->type, df->flow->id, r->time_ns, 1, 0);
+				 df->flow->type, CH_OPEN, df->flow->id, r->time_ns, 1, 0);
 		df->dead = true;
 		df->nsent = 0;
 		return;
