@@ -130,7 +130,11 @@ test: deps
 	$(Q)$(MAKE) all unit-build
 	$(Q)B=$(B) tests/run $(sort $(UNIT))
 
-unit-build: $(UNIT)
+unit-build: $(UNIT) $(B)/screen-demo
+
+$(B)/screen-demo: tests/screen/demo.c tests/unit/fake_model.h $(B)/libsan.a
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -o $@ $< $(B)/libsan.a $(LDFLAGS) $(LIBS)
 
 unit: $(UNIT)
 	$(Q)B=$(B) ONLY=unit/ tests/run $(sort $(UNIT))
