@@ -117,9 +117,10 @@ static void flows(unsigned n)
 			f->handshake_us = 60900;
 			f->count[TO_SERVER].rtt_min_us = 58900;
 			f->count[TO_CLIENT].rtt_min_us = 1200;
-			f->rtt = calloc(1, sizeof(*f->rtt));
-			for (unsigned k = 0; k < 50; k++)
-				rtt_add(f->rtt, 60000 + k * 300);
+			for (unsigned k = 0; k < 50; k++) {
+				flow_rtt_add(f, TO_SERVER, 60000 + k * 300);
+				flow_rtt_add(f, TO_CLIENT, 1200 + k * 10);
+			}
 			f->limit = i % 3 == 0 ? LIMIT_POLICER : LIMIT_APP;
 		}
 	}
@@ -209,7 +210,7 @@ int main(int argc, char **argv)
 	} while (screen_keys(s));
 	screen_close(s);
 	for (unsigned i = 0; i < m.nflows; i++)
-		free(m.flow[i].rtt);
+		flow_rtt_free(&m.flow[i]);
 	findings_free(findings);
 	options_free(&o);
 	puts("closed");

@@ -9,12 +9,14 @@ struct interval {
 	struct type_stats before[MAX_TYPES];
 };
 
-/* The type's share of the interval; flows_active and name stay as they are now. Notes it as seen. */
+/*
+ * The type's share of the interval; flows_active and name stay as they are now.
+ * Notes it as seen. all: the sum over types, added to; may be NULL. A flow that
+ * changes its type takes its counts along, so a type may have less than before:
+ * that counts as nothing here, and is right in the sum.
+ */
 void interval_next(struct interval *iv, const struct model *m, unsigned type,
-		   struct type_stats *out);
-
-/* Adds b's counts to a: for a sum over types. */
-void interval_add(struct type_stats *a, const struct type_stats *b);
+		   struct type_stats *out, struct type_stats *all);
 
 /*
  * Lost packets of TCP as a share of those offered, one way; NaN where too few

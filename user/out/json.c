@@ -357,10 +357,9 @@ static void json_stats(void *s, const struct model *m, uint64_t time_ns, double 
 	if (!(j->events & EVENT_STATS))
 		return;
 	for (unsigned i = 0; i < n; i++) {
-		interval_next(&j->iv, m, i, &t);
+		interval_next(&j->iv, m, i, &t, &all);
 		if (!t.flows_active && !t.packets[TO_SERVER] && !t.packets[TO_CLIENT])
 			continue;
-		interval_add(&all, &t);
 		stats_event(j, time_ns, interval_s, t.name, &t);
 	}
 	stats_event(j, time_ns, interval_s, NULL, &all);

@@ -115,10 +115,9 @@ static void lines_stats(void *s, const struct model *m, uint64_t time_ns, double
 		return;
 	format_clock(clock, time_ns);
 	for (unsigned i = 0; i < n; i++) {
-		interval_next(&l->iv, m, i, &t);
+		interval_next(&l->iv, m, i, &t, &all);
 		if (!t.packets[TO_SERVER] && !t.packets[TO_CLIENT])
 			continue;
-		interval_add(&all, &t);
 		stats_line(l, clock, t.name, &t, interval_s);
 	}
 	stats_line(l, clock, "all", &all, interval_s);

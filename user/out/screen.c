@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <term.h>
 #include <unistd.h>
 
@@ -116,9 +117,14 @@ static void sink_stats(void *arg, const struct model *m, uint64_t time_ns, doubl
 	data_stats(arg, m, time_ns, interval_s);
 }
 
+/* The screen outlives the pipeline: screen_close() frees it. */
+static void sink_close(void *arg)
+{
+}
+
 struct sink_ref screen_sink(struct screen *s)
 {
-	static const struct sink ops = { .stats = sink_stats };
+	static const struct sink ops = { .stats = sink_stats, .close = sink_close };
 
 	return (struct sink_ref){ &ops, s };
 }
@@ -356,11 +362,16 @@ static void pressed(struct screen *s, int key)
 
 bool screen_keys(struct screen *s)
 {
+	struct winsize size;
 	int key;
 
+	/* Not by KEY_RESIZE: the capture loop takes SIGWINCH. */
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col &&
+	    (size.ws_row != LINES || size.ws_col != COLS))
+		resizeterm(size.ws_row, size.ws_col);
 	while (!s->quit && (key = getch()) != ERR) {
 		if (key == KEY_RESIZE)
-			continue; /* ncurses knows the new size; the next draw uses it */
+			continue;
 		if (s->help)
 			s->help = false;
 		else if (s->typing)

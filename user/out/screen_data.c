@@ -20,7 +20,7 @@ static void type_second(struct screen *s, const struct model *m, unsigned type, 
 	struct type_stats d;
 	struct second sec;
 
-	interval_next(&s->iv, m, type, &d);
+	interval_next(&s->iv, m, type, &d, NULL);
 	row->type = type;
 	row->total = *now;
 	row->flows_new = d.flows_started / interval_s;
@@ -300,6 +300,17 @@ static void mark_bits(const struct screen *s, const struct flow *f, double bits[
 	}
 }
 
+/* The path's median: both sides of us together where both are known; 0: neither. */
+static double path_rtt_us(const struct flow *f)
+{
+	double us = 0;
+
+	for (unsigned w = 0; w < 2; w++)
+		if (flow_rtt_samples(f, w))
+			us += flow_rtt_us(f, w, 0.5);
+	return us;
+}
+
 static double flow_value(const struct screen *s, const struct flow *f)
 {
 	double bits[2];
@@ -311,7 +322,7 @@ static double flow_value(const struct screen *s, const struct flow *f)
 	case FLOWS_BY_LOSS:
 		return flow_loss(f, TO_CLIENT);
 	case FLOWS_BY_RTT:
-		return f->rtt && f->rtt->n ? rtt_quantile_us(f->rtt, 0.5) : NAN;
+		return path_rtt_us(f) > 0 ? path_rtt_us(f) : NAN;
 	case FLOWS_BY_AGE:
 		return -(double)f->start_ns;
 	default:
@@ -376,8 +387,11 @@ static void fill_row(const struct screen *s, struct flow_row *row, const struct 
 	row->gone = false;
 	format_plain(row->hint, sizeof(row->hint), f->hint ? f->hint : "");
 	mark_bits(s, f, row->bits);
-	row->rtt_us = f->rtt && f->rtt->n ? rtt_quantile_us(f->rtt, 0.5) : 0;
-	row->rtt_p95_us = f->rtt && f->rtt->n ? rtt_quantile_us(f->rtt, 0.95) : 0;
+	row->rtt_us = path_rtt_us(f);
+	for (unsigned w = 0; w < 2; w++) {
+		row->side_us[w] = flow_rtt_samples(f, w) ? flow_rtt_us(f, w, 0.5) : 0;
+		row->side_p95_us[w] = flow_rtt_samples(f, w) ? flow_rtt_us(f, w, 0.95) : 0;
+	}
 }
 
 /* The rows keep their places; their figures go on, or stay where the flow has ended. */

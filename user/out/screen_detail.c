@@ -187,6 +187,19 @@ static void both(struct page *p, const char *name, uint64_t up, uint64_t down)
 	pair(p, name, "%10s %10s", a, b);
 }
 
+static void side_rtt(struct page *p, const char *name, const struct flow_row *r, unsigned side)
+{
+	uint32_t least = r->f.count[side].rtt_min_us;
+
+	if (r->side_us[side] <= 0 && !least)
+		return;
+	if (r->side_us[side] <= 0)
+		pair(p, name, "least %.1f ms", least / 1000.0);
+	else
+		pair(p, name, "least %.1f ms, median %.1f ms, p95 %.1f ms", least / 1000.0,
+		     r->side_us[side] / 1000, r->side_p95_us[side] / 1000);
+}
+
 static const struct flow_row *selected_flow(const struct screen *s)
 {
 	for (unsigned i = 0; i < s->nflow_rows; i++)
@@ -235,11 +248,8 @@ void view_flow(struct screen *s, int rows, int cols)
 		pair(&p, "held back by", "%s", limit_name(f->limit));
 	if (f->handshake_us)
 		pair(&p, "handshake", "%.1f ms", f->handshake_us / 1000.0);
-	if (r->rtt_us > 0)
-		pair(&p, "round trip", "median %.1f ms, p95 %.1f ms", r->rtt_us / 1000, r->rtt_p95_us / 1000);
-	if (down->rtt_min_us || up->rtt_min_us)
-		pair(&p, "least round trip", "%.1f ms to the client, %.1f ms to the server",
-		     down->rtt_min_us / 1000.0, up->rtt_min_us / 1000.0);
+	side_rtt(&p, "us to server and back", r, TO_SERVER);
+	side_rtt(&p, "us to client and back", r, TO_CLIENT);
 	blank(&p);
 	pair(&p, "", "%10s %10s", "DOWN", "UP");
 	pair(&p, s->byte_units ? "byte/s now" : "bit/s now", "%10s %10s",

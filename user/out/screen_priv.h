@@ -42,8 +42,8 @@ struct flow_row {
 	struct flow f;	/* pointers in it are not to be used */
 	char hint[128]; /* printable ASCII */
 	double bits[2]; /* per second, last interval */
-	double rtt_us;	/* median, 0: none */
-	double rtt_p95_us;
+	double rtt_us;	/* median of the whole path, 0: none */
+	double side_us[2], side_p95_us[2]; /* [TO_SERVER] us -> server -> us */
 	bool gone;
 };
 
