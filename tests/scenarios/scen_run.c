@@ -235,6 +235,26 @@ static int inject(struct run *r, const struct step *st)
 	return 0;
 }
 
+/* "sysctl NAME=VALUE", NAME below /proc/sys/net, in the step's namespace. */
+static int set_one(struct run *r, const struct step *st)
+{
+	char path[200];
+	const char *eq = strchr(st->word[1], '=');
+	int rc = -1, wst;
+	pid_t pid = fork();
+
+	if (!pid) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/%.*s", eq ? (int)(eq - st->word[1]) : 0, st->word[1]);
+		fd = net_enter(&r->net, st->ns) ? -1 : open(path, O_WRONLY);
+		_exit(fd < 0 || !eq || write(fd, eq + 1, strlen(eq + 1)) < 0);
+	}
+	if (waitpid(pid, &wst, 0) == pid)
+		rc = WIFEXITED(wst) ? WEXITSTATUS(wst) : -1;
+	return rc;
+}
+
 static int do_step(struct run *r, const struct step *st)
 {
 	char log[400];
@@ -254,7 +274,8 @@ static int do_step(struct run *r, const struct step *st)
 		return inject(r, st);
 	default:
 		path_of(r, log, sizeof(log), "steps.log");
-		rc = run_wait(&r->net, st->ns, st->word, NULL, log);
+		rc = strcmp(st->word[0], "sysctl") || st->words < 2 ? run_wait(&r->net, st->ns, st->word, NULL, log) :
+								      set_one(r, st);
 		if (rc) {
 			size_t at = snprintf(r->why, sizeof(r->why), "%s %s exits %d: ", st->word[0],
 					     st->words > 1 ? st->word[1] : "", rc);
