@@ -227,9 +227,13 @@ static __always_inline int weir_load_options(const struct weir_view *v, u32 off,
 
 static __always_inline int weir_load_payload(const struct weir_view *v, u32 off, u8 *dst, u32 n)
 {
-	if (n < 1 || n > WEIR_PAYLOAD_MAX)
+	/* Verifiers before 6.8 learn no lower bound from n != 0, which the compiler makes of n >= 1. */
+	u32 less = n - 1;
+
+	barrier_var(less);
+	if (less >= WEIR_PAYLOAD_MAX)
 		return -1;
-	return bpf_skb_load_bytes(v->ctx, off, dst, n);
+	return bpf_skb_load_bytes(v->ctx, off, dst, less + 1);
 }
 
 #else

@@ -66,11 +66,11 @@ to_tap()
 	awk -F '\t' -v kernel="$1" -v tsv="$out/results.tsv" -v tap="$out/results.tap" -v n="$tap" '
 	/^RESULT\t/ {
 		n++
-		line = ($7 == "fail" ? "not ok " : "ok ") n " - " kernel " " $2 " (" $3 ") " $4 " " $5 \
-			($7 == "skip" ? " # SKIP " $9 : ": " $9 " [" $8 " s]")
+		line = ($6 == "fail" ? "not ok " : "ok ") n " - " kernel " " $2 " (" $3 ") " $4 " " $5 \
+			($6 == "skip" ? " # SKIP " $8 : ": " $8 " [" $7 " s]")
 		print line
 		print line >>tap
-		print kernel "\t" $2 "\t" $3 "\t" $4 "\t" $5 "\t" $7 "\t" $8 "\t" $9 >>tsv
+		print kernel "\t" $2 "\t" $3 "\t" $4 "\t" $5 "\t" $6 "\t" $7 "\t" $8 >>tsv
 		fflush()
 		next
 	}
