@@ -60,10 +60,10 @@ seconds()
 		$(echo "$files" | sed "s,/w/rows,$rows,g")) | sed -n 's/.* \([0-9]*\) seconds$/\1/p'
 }
 
-tap=0
 to_tap()
 {
-	awk -F '\t' -v kernel="$1" -v tsv="$out/results.tsv" -v tap="$out/results.tap" -v n="$tap" '
+	awk -F '\t' -v kernel="$1" -v tsv="$out/results.tsv" -v tap="$out/results.tap" \
+		-v n="$(wc -l <"$out/results.tsv")" '
 	/^RESULT\t/ {
 		n++
 		line = ($6 == "fail" ? "not ok " : "ok ") n " - " kernel " " $2 " (" $3 ") " $4 " " $5 \
@@ -75,7 +75,6 @@ to_tap()
 		next
 	}
 	{ print "# " $0; fflush() }'
-	tap=$(wc -l <"$out/results.tsv")
 }
 
 note()	# kernel, what, verdict, why
@@ -108,7 +107,6 @@ for k in $kernels; do
 	sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" "$build"/*.bpf.o || exit 1
 	{ sh "$here/boot.sh" "$dir" "$kout/initramfs" "$kout" "$limit" $arg; echo $? >"$kout/rc"; } 2>&1 |
 		to_tap "$k"
-	tap=$(wc -l <"$out/results.tsv")
 	rc=$(cat "$kout/rc")
 	up=$(sed -n 's/^VMTEST-UP //p' "$kout/console.txt")
 	case $rc in
@@ -118,5 +116,5 @@ for k in $kernels; do
 	esac
 	rm -f "$kout/initramfs"
 done
-echo "1..$tap"
+echo "1..$(wc -l <"$out/results.tsv")"
 sh "$here/report.sh" "$out" "$kernels"

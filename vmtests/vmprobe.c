@@ -43,9 +43,10 @@ static int try_object(const char *file, int frags, unsigned ceiling)
 
 	if (libbpf_get_error(obj))
 		return -ENOENT;
-	if (!frags)
+	if (frags)
 		bpf_object__for_each_program(p, obj)
-			bpf_program__set_flags(p, bpf_program__flags(p) & ~BPF_F_XDP_HAS_FRAGS);
+			if (bpf_program__type(p) == BPF_PROG_TYPE_XDP)
+				bpf_program__set_flags(p, BPF_F_XDP_HAS_FRAGS);
 	rc = bpf_object__load(obj);
 	if (!rc)
 		bpf_object__for_each_program(p, obj) {

@@ -118,19 +118,28 @@ static int share_maps(struct weir_xdp *x, const struct weir_tc *t)
 	return err ? err : bpf_map__reuse_fd(x->maps.counters, bpf_map__fd(t->maps.counters));
 }
 
-/* Without it everything goes through TC, and attach says so. */
-static void load_xdp(struct live_objects *o)
+/* flags: BPF_F_XDP_HAS_FRAGS, or 0 for kernels before 5.18, which refuse it. NULL: not to be had. */
+static struct weir_xdp *try_xdp(const struct weir_tc *t, unsigned flags)
 {
 	struct weir_xdp *x = weir_xdp__open();
 
 	if (!x)
-		return;
-	if (share_maps(x, o->tc) || weir_xdp__load(x)) {
-		weir_xdp__destroy(x);
-		return;
-	}
-	o->xdp = x;
-	o->progs.xdp = bpf_program__fd(x->progs.weir_xdp);
+		return NULL;
+	bpf_program__set_flags(x->progs.weir_xdp, flags);
+	if (!share_maps(x, t) && !weir_xdp__load(x))
+		return x;
+	weir_xdp__destroy(x);
+	return NULL;
+}
+
+/* Without it everything goes through TC, and attach says so. */
+static void load_xdp(struct live_objects *o)
+{
+	o->xdp = try_xdp(o->tc, BPF_F_XDP_HAS_FRAGS);
+	if (!o->xdp)
+		o->xdp = try_xdp(o->tc, 0);
+	if (o->xdp)
+		o->progs.xdp = bpf_program__fd(o->xdp->progs.weir_xdp);
 }
 
 int live_load(struct live_objects *o, const struct live_load_options *opt, struct live_error *e)
