@@ -43,6 +43,22 @@ static void not_below_zero(uint64_t *v)
 		*v = 0;
 }
 
+void interval_clamp(struct type_stats *out)
+{
+	not_below_zero(&out->flows_started);
+	not_below_zero(&out->flows_ended);
+	not_below_zero(&out->rsts);
+	not_below_zero(&out->rsts_suspect);
+	for (unsigned w = 0; w < 2; w++) {
+		not_below_zero(&out->packets[w]);
+		not_below_zero(&out->bytes[w]);
+		not_below_zero(&out->data_packets[w]);
+		not_below_zero(&out->tcp_data_packets[w]);
+		not_below_zero(&out->retx[w]);
+		not_below_zero(&out->lost[w]);
+	}
+}
+
 void interval_next(struct interval *iv, const struct model *m, unsigned type,
 		   struct type_stats *out, struct type_stats *all)
 {
@@ -68,18 +84,7 @@ void interval_next(struct interval *iv, const struct model *m, unsigned type,
 	/* What moved to another type is less here and more there: right in the sum, nothing here. */
 	if (all)
 		add(all, out);
-	not_below_zero(&out->flows_started);
-	not_below_zero(&out->flows_ended);
-	not_below_zero(&out->rsts);
-	not_below_zero(&out->rsts_suspect);
-	for (unsigned w = 0; w < 2; w++) {
-		not_below_zero(&out->packets[w]);
-		not_below_zero(&out->bytes[w]);
-		not_below_zero(&out->data_packets[w]);
-		not_below_zero(&out->tcp_data_packets[w]);
-		not_below_zero(&out->retx[w]);
-		not_below_zero(&out->lost[w]);
-	}
+	interval_clamp(out);
 }
 
 double loss_ratio(const struct type_stats *t, unsigned way)

@@ -19,6 +19,12 @@ void interval_next(struct interval *iv, const struct model *m, unsigned type,
 		   struct type_stats *out, struct type_stats *all);
 
 /*
+ * Counts below zero become zero. Losses can go back: a resend turns out to have
+ * been needless (RFC 2883). interval_next() did it for out; all needs it at the end.
+ */
+void interval_clamp(struct type_stats *t);
+
+/*
  * Lost packets of TCP as a share of those offered, one way; NaN where too few
  * were seen for a share to mean anything (fewer than 30 data packets).
  */

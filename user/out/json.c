@@ -362,6 +362,7 @@ static void json_stats(void *s, const struct model *m, uint64_t time_ns, double 
 			continue;
 		stats_event(j, time_ns, interval_s, t.name, &t);
 	}
+	interval_clamp(&all);
 	stats_event(j, time_ns, interval_s, NULL, &all);
 }
 

@@ -120,6 +120,7 @@ static void lines_stats(void *s, const struct model *m, uint64_t time_ns, double
 			continue;
 		stats_line(l, clock, t.name, &t, interval_s);
 	}
+	interval_clamp(&all);
 	stats_line(l, clock, "all", &all, interval_s);
 }
 

@@ -178,7 +178,7 @@ static void def_rst(struct jbuf *b)
 	properties(b, "string", "type signature");
 	choice(b, "direction", "up down");
 	property(b, "suspect", "boolean", NULL);
-	ratio(b, "score");
+	property(b, "score", "number", "weight of evidence for a forgery, signs against it taken off");
 	jb_open(b, "reasons", '{');
 	jb_str(b, "type", "array");
 	property(b, "items", "string", NULL);
