@@ -10,7 +10,7 @@
 #include "stream.h"
 #include "tunnel.h"
 
-#define TCP_PACKETS_MAX 64	/* with payload, until what is known is all there will be */
+#define TCP_PACKETS_MAX 8192	/* with payload, until what is known is all there will be: bytes one by one */
 #define UDP_PACKETS_MAX 16
 #define NO_CAPTURE_MAX	8	/* payload packets that came without bytes: the engine is done */
 #define NOTHING_MAX	4	/* payload packets after the one that no parser knows */
@@ -54,7 +54,7 @@ struct classify_flow {
 	};
 	tcp_probe tcp_chosen;
 	udp_probe udp_chosen;
-	uint8_t packets;     /* with payload */
+	uint16_t packets;    /* with payload, saturates */
 	uint8_t no_capture;
 	uint8_t nothing;
 	bool tcp_flow, udp_flow;
@@ -618,7 +618,7 @@ bool classify_packet(struct classifier *c, struct flow *f, const struct weir_rec
 			tcp_packet(cf, f, r, payload);
 		else
 			udp_packet(c, cf, f, r, payload);
-		if (r->payload_len && cf->packets < 255)
+		if (r->payload_len && cf->packets < 65535)
 			cf->packets++;
 		if (r->payload_len && !r->caplen && cf->no_capture < 255)
 			cf->no_capture++;
