@@ -126,7 +126,7 @@ static void ages(struct rst_burst *b, const struct rst_flow *s, const struct wei
 			c->ack_age_us = r->peer_age_us;
 		if (c->ack_age_us == ~0u)
 			c->ack_age_us = r->ack_age_us;
-	} else if (peer->pkts >= r->peer_pkts) {
+	} else if (peer->whole && peer->seen >= r->peer_pkts) {
 		c->trigger_age_us = rst_acked_age(peer, p->seq, p->us);
 	}
 }

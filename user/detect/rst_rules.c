@@ -124,7 +124,7 @@ static uint32_t numbers(const struct rst_case *c, const struct rst_side *receive
 		set |= RST_BIT(RST_R4_SEQ_AHEAD);
 	/* An honest reply repeats an acknowledgment; we must have seen them all to say it does not. */
 	if (seq_dist(p->seq, c->own_end) < 0 && receiver->nacked && receiver->nacked <= RST_ACKED &&
-	    receiver->pkts >= c->peer_pkts && rst_acked_age(receiver, p->seq, p->us) == ~0u)
+	    receiver->whole && receiver->seen >= c->peer_pkts && rst_acked_age(receiver, p->seq, p->us) == ~0u)
 		set |= RST_BIT(RST_R3_SEQ_BEHIND);
 	return set;
 }

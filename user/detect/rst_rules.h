@@ -39,7 +39,9 @@ struct rst_side {
 	bool end_known;
 	bool forgot;		   /* sent[] does not reach back without a gap */
 	uint32_t end, ack;	   /* highest */
-	uint32_t pkts, data_pkts;  /* seen; data: new bytes only */
+	uint32_t pkts, data_pkts;  /* records; data: of new bytes only */
+	uint32_t seen;		   /* packets, those before the first record in */
+	bool whole;		   /* none that could carry an acknowledgment passed before */
 	uint32_t pushes;	   /* data packets with PSH */
 	uint32_t df_pkts;
 	uint64_t last_ns;	   /* its newest packet, and enough of it to know it again */

@@ -86,6 +86,8 @@ void rst_side_prime(struct rst_side *s, const struct weir_rec *r)
 	s->end_known = s->forgot = true;
 	s->syn = r->peer_dir_flags & WEIR_DIR_SYN;
 	s->fin = r->peer_dir_flags & WEIR_DIR_FIN;
+	s->seen = r->peer_pkts;
+	s->whole = r->peer_pkts <= 1;
 	if (r->peer_pkts != 1 || r->peer_age_us == ~0u)
 		return;
 	s->sent[s->nsent++] = (struct rst_mark){ r->peer_end, (uint32_t)(r->time_ns / 1000) - r->peer_age_us };
@@ -105,6 +107,11 @@ bool rst_side_saw(struct rst_side *s, const struct weir_rec *r)
 	    r->ipid == s->last_ipid && r->seq == s->last_seq && r->ack == s->last_ack &&
 	    r->tcp_flags == s->last_flags)
 		return false;
+	if (!s->pkts && !s->seen) {
+		s->seen = r->own_pkts;
+		s->whole = !r->own_pkts;
+	}
+	s->seen += r->segs;
 	data_saw(s, r, us);
 	if (r->tcp_flags & TCP_ACK)
 		ack_saw(s, r, us);
