@@ -289,5 +289,8 @@ double rst_score(uint32_t set)
 			continue;
 		score += rules[r].weight;
 	}
+	/* Refused and accepted, and refused by another's header: nothing honest does both. */
+	if ((set & RST_BIT(RST_R9_SYN_STAGE)) && items && score == 5)
+		score = 6;
 	return score;
 }

@@ -1,0 +1,558 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Resets as injectors and as honest hosts send them, packet by packet, through the whole pipeline. */
+#include "wire.h"
+
+static struct wire w;
+
+static int setup(void **state)
+{
+	wire_open(&w);
+	return 0;
+}
+
+/* The detector's own look at a forged header: another box, far from the server's. */
+static const struct look forged = { 101, 0x3a1c, 0, 0, 0, 0 };
+/* A stealthy one: the server's TTL, DF, timestamps even; its IP-ID is the server's next. */
+static struct look stealthy(const struct conn *c)
+{
+	return (struct look){ c->sttl, c->sipid + 1, 1, 1, 502, 0 };
+}
+
+/* Other connections to the server tell how far it is. */
+static double learn_rtt(double ms, double rtt, unsigned flows)
+{
+	for (unsigned i = 0; i < flows; i++) {
+		struct conn c = wire_conn(100 + i);
+
+		ms = wire_open_conn(&w, ms, &c, rtt);
+		ms = wire_exchange(&w, ms + 1, &c, rtt) + 1;
+	}
+	return ms;
+}
+
+static const struct rst_event *only_event(void)
+{
+	wire_close(&w);
+	assert_int_equal(w.nevents, 1);
+	return &w.event[0];
+}
+
+static void done_without_suspicion(void)
+{
+	wire_close(&w);
+	assert_int_equal(wire_suspects(&w), 0);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 0);
+	assert_int_equal(wire_claims(&w, KIND_CONTENT_INJECTION), 0);
+}
+
+/* R1: nothing but time tells. Known by three connections, the fourth is reset. */
+static void ack_sooner_than_it_can_be(void **state)
+{
+	double t = learn_rtt(0, 40, 3);
+	struct conn c = wire_conn(0);
+	const struct rst_event *e;
+
+	t = wire_open_conn(&w, t + 50, &c, 40);
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 11, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, stealthy(&c));
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+	assert_true(w.reported_ms[0] <= t + 11 + 1000);
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(e->suspect && e->score >= 6);
+	assert_true(wire_reason(e, "ack_too_soon"));
+	assert_string_equal(e->stage, "post_psh");
+	assert_string_equal(e->signature, "⟨PSH+ACK → RST+ACK⟩");
+	assert_int_equal(e->seq_rel, 0);
+	assert_false(e->from_client);
+	/* The server never answered: the box swallowed the request. */
+	assert_int_equal(w.finding[0].subkind, SUBKIND_IN_PATH);
+	assert_int_equal(w.finding[0].direction, DIRECTION_DOWN);
+}
+
+/* A slow first SYN is no distance: one sample proves nothing. */
+static void one_sample_is_no_proof(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 300);
+
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 41, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, stealthy(&c));
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* With jitter the smallest of few samples is not the path's. */
+static void jitter_is_no_proof(void **state)
+{
+	static const double rtts[] = { 44, 58, 39, 51 };
+	double t = 0;
+	struct conn c;
+
+	for (unsigned i = 0; i < 4; i++) {
+		c = wire_conn(100 + i);
+		t = wire_open_conn(&w, t, &c, rtts[i]);
+		t = wire_exchange(&w, t + 1, &c, rtts[3 - i]);
+	}
+	c = wire_conn(0);
+	t = wire_open_conn(&w, t + 5, &c, 47);
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 1 + 31, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, stealthy(&c));
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* R2 and R10: the server answers after "its" reset; the reset's header was another's. */
+static void life_after_reset(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 40);
+	const struct rst_event *e;
+
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 36, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, forged);
+	wire_send(&w, t + 41, &c, false, ACK, NULL, 0);
+	wire_seg(&w, t + 41.3, &c, true, RST, c.cseq, 0, NULL, 0, OWN);
+	wire_idle(&w, t + 4000);
+	wire_close(&w);
+	assert_int_equal(w.nevents, 2);
+	e = w.event[0].from_client ? &w.event[1] : &w.event[0];
+	assert_true(e->suspect && e->score >= 6);
+	assert_true(wire_reason(e, "life_after_reset") && wire_reason(e, "ttl") && wire_reason(e, "no_timestamps"));
+	assert_int_equal(wire_suspects(&w), 1); /* the client's answer is honest */
+	assert_int_equal(w.finding[0].subkind, SUBKIND_ON_PATH);
+}
+
+/* An ACK that the reset overtook by a hair is no life. */
+static void overtaken_is_no_life(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 40);
+
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_send(&w, t + 41.2, &c, false, RST | ACK, NULL, 0);
+	wire_send(&w, t + 41.6, &c, false, ACK, NULL, 0);
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* Both ends go on after a reset that only a third can have sent, however well it looks. */
+static void both_ends_go_on(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 40);
+
+	wire_send(&w, t + 1, &c, true, RST | ACK, NULL, 0);
+	wire_exchange(&w, t + 60, &c, 40);
+	wire_idle(&w, t + 4000);
+	wire_close(&w);
+	assert_int_equal(w.nevents, 1);
+	assert_true(w.event[0].suspect && w.event[0].from_client);
+	assert_true(wire_reason(&w.event[0], "both_ends_go_on"));
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+	assert_int_equal(w.finding[0].direction, DIRECTION_UP);
+}
+
+/* R5: X, X+1460, X+4380 cover what the server may have sent by then. */
+static void spread_triple(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 40);
+	const struct rst_event *e;
+
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	for (unsigned i = 0; i < 3; i++)
+		wire_seg(&w, t + 30 + i, &c, false, RST | ACK, c.sseq + (i == 1 ? 1460 : i == 2 ? 4380 : 0), c.cseq, NULL,
+			 0, (struct look){ 101, 0x1111 * (int)(i + 1), 0, 0, 0, 0 });
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(wire_reason(e, "several_seqs"));
+	assert_int_equal(e->copies, 3);
+	assert_string_equal(e->signature, "⟨PSH+ACK → RST+ACK; RST+ACK⟩");
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
+/* R4: ahead of anything sent. */
+static void ahead_of_what_was_sent(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 40);
+	const struct rst_event *e;
+
+	t = wire_exchange(&w, t, &c, 40);
+	wire_seg(&w, t + 100, &c, false, RST, c.sseq + 12503, 0, NULL, 0, forged);
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(wire_reason(e, "seq_ahead") && e->suspect);
+	assert_int_equal(e->seq_rel, 12503);
+	assert_string_equal(e->signature, "⟨PSH+ACK; Data → RST⟩");
+}
+
+/* R3: behind what was sent, and no acknowledgment says so. */
+static void behind_what_was_sent(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 40);
+	const struct rst_event *e;
+
+	t = wire_exchange(&w, t, &c, 40);
+	wire_seg(&w, t + 100, &c, false, RST, c.sseq - 7, 0, NULL, 0, forged);
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(wire_reason(e, "seq_behind"));
+	assert_false(wire_reason(e, "seq_ahead"));
+}
+
+/* R6: acknowledgments that no one stack gives. */
+static void acks_that_change(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 40);
+	const struct rst_event *e;
+
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 30, &c, false, RST, c.sseq, 0x12345678, NULL, 0, forged);
+	wire_seg(&w, t + 30.5, &c, false, RST, c.sseq, 0x7a7a7a7a, NULL, 0, forged);
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(wire_reason(e, "several_acks"));
+	assert_string_equal(e->signature, "⟨PSH+ACK → RST ≠ RST⟩");
+}
+
+/* R7: three alike, but for TTLs that change from copy to copy. */
+static void copies_with_changing_ttl(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 40);
+	const struct rst_event *e;
+
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	for (int i = 0; i < 3; i++)
+		wire_seg(&w, t + 38 + i, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0,
+			 (struct look){ 90 + i, 0x2000 + 999 * i, 1, 0, 0, 0 });
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(wire_reason(e, "unlike_copies"));
+	assert_true(e->suspect);
+	assert_int_equal(e->copies, 3);
+}
+
+/* R8: both ends are told at once, sooner than either could hear of the other. */
+static void both_ends_reset(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = 60;
+
+	/* The client is 20 ms behind us. */
+	wire_send(&w, 0, &c, true, SYN, NULL, 0);
+	wire_send(&w, 40, &c, false, SYN | ACK, NULL, 0);
+	wire_send(&w, 60, &c, true, ACK, NULL, 0);
+	wire_send(&w, t + 20, &c, false, PSH | ACK, "220 ready\r\n", 11);
+	wire_send(&w, t + 40, &c, true, PSH | ACK, "EHLO a\r\n", 8);
+	wire_seg(&w, t + 45, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, forged);
+	wire_seg(&w, t + 46, &c, true, RST | ACK, c.cseq, c.sseq, NULL, 0, forged);
+	wire_idle(&w, t + 4000);
+	wire_close(&w);
+	assert_int_equal(w.nevents, 2);
+	assert_true(wire_reason(&w.event[0], "both_ends_reset") && wire_reason(&w.event[1], "both_ends_reset"));
+}
+
+/* R9: refused and accepted, one SYN. */
+static void refused_and_accepted(void **state)
+{
+	struct conn c = wire_conn(0);
+	const struct rst_event *e;
+
+	wire_send(&w, 0, &c, true, SYN, NULL, 0);
+	wire_seg(&w, 33, &c, false, RST | ACK, 0, c.cseq, NULL, 0, forged);
+	wire_send(&w, 40, &c, false, SYN | ACK, NULL, 0);
+	wire_idle(&w, 4000);
+	e = only_event();
+	assert_true(wire_reason(e, "syn_answered_twice") && e->suspect);
+	assert_string_equal(e->stage, "post_syn");
+	assert_string_equal(e->signature, "⟨SYN → RST+ACK⟩");
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
+/* R9: the acknowledgment of a SYN is its number plus one; reserved bits are none. */
+static void refused_with_the_wrong_number(void **state)
+{
+	struct conn c = wire_conn(0);
+	struct look l = { 46, 0, 1, 0, 0, 0xf };
+	const struct rst_event *e;
+
+	wire_send(&w, 0, &c, true, SYN, NULL, 0);
+	wire_seg(&w, 234, &c, false, RST | ACK, 0, c.cseq - 1, NULL, 0, l);
+	wire_send(&w, 1266, &c, false, SYN | ACK, NULL, 0);
+	wire_send(&w, 1267, &c, true, ACK, NULL, 0);
+	wire_exchange(&w, 1268, &c, 40);
+	wire_idle(&w, 5000);
+	e = only_event();
+	assert_true(wire_reason(e, "syn_answered_twice") && wire_reason(e, "reserved_bits"));
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
+/* A box that marks all its resets alike is known by many. */
+static void one_ipid_on_many_flows(void **state)
+{
+	double t = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct conn c = wire_conn(i);
+
+		c.ts = false;
+		c.sipid = 500;
+		wire_send(&w, t, &c, true, SYN, NULL, 0);
+		wire_seg(&w, t + 200, &c, false, SYN | ACK, c.sseq, c.cseq, NULL, 0, (struct look){ 230, 501, 0, 0, 4128, 0 });
+		c.sseq++;
+		wire_send(&w, t + 201, &c, true, ACK, NULL, 0);
+		wire_send(&w, t + 202, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + 410, &c, false, ACK, c.sseq, c.cseq, NULL, 0, (struct look){ 230, 502, 0, 0, 4100, 0 });
+		wire_seg(&w, t + 411, &c, false, ACK, c.sseq, c.cseq, NULL, 0, (struct look){ 230, 503, 0, 0, 4100, 0 });
+		wire_seg(&w, t + 460, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0,
+			 (struct look){ 51, 13330, 0, 0, 32120, 0 });
+		t += 1000;
+	}
+	wire_idle(&w, t + 4000);
+	wire_close(&w);
+	assert_true(wire_suspects(&w) >= 3);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+	assert_int_equal(w.finding[0].flows, wire_suspects(&w));
+}
+
+/* R11: the same client, server and port, before any content, after a trigger. */
+static void residual_blocking(void **state)
+{
+	double t = learn_rtt(0, 40, 3);
+	struct conn c = wire_conn(0), d = wire_conn(1);
+	unsigned seen = 0;
+
+	t = wire_open_conn(&w, t + 50, &c, 40);
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 11, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, forged);
+	t += 20000;
+	wire_open_conn(&w, t, &d, 40);
+	wire_seg(&w, t + 50, &d, false, RST | ACK, d.sseq, d.cseq, NULL, 0, forged);
+	wire_idle(&w, t + 4000);
+	wire_close(&w);
+	for (unsigned i = 0; i < w.nevents; i++)
+		seen += wire_reason(&w.event[i], "residual");
+	assert_int_equal(seen, 1);
+}
+
+/* The benign: each of these must pass without suspicion. */
+
+static void closed_port(void **state)
+{
+	for (unsigned i = 0; i < 30; i++) {
+		struct conn c = wire_conn(i);
+
+		c.sport = (uint16_t)(1000 + i);
+		wire_send(&w, i * 100, &c, true, SYN, NULL, 0);
+		wire_seg(&w, i * 100 + 30, &c, false, RST | ACK, 0, c.cseq, NULL, 0, (struct look){ 52, 0, 1, 0, 0, 0 });
+	}
+	wire_idle(&w, 9000);
+	done_without_suspicion();
+}
+
+/* A service that starts: refused, asked again, accepted. */
+static void refused_then_asked_again(void **state)
+{
+	struct conn c = wire_conn(0);
+
+	wire_send(&w, 0, &c, true, SYN, NULL, 0);
+	wire_seg(&w, 30, &c, false, RST | ACK, 0, c.cseq, NULL, 0, (struct look){ 52, 0, 1, 0, 0, 0 });
+	wire_seg(&w, 530, &c, true, SYN, c.cseq - 1, 0, NULL, 0, OWN);
+	wire_send(&w, 560, &c, false, SYN | ACK, NULL, 0);
+	wire_send(&w, 561, &c, true, ACK, NULL, 0);
+	wire_exchange(&w, 562, &c, 30);
+	wire_idle(&w, 4000);
+	done_without_suspicion();
+}
+
+static void client_aborts_download(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 30), &c, 30);
+	uint32_t ack;
+
+	for (unsigned i = 0; i < 20; i++)
+		wire_send(&w, t + i * 0.1, &c, false, ACK, "some of many bytes", 18);
+	ack = c.cseq;
+	wire_send(&w, t + 3, &c, true, RST | ACK, NULL, 0);
+	for (unsigned i = 0; i < 10; i++) {
+		wire_send(&w, t + 4 + i, &c, false, ACK, "bytes under way", 15);
+		wire_seg(&w, t + 4.2 + i, &c, true, RST, ack, 0, NULL, 0, OWN);
+	}
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+static void server_aborts_after_request(void **state)
+{
+	double t = learn_rtt(0, 30, 4);
+
+	for (unsigned i = 0; i < 5; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_open_conn(&w, t, &c, 30);
+		wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_send(&w, t + 31.2, &c, false, RST | ACK, NULL, 0);
+		t += 400;
+	}
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* A server that died: its kernel resets each flow in answer to data, all at once. */
+static void server_restart(void **state)
+{
+	static struct conn c[50];
+	double t = 0;
+
+	for (unsigned i = 0; i < 50; i++) {
+		c[i] = wire_conn(i);
+		wire_exchange(&w, wire_open_conn(&w, i * 10, &c[i], 30), &c[i], 30);
+	}
+	t = 2000;
+	for (unsigned i = 0; i < 50; i++) {
+		wire_send(&w, t + i * 2, &c[i], true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + i * 2 + 30, &c[i], false, RST, c[i].sseq, 0, NULL, 0, OWN);
+	}
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* A balancer that forgot the flow, with a TTL and stack of its own. */
+static void idle_timeout_of_a_balancer(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 30), &c, 30) + 70000;
+
+	wire_send(&w, t, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 25, &c, false, RST, c.sseq, 0, NULL, 0, (struct look){ 248, 0x77, 0, 0, 0, 0 });
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* A front end that answers what comes after a close, from another hop. */
+static void resets_after_fin(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 30), &c, 30);
+
+	wire_send(&w, t + 10, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_send(&w, t + 11, &c, true, FIN | ACK, NULL, 0);
+	wire_send(&w, t + 12, &c, false, FIN | ACK, NULL, 0);
+	wire_seg(&w, t + 41, &c, false, RST, c.sseq - 1, 0, NULL, 0, (struct look){ 59, 0, 1, 0, 0, 0 });
+	wire_seg(&w, t + 42, &c, false, RST, c.sseq, 0, NULL, 0, (struct look){ 59, 0, 1, 0, 0, 0 });
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* The network duplicates: the same reset, header and all. */
+static void duplicated_reset(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 30), &c, 30);
+	struct look l = { 52, c.sipid + 1, 1, 1, 502, 0 };
+
+	for (unsigned i = 0; i < 4; i++)
+		wire_seg(&w, t + 50 + i * 0.01, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, l);
+	wire_idle(&w, t + 4000);
+	wire_close(&w);
+	assert_int_equal(w.nevents, 1);
+	assert_int_equal(w.event[0].copies, 1);
+	assert_false(w.event[0].suspect);
+}
+
+/* Another route for all that follows: the TTL steps, the reset steps with it. */
+static void route_change(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 30), &c, 30);
+
+	c.sttl = 49;
+	t = wire_exchange(&w, t + 10, &c, 30);
+	wire_send(&w, t + 50, &c, false, RST | ACK, NULL, 0);
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* The loser of a race between address families is reset by its own client. */
+static void happy_eyeballs(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_open_conn(&w, 0, &c, 30);
+
+	wire_send(&w, t + 1, &c, true, RST | ACK, NULL, 0);
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* In SYN-SENT a reset answers what is no SYN-ACK, and the connection goes on. */
+static void reset_in_syn_sent(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t;
+
+	wire_send(&w, 0, &c, true, SYN, NULL, 0);
+	wire_seg(&w, 20, &c, false, ACK, 0x5555, 0x7777, NULL, 0, OWN); /* an old connection's */
+	wire_seg(&w, 20.2, &c, true, RST, 0x7777, 0, NULL, 0, OWN);
+	wire_seg(&w, 1020, &c, true, SYN, c.cseq - 1, 0, NULL, 0, OWN);
+	wire_send(&w, 1050, &c, false, SYN | ACK, NULL, 0);
+	wire_send(&w, 1050.3, &c, true, ACK, NULL, 0);
+	t = wire_exchange(&w, 1051, &c, 30);
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* 10,000 resets a second, spoofed and refused: no claim, no loss of wits, bounded events. */
+static void flood(void **state)
+{
+	for (unsigned i = 0; i < 30000; i++) {
+		struct conn c = wire_conn(0);
+
+		c.cip = 0xc0a80000 + i / 4000;
+		c.cport = (uint16_t)(1024 + i % 4000);
+		c.cseq = 17 * i;
+		wire_send(&w, i * 0.1, &c, true, SYN, NULL, 0);
+		wire_seg(&w, i * 0.1 + 0.05, &c, false, RST | ACK, 0, c.cseq, NULL, 0, (struct look){ 60, 0, 1, 0, 0, 0 });
+	}
+	wire_close(&w);
+	assert_true(w.nevents > 1000 && w.nevents < 6000);
+	assert_int_equal(wire_suspects(&w), 0);
+	assert_int_equal(w.nfindings, 0);
+}
+
+/* Resets out of nowhere for flows that were never seen. */
+static void blind_reset_flood(void **state)
+{
+	for (unsigned i = 0; i < 20000; i++) {
+		struct conn c = wire_conn(0);
+
+		c.cip = 0xc0a80000 + i / 4000;
+		c.cport = (uint16_t)(1024 + i % 4000);
+		wire_seg(&w, i * 0.1, &c, false, RST, i * 7919, 0, NULL, 0, (struct look){ 40 + i % 60, i & 0xffff, 0, 0, 0, 0 });
+	}
+	wire_close(&w);
+	assert_int_equal(wire_suspects(&w), 0);
+	assert_int_equal(w.nfindings, 0);
+}
+
+#define T(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(ack_sooner_than_it_can_be), T(one_sample_is_no_proof), T(jitter_is_no_proof), T(life_after_reset),
+		T(overtaken_is_no_life), T(both_ends_go_on), T(spread_triple), T(ahead_of_what_was_sent),
+		T(behind_what_was_sent), T(acks_that_change), T(copies_with_changing_ttl), T(both_ends_reset),
+		T(refused_and_accepted), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking),
+		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
+		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),
+		T(happy_eyeballs), T(reset_in_syn_sent), T(flood), T(blind_reset_flood),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
