@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Rate limits: takes packets, decides when a closer look is worth its cost, and
+ * keeps what was found. Looks are rare: when a flow's losses, or what it passed,
+ * have grown by more than half since the last one, and within a budget of work
+ * per second of packet time.
+ */
+#include "rate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef RDBG
+#include <stdio.h>
+#endif
+
+#define GROWTH	      1.6 /* of losses since the last fit, for the next one */
+#define GROWTH_END    1.15
+#define SHAPE_PACKETS 150
+#define QUIET_NS      15000000000ull /* a limiter without new evidence for so long has ended */
+#define J_GOOD	      .93 /* no other group is tried */
+#define J_CLOSE	      .03 /* of two that fit about as well the larger group is meant */
+#define BURST_PACKETS 12  /* a shaper's bucket holds at least so many packets */
+#define SHAPE_LOSS    .04 /* more is lost where a bucket drops instead of a queue */
+#define BURST_S	      .02 /* and so much time: less is a timer's grain */
+
+struct rate_flow {
+	struct path *path[2];
+	uint8_t wscale[2]; /* offered by who sends that way; 255: none, 254: not seen */
+};
+
+static void *rate_create(const struct detect_env *env)
+{
+	struct rate *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->env = *env;
+	r->work = fit_work_new();
+	r->packets = malloc(GATHER_MAX * sizeof(*r->packets));
+	r->rtts = malloc(FIT_RTTS_MAX * sizeof(*r->rtts));
+	r->credit = WORK_PER_S;
+	if (r->work && r->packets && r->rtts)
+		return r;
+	fit_work_free(r->work);
+	free(r->packets);
+	free(r->rtts);
+	free(r);
+	return NULL;
+}
+
+static void path_free(struct rate *r, struct path *p)
+{
+	if (p->prev)
+		p->prev->next = p->next;
+	else
+		r->paths = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+	r->npaths--;
+	series_free(p->s, &r->budget);
+	free(p);
+}
+
+static struct path *path_new(struct rate *r, struct flow *f, unsigned way)
+{
+	struct path *p;
+	bool client_in, server_in;
+
+	if (r->npaths >= PATHS_MAX) {
+		r->refused++;
+		return NULL;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->s = series_new(&r->budget);
+	if (!p->s) {
+		free(p);
+		return NULL;
+	}
+	client_in = model_is_local(r->env.model, &f->client.ip);
+	server_in = model_is_local(r->env.model, &f->server.ip);
+	p->flow = f;
+	p->flow_id = f->id;
+	p->client = f->client.ip;
+	p->server = f->server.ip;
+	p->from = way == TO_SERVER ? p->client : p->server;
+	p->to = way == TO_SERVER ? p->server : p->client;
+	p->inbound = client_in != server_in && client_in == (way == TO_CLIENT);
+	p->outbound = client_in != server_in && client_in == (way == TO_SERVER);
+	p->server_port = f->server.port;
+	p->ifindex = f->ifindex;
+	p->proto = f->proto;
+	p->type = f->type;
+	p->way = (uint8_t)way;
+	p->next = r->paths;
+	if (p->next)
+		p->next->prev = p;
+	r->paths = p;
+	r->npaths++;
+	return p;
+}
+
+static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
+{
+	struct rate *rate = d;
+	struct rate_flow *x = f->detector[rate->env.slot];
+	unsigned way = rec_way(f, r);
+	struct path *p;
+
+	if (r->kind != WEIR_REC_PACKET || (r->proto != IPPROTO_TCP && r->proto != IPPROTO_UDP))
+		return;
+	if (!x) {
+		x = calloc(1, sizeof(*x));
+		if (!x)
+			return;
+		x->wscale[0] = x->wscale[1] = 254;
+		f->detector[rate->env.slot] = x;
+	}
+	if (r->proto == IPPROTO_TCP && r->tcp_flags & 2)
+		x->wscale[way] = r->wscale;
+	p = x->path[way];
+	if (!p && r->payload_len) {
+		p = x->path[way] = path_new(rate, f, way);
+		if (p) {
+			p->start_ns = r->time_ns;
+			p->s->whole = f->complete;
+		}
+	}
+	if (p) {
+		const struct series *s = p->s;
+		uint32_t rtt = (s->rtt[SIDE_BEFORE] ? s->rtt[SIDE_BEFORE]->min_us : 0) +
+			       (s->rtt[SIDE_AFTER] ? s->rtt[SIDE_AFTER]->min_us : 0);
+
+		limits_packet(p, r, rtt);
+		series_packet(p->s, &rate->budget, r);
+		p->last_ns = r->time_ns;
+	}
+	p = x->path[!way];
+	if (p) {
+		uint8_t scale = x->wscale[way];
+
+		series_reverse(p->s, r);
+		if (scale == 255 || x->wscale[!way] == 255)
+			scale = 0; /* one end has no scaling: nobody has (RFC 7323) */
+		limits_reverse(p, r, scale);
+	}
+}
+
+static struct limiter *limiter_covering(struct rate *r, const struct path *p, enum side side,
+					bool shaper)
+{
+	for (unsigned i = 0; i < r->limiters; i++) {
+		struct limiter *l = &r->limiter[i];
+
+		if (l->open && l->side == side && (l->verdict == VERDICT_SHAPER) == shaper &&
+		    group_has(p, &l->like, l->kind))
+			return l;
+	}
+	return NULL;
+}
+
+static struct limiter *limiter_new(struct rate *r, const struct path *like, enum group_kind kind,
+				   enum side side)
+{
+	struct limiter *l = NULL;
+
+	for (unsigned i = 0; i < r->limiters && !l; i++)
+		if (!r->limiter[i].open)
+			l = &r->limiter[i];
+	if (!l && r->limiters < LIMITERS_MAX)
+		l = &r->limiter[r->limiters++];
+	if (!l) {
+		r->refused++;
+		return NULL;
+	}
+	memset(l, 0, sizeof(*l));
+	l->key = ++r->keys;
+	l->kind = kind;
+	l->side = side;
+	l->like = *like;
+	l->like.s = NULL;
+	l->like.flow = NULL;
+	l->type = -1;
+	l->open = true;
+	return l;
+}
+
+static void note_ip(struct in6_addr *list, uint32_t *n, unsigned max, const struct in6_addr *ip)
+{
+	unsigned k = *n < max ? *n : max;
+
+	for (unsigned i = 0; i < k; i++)
+		if (!memcmp(&list[i], ip, sizeof(*ip)))
+			return;
+	if (*n < max)
+		list[(*n)++] = *ip;
+}
+
+static void note_member(struct limiter *l, struct path *p)
+{
+	unsigned k = l->flows < FINDING_FLOWS ? l->flows : FINDING_FLOWS;
+
+	if (p->limiter != l) {
+		for (unsigned i = 0; i < k; i++)
+			if (l->flow_id[i] == p->flow_id)
+				return;
+		if (l->flows < FINDING_FLOWS)
+			l->flow_id[l->flows] = p->flow_id;
+		l->flows++;
+		p->limiter = l;
+	}
+	l->ways |= (uint8_t)(1u << p->way);
+	note_ip(l->clients, &l->nclients, 16, &p->client);
+	note_ip(l->servers, &l->nservers, 16, &p->server);
+	if (p->flow) {
+		l->degraded |= p->flow->fragile;
+		l->hinted |= p->flow->hint != NULL;
+		p->flow->limit = l->verdict == VERDICT_SHAPER ? LIMIT_SHAPER : LIMIT_POLICER;
+	}
+}
+
+static void confirm(struct rate *r, struct limiter *l, const struct group *g, enum verdict v,
+		    uint64_t from_ns, uint64_t to_ns)
+{
+	l->verdict = v;
+	if (!l->start_ns || from_ns < l->start_ns)
+		l->start_ns = from_ns;
+	if (to_ns > l->last_ns)
+		l->last_ns = to_ns;
+	l->windows++;
+	l->level = LEVEL_LIKELY;
+	for (unsigned i = 0; i < g->n; i++)
+		if (g->n == 1 || v == VERDICT_SHAPER || g->path[i]->s->lost[l->side])
+			note_member(l, g->path[i]);
+	type_compare(r, l);
+	l->type = type_only(l) ? l->like.type : -1;
+	rate_report(r, l);
+}
+
+/* When the first and the last loss of the input was. */
+static void loss_times(const struct fit_input *in, uint64_t origin, uint64_t *from, uint64_t *to)
+{
+	*from = *to = 0;
+	for (unsigned i = 0; i < in->packets; i++)
+		if (in->packet[i].lost) {
+			uint64_t t = origin + (uint64_t)(in->packet[i].t * 1e9);
+
+			if (!*from)
+				*from = t;
+			*to = t;
+		}
+}
+
+/* One group against one token bucket. */
+static enum verdict try_group(struct rate *r, const struct group *g, enum side side,
+			      const struct rate_fit *near, struct rate_fit *fit, uint64_t *from,
+			      uint64_t *to)
+{
+	struct fit_input in;
+	uint64_t origin, cost = 0;
+
+	group_gather(r, g, side, &in, &origin);
+	rate_fit(r->work, &in, near, fit, &cost);
+	r->credit -= (double)cost;
+	loss_times(&in, origin, from, to);
+#ifdef RDBG
+	{ extern char *getenv(const char *); if (getenv("TR")) { double R = atof(getenv("TR"))/8, B = atof(getenv("TB")), T = B, last = 0; int prev = 0; unsigned k = 0;
+	for (unsigned i = 0; i < in.packets; i++) { const struct fit_packet *q = &in.packet[i]; T = fmin(B, T + R * (q->t - last)); last = q->t;
+	if (q->lost) { k++; if (!prev) fprintf(stderr, "    %.6f lost T %.0f until %.4f", q->t, T, q->until); prev = 1; } else { if (prev) fprintf(stderr, " x%u then T %.0f\n", k, T); prev = 0; k = 0; T -= q->len; if (T < -3000) { fprintf(stderr, "    %.6f pass T %.0f\n", q->t, T); T = 0; } } } } }
+	fprintf(stderr, "  try kind %d n %u type %d side %d pk %u lost %u runs %u sl %u quick %.2f J %.3f mis %.2f rate %.0f b %.0f dx %.4f dq %.4f xm %.4f qm %.4f jit %.4f corr %.2f rtts %u base %.0f -> %d\n", g->kind, g->n, g->path[0]->type, side, in.packets, fit->lost, fit->runs, fit->slices, fit->quick, fit->j, fit->misfit, fit->rate*8, fit->burst, fit->dx, fit->dq, fit->x_mid, fit->q_mid, fit->jitter, fit->corr, fit->rtts, fit->base*8, verdict_of(&in, fit, side));
+#endif
+	return verdict_of(&in, fit, side);
+}
+
+static bool same_group(const struct group *a, const struct group *b)
+{
+	return a->n == b->n && !memcmp(a->path, b->path, a->n * sizeof(a->path[0]));
+}
+
+/* The limiter of a group that is known already: again, with what has come since. */
+static void look_again(struct rate *r, struct limiter *l, double growth)
+{
+	struct rate_fit fit;
+	uint64_t from, to, packets;
+	unsigned lossy, lost;
+	enum verdict v;
+
+	group_of(r, &l->like, l->kind, &r->group);
+	lost = group_losses(&r->group, l->side, &lossy);
+	packets = group_packets(&r->group);
+	if (l->verdict == VERDICT_SHAPER || !r->group.n || lost <= l->fitted ||
+	    (lost < l->fitted * growth && packets < l->fitted_packets * growth * 1.3))
+		return;
+	l->fitted = lost;
+	l->fitted_packets = packets;
+	v = try_group(r, &r->group, l->side, &l->fit, &fit, &from, &to);
+	if (v == VERDICT_NONE || v == VERDICT_QUEUE)
+		return;
+	if (v == VERDICT_UNKNOWN && l->verdict == VERDICT_POLICER)
+		v = VERDICT_POLICER;
+	l->fit = fit;
+	confirm(r, l, &r->group, v, from, to);
+}
+
+/* Was this group tried in vain with about as many losses? */
+static bool tried(struct rate *r, const struct path *p, enum group_kind kind, enum side side,
+		  unsigned lost, double growth)
+{
+	struct tried *t, *oldest = &r->tried[0];
+
+	for (unsigned i = 0; i < TRIED_MAX; i++) {
+		t = &r->tried[i];
+		if (t->lost && t->kind == kind && t->side == side && group_has(p, &t->like, kind)) {
+			if (lost < t->lost * growth)
+				return true;
+			t->lost = lost;
+			return false;
+		}
+		if (t->used < oldest->used)
+			oldest = t;
+	}
+	oldest->like = *p;
+	oldest->kind = kind;
+	oldest->side = side;
+	oldest->lost = lost;
+	oldest->used = ++r->tries;
+	return false;
+}
+
+/* A path with enough losses that no known limiter explains: alone, then with others. */
+static void look_new(struct rate *r, struct path *p, enum side side, double growth)
+{
+	static const enum group_kind order[] = { GROUP_PATH, GROUP_HOST_TYPE, GROUP_PAIR,
+						 GROUP_HOST, GROUP_TYPE, GROUP_ALL };
+	struct rate_fit best = { .j = 0 };
+	enum group_kind kind = GROUP_PATH;
+	enum verdict verdict = VERDICT_NONE;
+	uint64_t from = 0, to = 0;
+	struct limiter *l;
+
+	r->other.n = 0;
+	for (unsigned i = 0; i < sizeof(order) / sizeof(*order); i++) {
+		struct rate_fit fit;
+		uint64_t f, t;
+		unsigned lossy, lost;
+		enum verdict v;
+
+		group_of(r, p, order[i], &r->group);
+		lost = group_losses(&r->group, side, &lossy);
+		if (order[i] != GROUP_PATH && (lossy < 2 || same_group(&r->group, &r->other)))
+			continue;
+		if (lost < FIT_MIN_LOST || r->credit < 0) {
+			r->refused += r->credit < 0;
+			break;
+		}
+		r->other = r->group;
+		if (order[i] != GROUP_PATH && tried(r, p, order[i], side, lost, growth))
+			continue;
+		v = try_group(r, &r->group, side, NULL, &fit, &f, &t);
+		if (order[i] == GROUP_PATH) {
+			p->j[side] = (float)fit.j;
+			p->verdict[side] = (uint8_t)v;
+			p->queued |= v == VERDICT_QUEUE;
+		}
+		if (v == VERDICT_NONE || v == VERDICT_QUEUE)
+			continue;
+		if (fit.j > best.j + (best.j > 0 ? -J_CLOSE : 0)) {
+			best = fit;
+			kind = order[i];
+			verdict = v;
+			from = f;
+			to = t;
+		}
+		if (order[i] != GROUP_PATH && fit.j >= J_GOOD)
+			break;
+	}
+	if (verdict == VERDICT_NONE)
+		return;
+	l = limiter_new(r, p, kind, side);
+	if (!l)
+		return;
+	group_of(r, p, kind, &r->group);
+	l->fitted = group_losses(&r->group, side, &(unsigned){ 0 });
+	l->fitted_packets = group_packets(&r->group);
+	l->fit = best;
+	confirm(r, l, &r->group, verdict, from, to);
+}
+
+static void look_losses(struct rate *r, struct path *p, enum side side, double growth)
+{
+	unsigned lost = p->s->lost[side];
+	struct limiter *l;
+
+	if (lost < FIT_MIN_LOST || p->s->events[side] < FIT_MIN_SLICES || r->credit < 0)
+		return;
+	l = limiter_covering(r, p, side, false);
+	if (l) {
+		look_again(r, l, growth);
+		return;
+	}
+	if (p->fitted[side] && lost < p->fitted[side] * growth)
+		return;
+	p->fitted[side] = lost;
+	look_new(r, p, side, growth);
+}
+
+/* Does this line speak of a token bucket, and not of a link that is full? */
+static bool has_bucket(const struct shape *s, bool whole)
+{
+	return s->line && s->queued && s->cv <= .06 && s->seconds >= 2 &&
+	       s->seconds >= .5 * (s->last - s->first) && s->peak >= 1.25 * s->rate &&
+	       s->burst >= BURST_PACKETS * 1514 && s->burst >= BURST_S * s->rate &&
+	       s->burst_high <= 1.3 * s->burst_low + 3000 && (whole || s->bursts > 1);
+}
+
+/* The group's line, if it has one and it queues. */
+static bool try_shape(struct rate *r, const struct group *g, struct shape *s, uint64_t *origin,
+		      bool *whole)
+{
+	struct fit_input in;
+
+	group_gather(r, g, SIDE_BEFORE, &in, origin);
+	*whole = true;
+	for (unsigned i = 0; i < g->n; i++)
+		*whole &= g->path[i]->s->whole;
+	shape_fit(in.packet, in.packets, in.rtt, in.rtts, *whole, s);
+	r->credit -= 60.0 * in.packets;
+#ifdef RDBG
+	if (s->line) fprintf(stderr, "  line kind %d n %u type %d pk %u rate %.0f b %.0f [%.0f %.0f] n %u secs %.2f %.2f-%.2f cv %.3f free %.4f q %.4f peak %.0f queued %d whole %d\n", g->kind, g->n, g->path[0]->type, in.packets, s->rate*8, s->burst, s->burst_low, s->burst_high, s->bursts, s->seconds, s->first, s->last, s->cv, s->rtt_free, s->rtt_queued, s->peak*8, s->queued, *whole);
+#endif
+	if (group_losses(g, SIDE_BEFORE, &(unsigned){ 0 }) > SHAPE_LOSS * in.packets)
+		return false;
+	return s->line && s->queued && s->cv <= .08;
+}
+
+/* Did the path send while the line was held? */
+static bool takes_part(const struct path *p, const struct shape *s, uint64_t origin_ns)
+{
+	double from = ((double)(int64_t)(p->start_ns - origin_ns)) * 1e-9;
+	double to = ((double)(int64_t)(p->last_ns - origin_ns)) * 1e-9;
+
+	return fmin(to, s->last) - fmax(from, s->first) >= .5 * (s->last - s->first);
+}
+
+/* A path that queues, and those that may share its queue: the group whose bytes keep to a line. */
+static void look_line(struct rate *r, const struct path *like)
+{
+	static const enum group_kind order[] = { GROUP_PATH, GROUP_HOST_TYPE, GROUP_PAIR,
+						 GROUP_HOST, GROUP_TYPE, GROUP_ALL };
+	struct limiter *l, probe = { .like = *like, .side = SIDE_BEFORE };
+	struct shape best = { .line = false };
+	enum group_kind kind = GROUP_PATH;
+	bool whole = false;
+	uint64_t origin = 0;
+
+	r->other.n = 0;
+	for (unsigned i = 0; i < sizeof(order) / sizeof(*order); i++) {
+		struct shape s;
+		uint64_t o;
+		bool w;
+
+		group_of(r, like, order[i], &r->group);
+		if (!r->group.n || (i && same_group(&r->group, &r->other)))
+			continue;
+		r->other = r->group;
+		if (!try_shape(r, &r->group, &s, &o, &w) || !takes_part(like, &s, o))
+			continue;
+		for (unsigned j = 0; j < r->group.n; j++)
+			r->group.path[j]->queued |= r->group.n == 1;
+		/* More share it when they hold a higher line about as long, or one much longer. */
+		if (best.line && !(s.seconds >= .8 * best.seconds && s.rate >= 1.15 * best.rate) &&
+		    s.seconds < 1.5 * best.seconds)
+			continue;
+		best = s;
+		kind = order[i];
+		origin = o;
+		whole = w;
+	}
+	if (!best.line)
+		return;
+	probe.shape = best;
+	probe.kind = kind;
+	probe.verdict = VERDICT_SHAPER;
+	probe.start_ns = origin + (uint64_t)(fmax(best.first, 0) * 1e9);
+	probe.last_ns = origin + (uint64_t)(best.last * 1e9);
+	type_compare(r, &probe);
+	/* Without a bucket it is a limit only when it holds one type and no other. */
+	if (!has_bucket(&best, whole) && !(best.seconds >= 3 && type_only(&probe)))
+		return;
+	if (limiter_covering(r, like, SIDE_BEFORE, false))
+		return;
+	l = limiter_covering(r, like, SIDE_BEFORE, true);
+	if (!l || l->kind != kind)
+		l = limiter_new(r, like, kind, SIDE_BEFORE);
+	if (!l)
+		return;
+	l->shape = best;
+	group_of(r, like, kind, &r->group);
+	confirm(r, l, &r->group, VERDICT_SHAPER, probe.start_ns, probe.last_ns);
+}
+
+/* A path that queues and loses little. */
+static void look_shape(struct rate *r, struct path *p, double growth)
+{
+	if (p->s->packets < SHAPE_PACKETS || p->s->packets < p->shaped_at * growth ||
+	    p->s->payload < 100 * p->s->packets || r->credit < 0 || !series_waits(p->s, SIDE_BEFORE))
+		return;
+	p->shaped_at = (unsigned)p->s->packets;
+	look_line(r, p);
+}
+
+static void look(struct rate *r, struct path *p, double growth)
+{
+	look_losses(r, p, SIDE_BEFORE, growth);
+	look_losses(r, p, SIDE_AFTER, growth);
+	look_shape(r, p, growth);
+}
+
+static void rate_typed(void *d, struct flow *f, unsigned old_type)
+{
+	struct rate *r = d;
+	struct rate_flow *x = f->detector[r->env.slot];
+
+	for (unsigned i = 0; x && i < 2; i++)
+		if (x->path[i])
+			x->path[i]->type = f->type;
+}
+
+static void rate_flow_end(void *d, struct flow *f)
+{
+	struct rate *r = d;
+	struct rate_flow *x = f->detector[r->env.slot];
+	unsigned main_way;
+
+	if (!x)
+		return;
+	for (unsigned i = 0; i < 2; i++)
+		if (x->path[i])
+			look(r, x->path[i], GROWTH_END);
+	/* What held back the direction that carried more. */
+	main_way = x->path[1] && (!x->path[0] || x->path[1]->s->payload >= x->path[0]->s->payload);
+	if (f->limit == LIMIT_NONE && x->path[main_way])
+		f->limit = (uint8_t)limits_of(x->path[main_way]);
+	for (unsigned i = 0; i < 2; i++) {
+		struct path *p = x->path[i];
+
+		if (!p)
+			continue;
+		p->flow = NULL;
+		p->ended_ns = f->last_ns;
+		if (p->s->n < 20 && !p->s->lost[0] && !p->s->lost[1])
+			path_free(r, p);
+	}
+	free(x);
+	f->detector[r->env.slot] = NULL;
+}
+
+static void rate_tick(void *d, uint64_t now_ns)
+{
+	struct rate *r = d;
+
+	r->credit = fmin(r->credit + (r->tick_ns && now_ns > r->tick_ns ?
+					      (double)(now_ns - r->tick_ns) * 1e-9 * WORK_PER_S : 0),
+			 5 * WORK_PER_S);
+	r->tick_ns = now_ns;
+	for (struct path *p = r->paths, *next; p; p = next) {
+		next = p->next;
+		if (p->ended_ns) {
+			if (now_ns > p->ended_ns + RETIRED_S * 1000000000ull)
+				path_free(r, p);
+			continue;
+		}
+		look(r, p, GROWTH);
+	}
+	for (unsigned i = 0; i < r->limiters; i++) {
+		struct limiter *l = &r->limiter[i];
+
+		if (l->open && now_ns > l->last_ns + QUIET_NS) {
+			if (l->verdict == VERDICT_SHAPER)
+				look_line(r, &l->like);
+			else
+				look_again(r, l, 1.01);
+			if (now_ns > l->last_ns + QUIET_NS)
+				rate_close(r, l);
+		}
+	}
+}
+
+static void rate_finish(void *d, uint64_t now_ns)
+{
+	struct rate *r = d;
+
+	for (unsigned i = 0; i < r->limiters; i++)
+		if (r->limiter[i].open)
+			rate_close(r, &r->limiter[i]);
+}
+
+static void rate_destroy(void *d)
+{
+	struct rate *r = d;
+
+	while (r->paths)
+		path_free(r, r->paths);
+	fit_work_free(r->work);
+	free(r->packets);
+	free(r->rtts);
+	free(r);
+}
+
+const struct detector detect_rate = {
+	.name = "rate",
+	.create = rate_create,
+	.packet = rate_packet,
+	.typed = rate_typed,
+	.flow_end = rate_flow_end,
+	.tick = rate_tick,
+	.finish = rate_finish,
+	.destroy = rate_destroy,
+};

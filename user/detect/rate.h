@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The rate detector's parts. rate.c takes packets and decides when to look;
+ * rate_series.c keeps what a limiter did packet by packet; rate_fit.c fits token
+ * buckets, rate_shape.c the output of shapers; rate_group.c finds who shares a
+ * limiter; rate_verdict.c decides what it is; rate_type.c compares types;
+ * rate_limit.c tells what else held a flow back; rate_report.c writes it down.
+ */
+#ifndef WEIR_RATE_H
+#define WEIR_RATE_H
+
+#include "detect.h"
+#include "rate_fit.h"
+#include "rate_series.h"
+#include "rate_shape.h"
+
+#define PATHS_MAX    8192
+#define LIMITERS_MAX 128
+#define MEMBERS_MAX  256     /* paths in one group */
+#define GATHER_MAX   36000   /* packets gathered of a group; the newest 12,000 are fitted */
+#define TRIED_MAX    64
+#define RETIRED_S    60	     /* an ended flow's series is kept so long for its group */
+#define WORK_PER_S   60e6    /* packet x candidate evaluations a second of packet time, about 10 % of a core */
+
+/* What held a path back, by what was seen of the ends (research: T-RAT). */
+struct path_limits {
+	uint64_t first_ns, last_ns; /* payload packets */
+	uint64_t idle_ns;	    /* nothing sent, nothing outstanding */
+	uint32_t rounds, full_window; /* payload packets; of them sent with the window nearly full */
+	uint32_t zero_windows;
+	uint32_t window;	/* advertised last, bytes; 0: not known */
+	uint32_t window_min;
+	uint32_t mss;		/* largest payload seen in one packet */
+};
+
+struct limiter;
+
+/* One direction of a flow. */
+struct path {
+	struct path *prev, *next; /* rate.paths, newest first */
+	struct flow *flow;	  /* NULL once it has ended */
+	struct series *s;
+	uint64_t flow_id, start_ns, last_ns, ended_ns;
+	struct in6_addr from, to;     /* sender, receiver of the data */
+	struct in6_addr client, server;
+	uint16_t ifindex, server_port;
+	uint8_t type, way, proto;
+	bool inbound, outbound; /* from outside to inside; from inside to outside */
+	bool hinted;		/* the client named a server (SNI, Host) */
+	struct path_limits lim;
+	unsigned fitted[SIDES]; /* losses at the last fit alone */
+	float j[SIDES];		/* and what it gave */
+	unsigned shaped_at;	/* packets at the last look for a shaper */
+	uint8_t verdict[SIDES]; /* enum verdict of the last fit, alone or in a group */
+	bool queued;		/* its round trip rose with a backlog */
+	struct limiter *limiter;
+};
+
+/* Who may share a limiter. Each is all paths with these things in common. */
+enum group_kind {
+	GROUP_PATH,	 /* one flow's direction alone */
+	GROUP_PAIR,	 /* same ends */
+	GROUP_HOST_TYPE, /* same inside host (or receiver) and type */
+	GROUP_HOST,
+	GROUP_TYPE,	 /* same direction and type */
+	GROUP_ALL,	 /* same direction */
+	GROUP_SET,	 /* a set found by leaving out */
+	GROUP_KINDS
+};
+
+struct group {
+	enum group_kind kind;
+	unsigned n;
+	struct path *path[MEMBERS_MAX];
+};
+
+enum verdict { VERDICT_NONE, VERDICT_POLICER, VERDICT_QUEUE, VERDICT_SHAPER, VERDICT_UNKNOWN };
+
+struct limiter {
+	uint64_t key;
+	enum group_kind kind;
+	enum side side;
+	enum verdict verdict;
+	enum level level;
+	struct path like;      /* what its paths have in common; a copy, holds nothing */
+	int type;	       /* -1: not of one type */
+	uint8_t ways;	       /* bit TO_SERVER, TO_CLIENT */
+	struct rate_fit fit;
+	struct shape shape;
+	unsigned fitted;       /* losses at the last look */
+	uint64_t fitted_packets;
+	uint64_t start_ns, last_ns; /* first and last evidence */
+	unsigned windows;      /* looks that confirmed it */
+	uint32_t flows, nclients, nservers;
+	uint64_t flow_id[FINDING_FLOWS];
+	struct in6_addr clients[16], servers[16];
+	bool degraded, hinted, open;
+	/* The other types in the same direction at the same time. */
+	unsigned control_flows;
+	uint64_t control_packets;
+	double own_rtt, control_rtt;   /* s above the least, median; NaN: not known */
+	double own_loss, control_loss; /* shares */
+	double control_rate;	       /* bytes/s: median of the flows while they sent */
+	double control_best;	       /* the fastest */
+	bool other_type_limited;       /* paths of other types are in it */
+	bool type_free;		       /* paths of its type are not in it, and go faster */
+	char control_types[64];
+};
+
+/* A group that was tried in vain, and with how many losses. */
+struct tried {
+	struct path like;
+	enum group_kind kind;
+	enum side side;
+	unsigned lost;
+	uint64_t used;
+};
+
+struct rate {
+	struct detect_env env;
+	struct path *paths; /* newest first */
+	unsigned npaths;
+	struct series_budget budget;
+	struct fit_work *work;
+	struct fit_packet *packets; /* GATHER_MAX */
+	struct fit_rtt *rtts;	    /* FIT_RTTS_MAX */
+	struct limiter limiter[LIMITERS_MAX];
+	unsigned limiters;
+	double credit;	    /* evaluations that may be spent now */
+	uint64_t tick_ns;
+	struct group group, other; /* room to work in */
+	struct tried tried[TRIED_MAX];
+	uint64_t tries;
+	uint64_t refused;   /* paths and groups not looked into: no room or no credit */
+	uint64_t keys;	    /* given to limiters */
+};
+
+/* rate_group.c */
+/* All paths that share kind's things with the one that is given. */
+void group_of(const struct rate *r, const struct path *like, enum group_kind kind, struct group *g);
+bool group_has(const struct path *p, const struct path *like, enum group_kind kind);
+/*
+ * The group's packets for a limiter on that side into r->packets, sorted, and
+ * what their round trips were above the least into r->rtts. *origin_ns is time 0.
+ */
+void group_gather(struct rate *r, const struct group *g, enum side side, struct fit_input *in,
+		  uint64_t *origin_ns);
+uint64_t group_packets(const struct group *g);
+unsigned group_losses(const struct group *g, enum side side, unsigned *lossy);
+
+/* rate_verdict.c */
+/* Of a group's fit, with the input that it was made of. */
+enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, enum side side);
+
+/* rate_limit.c */
+void limits_packet(struct path *p, const struct weir_rec *r, unsigned rtt_us);
+void limits_reverse(struct path *p, const struct weir_rec *r, unsigned wscale);
+enum limit limits_of(const struct path *p);
+
+/* rate_report.c */
+void rate_report(struct rate *r, const struct limiter *l);
+void rate_close(struct rate *r, struct limiter *l);
+
+/* rate_type.c */
+/* Fills in what other types did beside the limiter. */
+void type_compare(struct rate *r, struct limiter *l);
+/* Does the limit, compared, hold its type and no other? */
+bool type_only(const struct limiter *l);
+
+#endif

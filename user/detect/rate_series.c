@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "rate_series.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* How far back the sent packet of a resend is looked for. */
+#define LOOK_BACK 3000
+
+static bool before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+static struct obs *at(struct series *s, unsigned i)
+{
+	unsigned k = s->head + i;
+
+	return &s->o[k < s->cap ? k : k - s->cap];
+}
+
+struct series *series_new(struct series_budget *b)
+{
+	struct series *s;
+
+	if (b->packets + SERIES_FIRST > SERIES_PACKETS_ALL) {
+		b->refused++;
+		return NULL;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->o = malloc(SERIES_FIRST * sizeof(*s->o));
+	if (!s->o) {
+		free(s);
+		return NULL;
+	}
+	s->cap = SERIES_FIRST;
+	s->whole = true;
+	b->packets += SERIES_FIRST;
+	return s;
+}
+
+void series_free(struct series *s, struct series_budget *b)
+{
+	if (!s)
+		return;
+	b->packets -= s->cap;
+	free(s->o);
+	free(s->rtt[SIDE_BEFORE]);
+	free(s->rtt[SIDE_AFTER]);
+	free(s);
+}
+
+static bool grow(struct series *s, struct series_budget *b)
+{
+	unsigned cap = s->cap * 2 > SERIES_PACKETS_MAX ? SERIES_PACKETS_MAX : s->cap * 2;
+	struct obs *o;
+
+	if (cap == s->cap)
+		return false;
+	if (b->packets + cap - s->cap > SERIES_PACKETS_ALL) {
+		b->refused++;
+		return false;
+	}
+	o = malloc(cap * sizeof(*o));
+	if (!o)
+		return false;
+	for (unsigned i = 0; i < s->n; i++)
+		o[i] = *series_at(s, i);
+	free(s->o);
+	b->packets += cap - s->cap;
+	s->o = o;
+	s->cap = cap;
+	s->head = 0;
+	return true;
+}
+
+static struct obs *append(struct series *s, struct series_budget *b)
+{
+	if (s->n == s->cap && !grow(s, b)) {
+		s->from_ns = s->o[s->head].t_ns + 1;
+		s->whole = false;
+		s->head = s->head + 1 == s->cap ? 0 : s->head + 1;
+		s->n--;
+	}
+	return at(s, s->n++);
+}
+
+static void restart(struct series *s, uint64_t now_ns)
+{
+	s->n = s->head = 0;
+	s->from_ns = now_ns;
+	s->whole = false;
+	s->packets = s->bytes = s->payload = 0;
+	memset(s->lost, 0, sizeof(s->lost));
+	memset(s->events, 0, sizeof(s->events));
+	s->end_known = s->acked_known = false;
+}
+
+static void note_loss(struct series *s, enum side side, uint64_t t_ns)
+{
+	uint64_t rtt = 0;
+
+	for (unsigned i = 0; i < SIDES; i++)
+		if (s->rtt[i])
+			rtt += s->rtt[i]->min_us * 1000ull;
+	if (rtt < 10000000)
+		rtt = 10000000;
+	s->lost[side]++;
+	if (!s->events[side] || t_ns > s->event_ns[side] + rtt) {
+		s->events[side]++;
+		s->event_ns[side] = t_ns;
+	}
+}
+
+/*
+ * A hole was filled by a resend: the packet was lost before us, after the last
+ * new packet before the hole and before the one that opened it. What is left of
+ * a burst when the bucket is empty is lost at once: so right after the former.
+ */
+static void lost_before(struct series *s, struct series_budget *b, const struct weir_rec *r)
+{
+	uint64_t opened = r->time_ns - r->hole_age_us * 1000ull, slack = 2000;
+	struct obs o = { .t_ns = opened, .seq = r->seq, .payload = r->payload_len,
+			 .len = r->l2_len, .segs = r->segs, .flags = OBS_LOST_BEFORE };
+
+	for (unsigned i = s->n, k = 0; i-- > 0 && k < LOOK_BACK; k++) {
+		const struct obs *c = series_at(s, i);
+
+		if (!c->payload || c->flags & (OBS_LOST_BEFORE | OBS_RESEND) ||
+		    c->t_ns + slack >= opened || !before(c->seq, r->seq))
+			continue;
+		o.t_ns = c->t_ns + 1000;
+		o.until_us = (uint32_t)((opened - c->t_ns) / 1000);
+		break;
+	}
+	if (o.t_ns < s->from_ns)
+		return;
+	*append(s, b) = o;
+	note_loss(s, SIDE_BEFORE, o.t_ns);
+}
+
+/* The newest packet that carried the sequence number, NULL if it is not held. */
+static struct obs *sent(struct series *s, uint32_t seq)
+{
+	for (unsigned i = s->n, k = 0; i-- > 0 && k < LOOK_BACK; k++) {
+		struct obs *o = at(s, i);
+
+		if (o->flags & OBS_LOST_BEFORE || !o->payload)
+			continue;
+		if (!before(seq, o->seq) && before(seq, o->seq + o->payload))
+			return o;
+	}
+	return NULL;
+}
+
+static void lost_after(struct series *s, const struct weir_rec *r)
+{
+	struct obs *o = sent(s, r->seq);
+
+	if (!o || o->flags & OBS_LOST_AFTER)
+		return;
+	o->flags |= OBS_LOST_AFTER;
+	note_loss(s, SIDE_AFTER, o->t_ns);
+}
+
+static void rtt_sample(struct series *s, enum side side, uint64_t t_ns, uint32_t us)
+{
+	struct rtt_ring *g = s->rtt[side];
+
+	if (!g) {
+		if (s->n < 8)
+			return;
+		g = s->rtt[side] = calloc(1, sizeof(*g));
+		if (!g)
+			return;
+		g->every_us = 1000;
+	}
+	if (!g->min_us || us < g->min_us)
+		g->min_us = us;
+	if (g->n && t_ns < g->last_ns + g->every_us * 1000ull)
+		return;
+	if (g->n == SERIES_RTTS) {
+		if (g->every_us < 200000) {
+			g->every_us *= 2;
+			for (unsigned i = 0; i < SERIES_RTTS / 2; i++)
+				g->o[i] = g->o[2 * i + 1];
+			g->n = SERIES_RTTS / 2;
+		} else {
+			memmove(g->o, g->o + SERIES_RTTS / 4, (SERIES_RTTS - SERIES_RTTS / 4) * sizeof(*g->o));
+			g->n -= SERIES_RTTS / 4;
+		}
+	}
+	g->o[g->n++] = (struct rtt_obs){ t_ns, us };
+	g->last_ns = t_ns;
+}
+
+/* Were there packets between the last one and this that gave no record? */
+static bool gap(const struct series *s, const struct weir_rec *r)
+{
+	if (r->proto == IPPROTO_TCP)
+		return s->end_known && r->own_end != s->end;
+	return false;
+}
+
+void series_packet(struct series *s, struct series_budget *b, const struct weir_rec *r)
+{
+	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & 3);
+	struct obs o = { .t_ns = r->time_ns, .seq = r->seq, .payload = r->payload_len,
+			 .len = r->l2_len, .segs = r->segs };
+
+	if (gap(s, r))
+		restart(s, r->time_ns);
+	if (!s->from_ns)
+		s->from_ns = r->time_ns;
+	if (r->label == WEIR_RETX_FILL)
+		lost_before(s, b, r);
+	else if (r->label == WEIR_RETX_SEEN && r->payload_len)
+		lost_after(s, r);
+	if (r->label == WEIR_RETX_FILL || r->label == WEIR_RETX_SEEN || r->label == WEIR_RETX_ACKED)
+		o.flags |= OBS_RESEND;
+	if (r->label != WEIR_DUPLICATE) {
+		*append(s, b) = o;
+		s->packets++;
+		s->bytes += r->l2_len;
+		s->payload += r->payload_len;
+	}
+	if (r->segs > s->segs_max)
+		s->segs_max = r->segs;
+	if (r->rtt_us)
+		rtt_sample(s, SIDE_BEFORE, r->time_ns, r->rtt_us);
+	if (r->proto == IPPROTO_TCP) {
+		s->end = s->end_known && before(end, s->end) ? s->end : end;
+		s->end_known = true;
+	}
+}
+
+/* The receiver says that it got this twice: the packet that we took for lost was not. */
+static void not_lost(struct series *s, uint32_t seq)
+{
+	struct obs *o = NULL;
+
+	for (unsigned i = s->n, k = 0; i-- > 0 && k < LOOK_BACK; k++) {
+		struct obs *c = at(s, i);
+
+		if (c->payload && c->flags & OBS_LOST_AFTER && !before(seq, c->seq) &&
+		    before(seq, c->seq + c->payload)) {
+			o = c;
+			break;
+		}
+	}
+	if (!o)
+		return;
+	o->flags &= (uint16_t)~OBS_LOST_AFTER;
+	if (s->lost[SIDE_AFTER])
+		s->lost[SIDE_AFTER]--;
+}
+
+void series_reverse(struct series *s, const struct weir_rec *r)
+{
+	if (r->flags & WEIR_REC_DSACK && r->nsack)
+		not_lost(s, r->sack[0][0]);
+	if (r->rtt_us)
+		rtt_sample(s, SIDE_AFTER, r->time_ns - r->rtt_us * 1000ull, r->rtt_us);
+	if (r->tcp_flags & 16 && (!s->acked_known || before(s->acked, r->ack))) {
+		s->acked = r->ack;
+		s->acked_known = true;
+	}
+}
+
+unsigned series_packets(const struct series *s, enum side side, uint64_t from_ns,
+			uint64_t origin_ns, struct fit_packet *p, unsigned max)
+{
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < s->n && k < max; i++) {
+		const struct obs *o = series_at(s, i);
+
+		if (o->t_ns < from_ns || (side == SIDE_AFTER && o->flags & OBS_LOST_BEFORE))
+			continue;
+		p[k].t = (double)(int64_t)(o->t_ns - origin_ns) * 1e-9;
+		p[k].len = (float)o->len;
+		p[k].until = (float)o->until_us * 1e-6f;
+		p[k++].lost = !!(o->flags & (side == SIDE_BEFORE ? OBS_LOST_BEFORE : OBS_LOST_AFTER));
+	}
+	return k;
+}
+
+unsigned series_rtts(const struct series *s, enum side side, uint64_t from_ns, uint64_t origin_ns,
+		     struct fit_rtt *r, unsigned max)
+{
+	const struct rtt_ring *g = s->rtt[side];
+	unsigned k = 0;
+
+	for (unsigned i = 0; g && i < g->n && k < max; i++) {
+		if (g->o[i].t_ns < from_ns)
+			continue;
+		r[k].t = (double)(int64_t)(g->o[i].t_ns - origin_ns) * 1e-9;
+		r[k++].rtt = (float)g->o[i].us * 1e-6f;
+	}
+	return k;
+}
+
+bool series_waits(const struct series *s, enum side side)
+{
+	const struct rtt_ring *g = s->rtt[side];
+	unsigned high = 0, from = g && g->n < 16 ? g->n : 16;
+
+	if (!g || g->n < 4)
+		return false;
+	for (unsigned i = g->n - from; i < g->n; i++)
+		high += g->o[i].us >= g->min_us + 3000;
+	return high * 5 >= from * 2;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a limiter did to one direction of a flow, packet by packet: when each
+ * passed, which got lost (before us: a hole that a resend filled later; after
+ * us: a packet that we saw and that had to be sent again), round trips, what the
+ * receiver acknowledged.
+ */
+#ifndef WEIR_RATE_SERIES_H
+#define WEIR_RATE_SERIES_H
+
+#include "rate_fit.h"
+#include "model.h"
+
+#define SERIES_PACKETS_MAX 12000
+#define SERIES_FIRST	   64
+#define SERIES_RTTS	   512
+#define SERIES_PACKETS_ALL 1500000 /* over all series: 36 MB */
+
+enum {
+	OBS_LOST_BEFORE = 1, /* not seen: its time is inferred */
+	OBS_LOST_AFTER = 2,
+	OBS_RESEND = 4,
+};
+
+struct obs {
+	uint64_t t_ns;
+	uint32_t seq;
+	uint32_t payload;
+	uint32_t len; /* layer 2; lost before us: of the resend */
+	uint32_t until_us; /* lost before us: it may have been as much later */
+	uint16_t segs;
+	uint16_t flags;
+};
+
+/* Which side of us a limiter is on, seen along the direction of the data. */
+enum side { SIDE_BEFORE, SIDE_AFTER, SIDES };
+
+struct rtt_obs {
+	uint64_t t_ns; /* when the packet that took it set out from us */
+	uint32_t us;
+};
+
+struct rtt_ring {
+	struct rtt_obs o[SERIES_RTTS];
+	unsigned n;
+	uint32_t every_us; /* thinned to one in so much */
+	uint64_t last_ns;
+	uint32_t min_us;
+};
+
+/* Bytes as they were acknowledged: what left a limiter after us. */
+struct ack_obs {
+	uint64_t t_ns;
+	uint32_t bytes;
+};
+
+struct series {
+	struct obs *o; /* ring */
+	unsigned cap, n, head; /* head: oldest */
+	uint64_t from_ns;      /* complete since */
+	uint64_t packets, bytes, payload; /* all that were added since from_ns */
+	unsigned lost[SIDES];  /* marked in it, also those that left the ring */
+	unsigned events[SIDES]; /* losses, those within a round trip taken as one */
+	uint64_t event_ns[SIDES];
+	uint32_t end, acked; /* sequence: highest seen, highest acknowledged */
+	bool end_known, acked_known;
+	bool whole; /* from the flow's start on, nothing left out */
+	uint16_t segs_max;
+	struct rtt_ring *rtt[SIDES];
+};
+
+struct series_budget {
+	uint64_t packets;  /* allocated in all series */
+	uint64_t refused;  /* could not grow */
+};
+
+struct series *series_new(struct series_budget *b);
+void series_free(struct series *s, struct series_budget *b);
+
+/* A packet of the series' direction. Restarts the series when packets between were not recorded. */
+void series_packet(struct series *s, struct series_budget *b, const struct weir_rec *r);
+
+/* A packet of the other direction: acknowledgments, round trips, DSACKs. */
+void series_reverse(struct series *s, const struct weir_rec *r);
+
+/*
+ * Appends to p (room for max) what a limiter on that side did from from_ns on, unsorted;
+ * times in s since origin_ns. Returns how many.
+ */
+unsigned series_packets(const struct series *s, enum side side, uint64_t from_ns,
+			uint64_t origin_ns, struct fit_packet *p, unsigned max);
+unsigned series_rtts(const struct series *s, enum side side, uint64_t from_ns, uint64_t origin_ns,
+		     struct fit_rtt *r, unsigned max);
+
+/* Do the newest round trips speak of a queue? */
+bool series_waits(const struct series *s, enum side side);
+
+static inline const struct obs *series_at(const struct series *s, unsigned i)
+{
+	unsigned k = s->head + i;
+
+	return &s->o[k < s->cap ? k : k - s->cap];
+}
+
+#endif

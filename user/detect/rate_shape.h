@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The output of a token bucket with a queue (a shaper): a burst that passes at
+ * the sender's pace, then a straight line at the token rate while the queue
+ * stands, and the round trip with it. A plain bottleneck has the line without
+ * the burst; a paced sender has no queue.
+ */
+#ifndef WEIR_RATE_SHAPE_H
+#define WEIR_RATE_SHAPE_H
+
+#include "rate_fit.h"
+
+struct shape {
+	bool line;	/* a straight stretch was found */
+	bool queued;	/* with a round trip that rose */
+	double rate;	/* bytes/s */
+	double rate_low, rate_high;
+	double burst;	/* bytes; 0: none to speak of */
+	double burst_low, burst_high;
+	double seconds;	/* how long the line was held in all */
+	double cv;	/* of the rate in it */
+	double residual;/* bytes: median distance from the line */
+	double rtt_free, rtt_queued; /* s: median before the bucket ran empty, and on the line; NaN none */
+	double peak;	/* bytes/s: while the bucket drained */
+	unsigned bursts;/* times that the bucket was run empty */
+	double first, last; /* s: the line's first and last moment */
+};
+
+/*
+ * p: n passed packets (lost ones are skipped) in time order, rtt: m round trips
+ * in time order, whole: the series starts with the traffic (the bucket was full).
+ */
+void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt, unsigned m,
+	       bool whole, struct shape *out);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One type against the others in the same direction in the same minutes. */
+#include "rate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONTROL_PACKETS	 30  /* of a flow, to be compared with */
+#define CONTROL_BYTES	 20000
+#define CONTROLS_MAX	 256
+#define FREE_LOSS	 .34 /* controls lose less than so much of what the limited lose */
+#define FREE_RTT	 .34
+#define FREE_RATE	 1.5 /* the fastest control goes so much faster than the limit */
+
+struct sample {
+	double rtt[512];
+	unsigned n;
+};
+
+static int by_double(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(double *v, unsigned n)
+{
+	if (!n)
+		return NAN;
+	qsort(v, n, sizeof(*v), by_double);
+	return v[n / 2];
+}
+
+/* Round trips of a path while the limiter was at work, above the path's least. */
+static void add_waits(struct sample *s, const struct path *p, const struct limiter *l)
+{
+	const struct rtt_ring *g = p->s->rtt[l->side];
+	unsigned step;
+
+	if (!g)
+		return;
+	step = 1 + g->n / 64;
+	for (unsigned i = 0; i < g->n && s->n < 512; i += step)
+		if (g->o[i].t_ns >= l->start_ns && g->o[i].t_ns <= l->last_ns)
+			s->rtt[s->n++] = (g->o[i].us - g->min_us) * 1e-6;
+}
+
+static double path_rate(const struct path *p)
+{
+	double s = (double)(p->lim.last_ns - p->lim.first_ns - p->lim.idle_ns) * 1e-9;
+
+	return s > .01 ? (double)p->s->bytes / s : 0;
+}
+
+static void name_type(struct limiter *l, const char *name)
+{
+	size_t n = strlen(l->control_types);
+
+	if (!strstr(l->control_types, name) && n + strlen(name) + 2 < sizeof(l->control_types))
+		snprintf(l->control_types + n, sizeof(l->control_types) - n, "%s%s", n ? " " : "",
+			 name);
+}
+
+void type_compare(struct rate *r, struct limiter *l)
+{
+	struct sample own = { .n = 0 }, control = { .n = 0 };
+	double rates[CONTROLS_MAX], limit = l->verdict == VERDICT_SHAPER ? l->shape.rate : l->fit.rate;
+	uint64_t lost = 0, packets = 0, control_lost = 0;
+	unsigned n = 0;
+
+	l->control_flows = 0;
+	l->control_packets = 0;
+	l->control_best = 0;
+	l->other_type_limited = l->type_free = false;
+	l->control_types[0] = 0;
+	for (const struct path *p = r->paths; p; p = p->next) {
+		bool in = group_has(p, &l->like, l->kind);
+
+		if (p->last_ns < l->start_ns || p->start_ns > l->last_ns || !p->s->packets)
+			continue;
+		if (in) {
+			packets += p->s->packets;
+			lost += p->s->lost[l->side];
+			add_waits(&own, p, l);
+			l->other_type_limited |= p->type != l->like.type && p->s->packets >= CONTROL_PACKETS;
+		}
+		if (!group_has(p, &l->like, GROUP_ALL) || p->s->packets < CONTROL_PACKETS ||
+		    p->s->bytes < CONTROL_BYTES)
+			continue;
+		if (p->type == l->like.type) {
+			l->type_free |= !in && path_rate(p) > FREE_RATE * limit;
+			continue;
+		}
+		if (in)
+			continue;
+		control_lost += p->s->lost[l->side];
+		l->control_packets += p->s->packets;
+		l->control_flows++;
+		add_waits(&control, p, l);
+		if (n < CONTROLS_MAX)
+			rates[n++] = path_rate(p);
+		l->control_best = fmax(l->control_best, path_rate(p));
+		name_type(l, model_type_name(r->env.model, p->type));
+	}
+	l->own_loss = packets ? (double)lost / (double)(packets + lost) : NAN;
+	l->control_loss = l->control_packets ?
+				  (double)control_lost / (double)(l->control_packets + control_lost) :
+				  NAN;
+	l->own_rtt = median(own.rtt, own.n);
+	l->control_rtt = median(control.rtt, control.n);
+	l->control_rate = median(rates, n);
+}
+
+bool type_only(const struct limiter *l)
+{
+	double limit = l->verdict == VERDICT_SHAPER ? l->shape.rate : l->fit.rate;
+
+	if (l->control_flows < 2 || l->control_packets < 100 || l->other_type_limited ||
+	    l->type_free)
+		return false;
+	if (l->kind != GROUP_HOST_TYPE && l->kind != GROUP_TYPE && l->kind != GROUP_PAIR)
+		return false;
+	if (l->verdict == VERDICT_SHAPER)
+		return l->control_best >= FREE_RATE * limit && !isnan(l->control_rtt) &&
+		       l->control_rtt <= FREE_RTT * l->own_rtt;
+	return l->control_loss <= FREE_LOSS * l->own_loss;
+}
