@@ -10,9 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef RDBG
-#include <stdio.h>
-#endif
 
 #define GROWTH	      1.6 /* of losses since the last fit, for the next one */
 #define GROWTH_END    1.15
@@ -21,7 +18,12 @@
 #define J_GOOD	      .93 /* no other group is tried */
 #define J_CLOSE	      .03 /* of two that fit about as well the larger group is meant */
 #define BURST_PACKETS 12  /* a shaper's bucket holds at least so many packets */
-#define SHAPE_LOSS    .04 /* more is lost where a bucket drops instead of a queue */
+#define PLENTY_SLICES 7
+#define PLENTY_RUNS   9
+#define PLENTY_J      .9
+#define DOUBTS_MAX    2 /* looks in a row that deny a claim, and it ends */
+#define SHAPE_LOSS    .03
+#define SHAPE_FULL_S  .02
 #define BURST_S	      .02 /* and so much time: less is a timer's grain */
 
 struct rate_flow {
@@ -221,6 +223,11 @@ static void note_member(struct limiter *l, struct path *p)
 	}
 }
 
+static bool plenty(const struct rate_fit *f)
+{
+	return f->slices >= PLENTY_SLICES && f->runs >= PLENTY_RUNS && f->j >= PLENTY_J;
+}
+
 static void confirm(struct rate *r, struct limiter *l, const struct group *g, enum verdict v,
 		    uint64_t from_ns, uint64_t to_ns)
 {
@@ -230,7 +237,10 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 	if (to_ns > l->last_ns)
 		l->last_ns = to_ns;
 	l->windows++;
-	l->level = LEVEL_LIKELY;
+	l->doubts = 0;
+	/* A claim takes two looks that agree, or one at plenty. */
+	if (v == VERDICT_SHAPER || l->windows > 1 || plenty(&l->fit))
+		l->level = LEVEL_LIKELY;
 	for (unsigned i = 0; i < g->n; i++)
 		if (g->n == 1 || v == VERDICT_SHAPER || g->path[i]->s->lost[l->side])
 			note_member(l, g->path[i]);
@@ -265,12 +275,6 @@ static enum verdict try_group(struct rate *r, const struct group *g, enum side s
 	rate_fit(r->work, &in, near, fit, &cost);
 	r->credit -= (double)cost;
 	loss_times(&in, origin, from, to);
-#ifdef RDBG
-	{ extern char *getenv(const char *); if (getenv("TR")) { double R = atof(getenv("TR"))/8, B = atof(getenv("TB")), T = B, last = 0; int prev = 0; unsigned k = 0;
-	for (unsigned i = 0; i < in.packets; i++) { const struct fit_packet *q = &in.packet[i]; T = fmin(B, T + R * (q->t - last)); last = q->t;
-	if (q->lost) { k++; if (!prev) fprintf(stderr, "    %.6f lost T %.0f until %.4f", q->t, T, q->until); prev = 1; } else { if (prev) fprintf(stderr, " x%u then T %.0f\n", k, T); prev = 0; k = 0; T -= q->len; if (T < -3000) { fprintf(stderr, "    %.6f pass T %.0f\n", q->t, T); T = 0; } } } } }
-	fprintf(stderr, "  try kind %d n %u type %d side %d pk %u lost %u runs %u sl %u quick %.2f J %.3f mis %.2f rate %.0f b %.0f dx %.4f dq %.4f xm %.4f qm %.4f jit %.4f corr %.2f rtts %u base %.0f -> %d\n", g->kind, g->n, g->path[0]->type, side, in.packets, fit->lost, fit->runs, fit->slices, fit->quick, fit->j, fit->misfit, fit->rate*8, fit->burst, fit->dx, fit->dq, fit->x_mid, fit->q_mid, fit->jitter, fit->corr, fit->rtts, fit->base*8, verdict_of(&in, fit, side));
-#endif
 	return verdict_of(&in, fit, side);
 }
 
@@ -290,14 +294,19 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 	group_of(r, &l->like, l->kind, &r->group);
 	lost = group_losses(&r->group, l->side, &lossy);
 	packets = group_packets(&r->group);
-	if (l->verdict == VERDICT_SHAPER || !r->group.n || lost <= l->fitted ||
-	    (lost < l->fitted * growth && packets < l->fitted_packets * growth * 1.3))
+	if (l->level < LEVEL_LIKELY && packets >= l->fitted_packets * 1.2)
+		growth = 1;
+	if (l->verdict == VERDICT_SHAPER || !r->group.n || packets <= l->fitted_packets ||
+	    (lost < l->fitted * growth && packets < (double)l->fitted_packets * growth * 1.3))
 		return;
 	l->fitted = lost;
 	l->fitted_packets = packets;
 	v = try_group(r, &r->group, l->side, &l->fit, &fit, &from, &to);
-	if (v == VERDICT_NONE || v == VERDICT_QUEUE)
+	if (v == VERDICT_NONE || v == VERDICT_QUEUE) {
+		if (l->level < LEVEL_LIKELY || ++l->doubts >= DOUBTS_MAX)
+			rate_close(r, l);
 		return;
+	}
 	if (v == VERDICT_UNKNOWN && l->verdict == VERDICT_POLICER)
 		v = VERDICT_POLICER;
 	l->fit = fit;
@@ -420,6 +429,7 @@ static bool try_shape(struct rate *r, const struct group *g, struct shape *s, ui
 		      bool *whole)
 {
 	struct fit_input in;
+	unsigned late = 0, lost = 0;
 
 	group_gather(r, g, SIDE_BEFORE, &in, origin);
 	*whole = true;
@@ -427,10 +437,13 @@ static bool try_shape(struct rate *r, const struct group *g, struct shape *s, ui
 		*whole &= g->path[i]->s->whole;
 	shape_fit(in.packet, in.packets, in.rtt, in.rtts, *whole, s);
 	r->credit -= 60.0 * in.packets;
-#ifdef RDBG
-	if (s->line) fprintf(stderr, "  line kind %d n %u type %d pk %u rate %.0f b %.0f [%.0f %.0f] n %u secs %.2f %.2f-%.2f cv %.3f free %.4f q %.4f peak %.0f queued %d whole %d\n", g->kind, g->n, g->path[0]->type, in.packets, s->rate*8, s->burst, s->burst_low, s->burst_high, s->bursts, s->seconds, s->first, s->last, s->cv, s->rtt_free, s->rtt_queued, s->peak*8, s->queued, *whole);
-#endif
-	if (group_losses(g, SIDE_BEFORE, &(unsigned){ 0 }) > SHAPE_LOSS * in.packets)
+	/* Much is lost where a bucket drops, or where a queue is full: then it is long. */
+	for (unsigned i = 0; i < in.packets; i++)
+		if (in.packet[i].t > s->first + 1 && in.packet[i].t < s->last) {
+			late++;
+			lost += in.packet[i].lost;
+		}
+	if (lost > SHAPE_LOSS * late && !(s->rtt_queued >= SHAPE_FULL_S))
 		return false;
 	return s->line && s->queued && s->cv <= .08;
 }

@@ -91,6 +91,7 @@ struct limiter {
 	uint64_t fitted_packets;
 	uint64_t start_ns, last_ns; /* first and last evidence */
 	unsigned windows;      /* looks that confirmed it */
+	unsigned doubts;       /* looks in a row that did not */
 	uint32_t flows, nclients, nservers;
 	uint64_t flow_id[FINDING_FLOWS];
 	struct in6_addr clients[16], servers[16];

@@ -196,6 +196,45 @@ static void rtt_sample(struct series *s, enum side side, uint64_t t_ns, uint32_t
 	g->last_ns = t_ns;
 }
 
+/* Notes a timestamp that passed us, not every one. */
+static void echo_sent(struct series *s, enum side side, const struct weir_rec *r)
+{
+	struct echoes *e = &s->echo[side];
+	uint64_t apart = 1000000;
+	unsigned newest = (e->head + e->n + SERIES_ECHOES - 1u) % SERIES_ECHOES;
+
+	if (s->rtt[side])
+		apart += s->rtt[side]->min_us * 125ull; /* an eighth of a round trip */
+	if (e->n && (!before(e->o[newest].tsval, r->tsval) ||
+		     r->time_ns < e->o[newest].t_ns + apart))
+		return;
+	if (e->n == SERIES_ECHOES) {
+		/* The echo is late where a queue is long: wait for it. */
+		if (r->time_ns < e->o[e->head].t_ns + 10000000000ull)
+			return;
+		e->n = 0;
+	}
+	newest = (e->head + e->n++) % SERIES_ECHOES;
+	e->o[newest].t_ns = r->time_ns;
+	e->o[newest].tsval = r->tsval;
+}
+
+/* The first echo of a timestamp makes a round trip. */
+static void echo_back(struct series *s, enum side side, const struct weir_rec *r)
+{
+	struct echoes *e = &s->echo[side];
+
+	while (e->n && !before(r->tsecr, e->o[e->head].tsval)) {
+		uint64_t sent = e->o[e->head].t_ns;
+
+		if (r->tsecr == e->o[e->head].tsval && r->time_ns > sent)
+			rtt_sample(s, side, side == SIDE_BEFORE ? r->time_ns : sent,
+				   (uint32_t)((r->time_ns - sent) / 1000) + 1);
+		e->head = (e->head + 1) % SERIES_ECHOES;
+		e->n--;
+	}
+}
+
 /* Were there packets between the last one and this that gave no record? */
 static bool gap(const struct series *s, const struct weir_rec *r)
 {
@@ -228,8 +267,12 @@ void series_packet(struct series *s, struct series_budget *b, const struct weir_
 	}
 	if (r->segs > s->segs_max)
 		s->segs_max = r->segs;
-	if (r->rtt_us)
+	if (r->flags & WEIR_REC_TS) {
+		echo_back(s, SIDE_BEFORE, r);
+		echo_sent(s, SIDE_AFTER, r);
+	} else if (r->rtt_us) {
 		rtt_sample(s, SIDE_BEFORE, r->time_ns, r->rtt_us);
+	}
 	if (r->proto == IPPROTO_TCP) {
 		s->end = s->end_known && before(end, s->end) ? s->end : end;
 		s->end_known = true;
@@ -261,8 +304,12 @@ void series_reverse(struct series *s, const struct weir_rec *r)
 {
 	if (r->flags & WEIR_REC_DSACK && r->nsack)
 		not_lost(s, r->sack[0][0]);
-	if (r->rtt_us)
+	if (r->flags & WEIR_REC_TS) {
+		echo_sent(s, SIDE_BEFORE, r);
+		echo_back(s, SIDE_AFTER, r);
+	} else if (r->rtt_us) {
 		rtt_sample(s, SIDE_AFTER, r->time_ns - r->rtt_us * 1000ull, r->rtt_us);
+	}
 	if (r->tcp_flags & 16 && (!s->acked_known || before(s->acked, r->ack))) {
 		s->acked = r->ack;
 		s->acked_known = true;

@@ -48,10 +48,14 @@ struct rtt_ring {
 	uint32_t min_us;
 };
 
-/* Bytes as they were acknowledged: what left a limiter after us. */
-struct ack_obs {
-	uint64_t t_ns;
-	uint32_t bytes;
+/* Timestamps (RFC 7323) of one end that wait for their echo. */
+#define SERIES_ECHOES 16
+struct echoes {
+	struct {
+		uint64_t t_ns;
+		uint32_t tsval;
+	} o[SERIES_ECHOES]; /* ring */
+	uint8_t head, n;
 };
 
 struct series {
@@ -67,6 +71,7 @@ struct series {
 	bool whole; /* from the flow's start on, nothing left out */
 	uint16_t segs_max;
 	struct rtt_ring *rtt[SIDES];
+	struct echoes echo[SIDES]; /* [SIDE_AFTER] the sender's, [SIDE_BEFORE] the receiver's */
 };
 
 struct series_budget {

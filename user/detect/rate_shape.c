@@ -298,6 +298,7 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	out->cv = line_cv(p, s, k, bin);
 	bursts(p, n, s, k, whole, out);
 	waits(rtt, m, s, k, out);
+	/* An echo may wait for the next packet of a paced sender: that is no queue. */
 	out->queued = !isnan(out->rtt_queued) && out->rtt_queued >= .005 &&
-		      out->rtt_queued >= 2 * out->rtt_free;
+		      out->rtt_queued >= 2 * PACKET / rate && out->rtt_queued >= 2 * out->rtt_free;
 }
