@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "error.h"
+#include "history.h"
 
 static void live_options(const struct options *o, struct live_config *cfg)
 {
@@ -57,6 +58,7 @@ int capture_run(const struct options *o, const struct sink_ref *sinks, unsigned 
 {
 	struct pipeline_config cfg = { 0 };
 	struct live_config live_cfg;
+	struct history_error he;
 	struct pipeline *p;
 	struct live *l;
 	int code;
@@ -72,11 +74,23 @@ int capture_run(const struct options *o, const struct sink_ref *sinks, unsigned 
 	cfg.max_flows = live_max_flows(l);
 	for (unsigned i = 0; i < n && cfg.nsinks < PIPELINE_SINKS; i++)
 		cfg.sink[cfg.nsinks++] = sinks[i];
+	if (o->history && cfg.nsinks < PIPELINE_SINKS) {
+		struct sink_ref history = history_sink(o->history, &he);
+
+		if (!history.ops) {
+			close_all(sinks, n);
+			live_free(l);
+			e->code = he.code;
+			snprintf(e->text, sizeof(e->text), "%s", he.text);
+			return e->code;
+		}
+		cfg.sink[cfg.nsinks++] = history;
+	}
 	p = pipeline_new(&cfg);
 	if (p) {
 		code = run(l, p, ui, e);
 	} else {
-		close_all(sinks, n);
+		close_all(cfg.sink, cfg.nsinks);
 		code = broken(e, EX_OSERR, "can't set up", ENOMEM);
 	}
 	live_free(l);

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "error.h"
 #include "file.h"
+#include "history.h"
 #include "out.h"
 
 #pragma weak rules_load
@@ -28,6 +29,13 @@ int cmd_analyze(const struct options *o)
 		cfg.rules = rules;
 	}
 	cfg.sink[cfg.nsinks++] = output_open(o, false);
+	if (o->history && cfg.sink[0].ops) {
+		struct history_error e;
+
+		cfg.sink[cfg.nsinks] = history_sink(o->history, &e);
+		if (!cfg.sink[cfg.nsinks++].ops)
+			return fail(e.code, "%s", e.text);
+	}
 	p = cfg.sink[0].ops ? pipeline_new(&cfg) : NULL;
 	if (!p)
 		return fail(EX_OSERR, "can't start: out of memory. Free some.");

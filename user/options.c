@@ -209,6 +209,8 @@ void options_free(struct options *o)
 		free(o->iface[i]);
 	free(o->rules);
 	free(o->history);
+	free(o->since);
+	free(o->type);
 	free(o->evidence);
 	free(o->filter);
 	free(o->output);

@@ -48,6 +48,8 @@ struct options {
 	unsigned count;	    /* stop after so many intervals; 0: never */
 	char *rules;	    /* --rules FILE; NULL: built in; owned, as all below */
 	char *history;	    /* --history FILE; NULL: none */
+	char *since;	    /* findings --since TIME; NULL: all */
+	char *type;	    /* findings --type TYPE; NULL: all */
 	char *evidence;	    /* --evidence DIR; NULL: none */
 	char *filter;	    /* pcap filter expression; NULL: every packet */
 	char *output;	    /* -o FILE; NULL or "-": stdout */

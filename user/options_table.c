@@ -381,6 +381,16 @@ TEXT_OPTION(history)
 TEXT_OPTION(evidence)
 TEXT_OPTION(filter)
 
+static bool set_since(struct options *o, const char *v, char *why, size_t len)
+{
+	return text(&o->since, v, why, len);
+}
+
+static bool set_type(struct options *o, const char *v, char *why, size_t len)
+{
+	return text(&o->type, v, why, len);
+}
+
 static bool set_output(struct options *o, const char *v, char *why, size_t len)
 {
 	return text(&o->output, v, why, len);
@@ -421,7 +431,11 @@ const struct option_row option_table[] = {
 	{ "count", 'n', "N", NULL, NULL, CMD_ENGINE,
 	  set_count, NULL, "stop after N intervals", NULL },
 	{ "history", 0, "FILE", "history", "file", CONFIGURED | CMD_FINDINGS,
-	  set_history, get_history, "keep findings in FILE (SQLite)", NULL },
+	  set_history, get_history, "findings and what each type carried, kept in FILE (SQLite)", NULL },
+	{ "since", 0, "TIME", NULL, NULL, CMD_FINDINGS,
+	  set_since, NULL, "only what was heard of since then: 30d, 12h, 2026-11-23T08:00Z", NULL },
+	{ "type", 0, "TYPE", NULL, NULL, CMD_FINDINGS,
+	  set_type, NULL, "only this type of traffic", NULL },
 	{ "evidence", 0, "DIR", "evidence", "dir", CONFIGURED | CMD_EVIDENCE,
 	  set_evidence, get_evidence, "keep the packets of findings in DIR (pcapng)", NULL },
 	{ "output", 'o', "FILE", NULL, NULL, CMD_EVIDENCE,

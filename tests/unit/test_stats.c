@@ -44,7 +44,7 @@ static void test_distributions(void **state)
 static void test_intervals(void **state)
 {
 	/* Newcombe, Statist. Med. 17 (1998), 857-872 (single), 873-890 (difference, method 10) */
-	struct interval i = stats_wilson(81, 263, 1.959963984540054);
+	struct range i = stats_wilson(81, 263, 1.959963984540054);
 
 	assert_true(fabs(i.low - 0.2553) < 5e-5 && fabs(i.high - 0.3662) < 5e-5);
 	i = stats_wilson(0, 20, 1.959963984540054);

@@ -151,11 +151,8 @@ void drop_tell_sent(struct drop *d, struct drop_flow *df, const struct sent *s, 
 			   .stage = s->stage,
 			   .thin = s->thin };
 
-	if (lost) {
-		df->lost_row++;
-		if (!df->first_lost)
-			df->first_lost = df->out_packets ? df->out_packets : 1;
-	}
+	if (lost && !df->first_lost)
+		df->first_lost = df->out_packets ? df->out_packets : 1;
 	drop_tell(d, df, &t, s->len);
 }
 

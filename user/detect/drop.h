@@ -60,7 +60,7 @@ struct drop_flow {
 	uint32_t far_packets, far_bytes; /* that came from the far end: payload */
 	uint32_t out_packets;		 /* with payload, to the far end */
 	uint32_t first_lost;		 /* which of these was the first to be lost; 0 none */
-	uint32_t lost_row;		 /* told lost since the newest progress */
+	uint32_t lost_row;		 /* sent again, or unanswered, since the newest progress */
 	uint32_t stop_packets, stop_bytes; /* packets both ways and bytes from the far end when progress ended */
 	uint64_t far_ns, out_ns, silent_ns; /* UDP: newest from there, newest to there, first since then */
 	uint64_t ruled_ns; /* UDP: second of the newest continuity trial */

@@ -214,8 +214,9 @@ static void judge(struct drop_bank *b, unsigned type, unsigned channel, uint64_t
 			e->trials += 1;
 			e->failed += x;
 			e->tail_trials += !(x > 0);
-			e->control_trials += trials;
-			e->control_failed += near->failed[WIDTHS - 1];
+			/* each slot of the control is near to so many of ours */
+			e->control_trials += trials / (2 * NEAR_SLOTS + 1);
+			e->control_failed += near->failed[WIDTHS - 1] / (2 * NEAR_SLOTS + 1);
 		}
 	}
 }

@@ -9,7 +9,7 @@ struct drop_verdict {
 	uint8_t channels, stages;    /* bits; stages: channel * STAGES + stage */
 	uint64_t first, last, after; /* slots: first and newest failure, first success after it (0 none) */
 	double n, lost, ratio;	     /* packets offered and dropped from first to last */
-	struct interval range, control_range;
+	struct range range, control_range;
 	double control, control_n, control_lost;
 	double evidence, tail_trials;
 	enum direction direction;

@@ -101,8 +101,8 @@ static const char *stage_text(const struct drop_verdict *v)
 	if (open)
 		return "openings and data alike";
 	if ((up && HAS(v, CH_UP, STAGE_FIRST)) || (down && HAS(v, CH_DOWN, STAGE_FIRST)))
-		return "handshakes pass, data does not from the first packet on";
-	return "what comes after the first data";
+		return "data, from the first packet of a flow on";
+	return "data, after a first part got through";
 }
 
 static void reasons(const struct drop *d, const struct drop_type *t, const struct drop_verdict *v,

@@ -141,8 +141,10 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 		if (!before(o->seq, end) || !before(seq, o->end))
 			continue;
 		known = true;
-		if (o->state == SENT_WAITING)
+		if (o->state == SENT_WAITING) {
 			o->state = SENT_RESENT;
+			df->lost_row++;
+		}
 	}
 	if (!known && r->label == WEIR_RETX_SEEN) {
 		/* the first copy was too long ago to be on the list: it counts as passed, so only the loss */

@@ -278,6 +278,7 @@ void drop_udp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns)
 			continue;
 		}
 		drop_sent_remove(df, i);
+		df->lost_row++;
 		drop_tell_sent(d, df, &s, true);
 	}
 }

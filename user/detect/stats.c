@@ -112,14 +112,14 @@ double stats_binom_le(double k, double n, double p)
 	return stats_beta_inc(n - k, k + 1, 1 - p);
 }
 
-struct interval stats_wilson(double x, double n, double z)
+struct range stats_wilson(double x, double n, double z)
 {
 	if (!(n > 0))
-		return (struct interval){ 0, 1 };
+		return (struct range){ 0, 1 };
 	double p = x / n, z2 = z * z, scale = 1 + z2 / n, mid = (p + z2 / (2 * n)) / scale;
 	double half = z / scale * sqrt(p * (1 - p) / n + z2 / (4 * n * n));
 
-	return (struct interval){ x <= 0 ? 0 : fmax(0, mid - half), x >= n ? 1 : fmin(1, mid + half) };
+	return (struct range){ x <= 0 ? 0 : fmax(0, mid - half), x >= n ? 1 : fmin(1, mid + half) };
 }
 
 /* The x at which I_x(a, b) is q, by bisection: monotone, and 60 steps exhaust a double. */
@@ -138,22 +138,22 @@ static double beta_quantile(double a, double b, double q)
 	return (low + high) / 2;
 }
 
-struct interval stats_clopper_pearson(double x, double n, double alpha)
+struct range stats_clopper_pearson(double x, double n, double alpha)
 {
 	if (!(n > 0))
-		return (struct interval){ 0, 1 };
-	return (struct interval){ x <= 0 ? 0 : beta_quantile(x, n - x + 1, alpha / 2),
+		return (struct range){ 0, 1 };
+	return (struct range){ x <= 0 ? 0 : beta_quantile(x, n - x + 1, alpha / 2),
 				  x >= n ? 1 : beta_quantile(x + 1, n - x, 1 - alpha / 2) };
 }
 
-struct interval stats_newcombe(double x1, double n1, double x2, double n2, double z)
+struct range stats_newcombe(double x1, double n1, double x2, double n2, double z)
 {
-	struct interval a = stats_wilson(x1, n1, z), b = stats_wilson(x2, n2, z);
+	struct range a = stats_wilson(x1, n1, z), b = stats_wilson(x2, n2, z);
 	double p1 = n1 > 0 ? x1 / n1 : 0, p2 = n2 > 0 ? x2 / n2 : 0, d = p1 - p2;
 
 	if (!(n1 > 0) || !(n2 > 0))
-		return (struct interval){ -1, 1 };
-	return (struct interval){ d - sqrt((p1 - a.low) * (p1 - a.low) + (b.high - p2) * (b.high - p2)),
+		return (struct range){ -1, 1 };
+	return (struct range){ d - sqrt((p1 - a.low) * (p1 - a.low) + (b.high - p2) * (b.high - p2)),
 				  d + sqrt((a.high - p1) * (a.high - p1) + (p2 - b.low) * (p2 - b.low)) };
 }
 

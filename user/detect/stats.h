@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct interval {
+struct range {
 	double low, high;
 };
 
@@ -28,13 +28,13 @@ double stats_binom_ge(double k, double n, double p);
 double stats_binom_le(double k, double n, double p);
 
 /* Wilson's score interval of x successes in n at z standard deviations; n 0: [0, 1]. */
-struct interval stats_wilson(double x, double n, double z);
+struct range stats_wilson(double x, double n, double z);
 
 /* Clopper and Pearson's exact interval with coverage of at least 1 - alpha. */
-struct interval stats_clopper_pearson(double x, double n, double alpha);
+struct range stats_clopper_pearson(double x, double n, double alpha);
 
 /* Newcombe's hybrid score interval (method 10) of x1/n1 - x2/n2 at z. */
-struct interval stats_newcombe(double x1, double n1, double x2, double n2, double z);
+struct range stats_newcombe(double x1, double n1, double x2, double n2, double z);
 
 /*
  * Fisher's exact test, one-sided: P(at least a failures in the first group) of

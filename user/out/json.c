@@ -270,19 +270,8 @@ static void tests(struct jbuf *b, const char *key, const char *what, const struc
 	jb_close(b, ']');
 }
 
-static void json_finding(void *s, const struct model *m, const struct finding *f,
-			 enum finding_action action, uint64_t time_ns)
+void finding_body(struct jbuf *b, const struct model *m, const struct finding *f)
 {
-	static const char *const actions[] = { "open", "update", "close" };
-	struct json *j = s;
-	struct jbuf *b = &j->b;
-
-	if (!(j->events & EVENT_FINDING))
-		return;
-	event(j, time_ns, "finding");
-	jb_open(b, "finding", '{');
-	jb_u64(b, "id", f->id);
-	jb_str(b, "action", actions[action]);
 	jb_str(b, "kind", kind_name(f->kind));
 	jb_str(b, "subkind", subkind_name(f->subkind));
 	jb_str(b, "level", level_name(f->level));
@@ -309,6 +298,22 @@ static void json_finding(void *s, const struct model *m, const struct finding *f
 	tests(b, "reasons", "test", &f->reasons);
 	tests(b, "ruled_out", "explanation", &f->ruled_out);
 	jb_bool(b, "degraded", f->degraded);
+}
+
+static void json_finding(void *s, const struct model *m, const struct finding *f,
+			 enum finding_action action, uint64_t time_ns)
+{
+	static const char *const actions[] = { "open", "update", "close" };
+	struct json *j = s;
+	struct jbuf *b = &j->b;
+
+	if (!(j->events & EVENT_FINDING))
+		return;
+	event(j, time_ns, "finding");
+	jb_open(b, "finding", '{');
+	jb_u64(b, "id", f->id);
+	jb_str(b, "action", actions[action]);
+	finding_body(b, m, f);
 	jb_close(b, '}');
 	event_end(j);
 }

@@ -35,6 +35,10 @@ struct sink_ref lines_sink(const struct options *o, bool live);
 /* A finding's facts as indented lines by output_printf(). */
 void finding_why(const struct finding *f);
 
+/* A finding's members from kind to degraded, as the event has them after id and action. */
+struct jbuf;
+void finding_body(struct jbuf *b, const struct model *m, const struct finding *f);
+
 void schema_print(FILE *to);
 
 /* The id as events carry it: 53 bits, which every JSON reader keeps exact. */
