@@ -150,7 +150,22 @@ static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_
 	return 1;
 }
 
-/* Payload bytes to send along: the start of each direction, while its type is open. */
+#define TYPED_SEGMENTS 3 /* payloads a direction sends even when its flow's type is known */
+
+/*
+ * Payload may go along: while the flow's type is open; then still the first
+ * answers and what comes again, so that two versions of them can be compared.
+ */
+static __always_inline int may_carry(const struct weir_flow *f, const struct weir_pkt *p)
+{
+	u32 dir = p->dir & 1;
+
+	if (!p->payload_len || f->cold[dir].payload_bytes >= weir_cfg.payload_bytes)
+		return 0;
+	return !(f->state & WEIR_FLOW_TYPED) || f->dir[dir].payload_recs < TYPED_SEGMENTS || p->label;
+}
+
+/* Payload bytes to send along: the start of each direction. */
 static __always_inline u32 wanted_payload(const struct weir_flow *f, const struct weir_view *v,
 					  const struct weir_pkt *p)
 {
@@ -158,8 +173,6 @@ static __always_inline u32 wanted_payload(const struct weir_flow *f, const struc
 	const struct weir_dir_cold *c = &f->cold[p->dir & 1];
 	u32 here, room;
 
-	if (!p->payload_len || (f->state & WEIR_FLOW_TYPED) || c->payload_bytes >= weir_cfg.payload_bytes)
-		return 0;
 	if (p->proto == PROTO_TCP) {
 		/* By place in the stream where it is known: late and tiny segments count as well. */
 		if ((d->flags & WEIR_DIR_SYN) && p->seq - (c->isn + 1) >= weir_cfg.payload_bytes)
@@ -194,7 +207,7 @@ static __always_inline void maybe_record(struct weir_view *v, struct weir_pkt *p
 		want = 1;
 		f->recs++;
 	}
-	if (p->payload_len && !(f->state & WEIR_FLOW_TYPED) && c->payload_bytes < weir_cfg.payload_bytes) {
+	if (may_carry(f, p)) {
 		payload = wanted_payload(f, v, p);
 		if (payload) {
 			want = 1;
