@@ -147,14 +147,14 @@ lint: all
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem --suppress=unmatchedSuppression -D__KERNEL_LINT__ -DWEIR_VERSION='"0"' $(INC) user
 	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(SRC) -- $(CSTD) $(INC) 2>/dev/null
-	$(Q)mandoc -T lint -W warning man/*.8 >/dev/null && echo "lint: clean"
+	$(Q)mandoc -T lint -W warning user/weir.8 >/dev/null && echo "lint: clean"
 
 format:
 	clang-format -i $(SRC) $(wildcard $(addsuffix /*.h,$(DIRS)) tests/unit/*.[ch])
 
 install: all
 	install -Dm755 $(B)/weir $(DESTDIR)$(PREFIX)/bin/weir
-	install -Dm644 man/weir.8 $(DESTDIR)$(PREFIX)/share/man/man8/weir.8
+	install -Dm644 user/weir.8 $(DESTDIR)$(PREFIX)/share/man/man8/weir.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(B)/weir completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
 

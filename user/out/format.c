@@ -116,10 +116,19 @@ unsigned utf8_length(const unsigned char *p)
 
 void format_plain(char *out, size_t len, const char *text)
 {
+	static const char *const folds[][2] = { { "⟨", "<" }, { "⟩", ">" }, { "→", ">" }, { "…", "~" } };
+	const unsigned char *p = (const unsigned char *)text;
 	size_t i;
 
-	for (i = 0; text[i] && i + 1 < len; i++)
-		out[i] = text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?';
+	for (i = 0; *p && i + 1 < len; i++) {
+		unsigned n = utf8_length(p);
+
+		out[i] = n == 1 && *p >= ' ' && *p < 0x7f ? *p : '?';
+		for (size_t k = 0; n > 1 && k < sizeof(folds) / sizeof(*folds); k++)
+			if (!memcmp(p, folds[k][0], n))
+				out[i] = *folds[k][1];
+		p += n ? n : 1;
+	}
 	if (len)
 		out[i] = 0;
 }

@@ -29,7 +29,7 @@ void format_age(char out[16], double seconds);
 /* Bytes of the UTF-8 character at p (NUL-terminated), 0 if it is none (RFC 3629). */
 unsigned utf8_length(const unsigned char *p);
 
-/* Copies text for a terminal: what is not printable ASCII becomes '?'. */
+/* Copies text for a terminal: a character that is not printable ASCII, nor close to one, becomes '?'. */
 void format_plain(char *out, size_t len, const char *text);
 
 /* "tcp", "udp", "icmp", "icmp6", else the number's "ip-N" in out. */
