@@ -40,7 +40,10 @@ int cmd_analyze(const struct options *o)
 	if (!p)
 		return fail(EX_OSERR, "can't start: out of memory. Free some.");
 	code = file_analyze(p, o->args[0], o->filter, o->max_flows, &t);
-	pipeline_finish(p, &t);
+	if (code == EX_NOINPUT) /* nothing was read, so there is nothing to sum up */
+		cfg.sink[0].ops->close(cfg.sink[0].s);
+	else
+		pipeline_finish(p, &t);
 	pipeline_free(p);
 	if (rules)
 		rules_free(rules);
