@@ -71,7 +71,8 @@ int capture_run(const struct options *o, const struct sink_ref *sinks, unsigned 
 	}
 	options_pipeline(o, &cfg);
 	cfg.live = true;
-	cfg.max_flows = live_max_flows(l);
+	/* Both tables full, and the flows that are just leaving: the model evicts none by itself. */
+	cfg.max_flows = 2 * live_max_flows(l) + 4096;
 	for (unsigned i = 0; i < n && cfg.nsinks < PIPELINE_SINKS; i++)
 		cfg.sink[cfg.nsinks++] = sinks[i];
 	if (o->history && cfg.nsinks < PIPELINE_SINKS) {

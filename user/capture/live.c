@@ -129,7 +129,7 @@ void live_drain(struct live *l)
 }
 
 /* What the pipeline wants of the engine. */
-static void obey(struct live *l)
+void live_obey(struct live *l)
 {
 	struct weir_ctl ctl[CTL_BATCH];
 	unsigned n;
@@ -152,7 +152,6 @@ int live_sweep(struct live *l, uint64_t mono, enum sweep_pressure pressure)
 	l->flows_at_sweep = l->now.flows;
 	l->active_at_sweep = sweep_active(l->sweep);
 	wallclock_read(&l->clock, mono, clock_ns(CLOCK_REALTIME));
-	obey(l);
 	return err;
 }
 

@@ -53,6 +53,7 @@ void live_tool(struct live *l, enum tool_action action, const struct live_iface 
 
 /* live.c */
 void live_drain(struct live *l);   /* what waits in the ring */
+void live_obey(struct live *l);	   /* carries the pipeline's wishes to the engine */
 void live_count(struct live *l);   /* reads the counters into l->now */
 int live_sweep(struct live *l, uint64_t mono, enum sweep_pressure pressure);
 

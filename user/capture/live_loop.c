@@ -45,6 +45,7 @@ static int on_timer(struct live *l)
 	if (read(l->timer, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
 		return -errno;
 	live_drain(l);
+	live_obey(l);
 	live_count(l);
 	tell_losses(l);
 	active = l->active_at_sweep + l->now.flows - l->flows_at_sweep;

@@ -92,6 +92,18 @@ enum sweep_pressure sweep_pressure(uint64_t active, uint64_t max)
 	return active > max - max / 4 ? SWEEP_TIGHT : SWEEP_CALM;
 }
 
+/* Did its ends close it? */
+static enum flow_end closed(const struct weir_flow *f, uint8_t proto)
+{
+	uint8_t a = f->dir[0].flags, b = f->dir[1].flags;
+
+	if (proto != IPPROTO_TCP)
+		return END_OPEN;
+	if ((a | b) & WEIR_DIR_RST)
+		return END_RST;
+	return a & b & WEIR_DIR_FIN ? END_FIN : END_OPEN;
+}
+
 enum flow_end sweep_verdict(const struct weir_flow *f, uint8_t proto, uint64_t now_ns,
 			    enum sweep_pressure pressure)
 {
@@ -99,22 +111,18 @@ enum flow_end sweep_verdict(const struct weir_flow *f, uint8_t proto, uint64_t n
 	uint64_t last = a->last_ns > b->last_ns ? a->last_ns : b->last_ns;
 	uint64_t idle = now_ns > last ? now_ns - last : 0;
 	bool tcp = proto == IPPROTO_TCP;
-	enum flow_end closed = END_OPEN;
+	enum flow_end over = closed(f, proto);
 	/* What a flood is made of: no answer, or a handshake that never ended. */
 	bool half_open = !a->packets || !b->packets ||
 			 (tcp && ((a->flags | b->flags) & WEIR_DIR_SYN) && !f->handshake_us &&
 			  !a->data_packets && !b->data_packets);
 
-	if (tcp && ((a->flags | b->flags) & WEIR_DIR_RST))
-		closed = END_RST;
-	else if (tcp && (a->flags & b->flags & WEIR_DIR_FIN))
-		closed = END_FIN;
-	if (closed && idle > CLOSED_NS)
-		return closed;
+	if (over && idle > CLOSED_NS)
+		return over;
 	if (idle > (tcp ? TCP_IDLE_NS : IDLE_NS))
 		return END_TIMEOUT;
-	if (pressure >= SWEEP_FLOODED && closed && idle > SECOND / 2)
-		return closed;
+	if (pressure >= SWEEP_FLOODED && over && idle > SECOND / 2)
+		return over;
 	if (half_open && (pressure >= SWEEP_FLOODED ||
 			  (pressure == SWEEP_TIGHT && idle > SECOND)))
 		return END_EVICTED;
@@ -210,7 +218,8 @@ static int judge(struct sweep *s, const struct table *t, unsigned n, uint64_t no
 		else
 			map_key(raw, &key);
 		if (all || dying) {
-			why = dying ? last_word(f, key.proto, now_ns) : END_STOP;
+			why = dying ? last_word(f, key.proto, now_ns) : closed(f, key.proto);
+			why = why ? why : END_STOP;
 			memcpy((char *)s->dead_keys + ndead++ * t->key_size, raw, t->key_size);
 			if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_LOSSY)
 				s->dead_holes[nholes++] = f->id;

@@ -57,15 +57,27 @@ static void endpoints(struct json *j, const struct flow *f)
 	jb_str(&j->b, "proto", proto_name(f->proto, number));
 }
 
-static void counts(struct jbuf *b, const struct totals *t)
+/* seen = in_flows + the sum of elsewhere. */
+static void conserved(struct jbuf *b, const char *what, uint64_t seen, uint64_t in_flows,
+		      const __u64 *elsewhere)
 {
-	jb_open(b, "packets", '{');
-	jb_u64(b, "seen", t->c.seen);
-	jb_u64(b, "in_flows", t->c.in_flows);
+	jb_open(b, what, '{');
+	jb_u64(b, "seen", seen);
+	jb_u64(b, "in_flows", in_flows);
 	jb_open(b, "elsewhere", '{');
 	for (unsigned i = 0; i < WEIR_ELSEWHERE; i++)
-		jb_u64(b, elsewhere_name(i), t->c.elsewhere[i]);
+		jb_u64(b, elsewhere_name(i), elsewhere[i]);
 	jb_close(b, '}');
+	jb_close(b, '}');
+}
+
+static void counts(struct jbuf *b, const struct totals *t)
+{
+	conserved(b, "packets", t->c.seen, t->c.in_flows, t->c.elsewhere);
+	conserved(b, "bytes", t->c.seen_bytes, t->c.in_flow_bytes, t->c.elsewhere_bytes);
+	jb_open(b, "buffers", '{');
+	jb_u64(b, "seen", t->c.buffers);
+	jb_u64(b, "bytes", t->c.buffer_bytes);
 	jb_close(b, '}');
 	jb_open(b, "records", '{');
 	jb_u64(b, "sent", t->records);

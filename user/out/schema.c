@@ -124,6 +124,13 @@ static void def_tool(struct jbuf *b)
 	properties(b, "count", "seen in_flows");
 	reasons(b, "elsewhere", elsewhere_name, WEIR_ELSEWHERE);
 	object_end(b, "seen in_flows elsewhere", true);
+	object(b, "bytes");
+	properties(b, "count", "seen in_flows");
+	reasons(b, "elsewhere", elsewhere_name, WEIR_ELSEWHERE);
+	object_end(b, "seen in_flows elsewhere", true);
+	object(b, "buffers");
+	properties(b, "count", "seen bytes");
+	object_end(b, "seen bytes", true);
 	object(b, "records");
 	properties(b, "count", "sent");
 	reasons(b, "lost", unsent_name, WEIR_UNSENT);
