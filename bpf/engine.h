@@ -285,8 +285,9 @@ static __always_inline int weir_packet(struct weir_view *v)
 		d->flags |= WEIR_DIR_DATA;
 	}
 	maybe_record(v, p, f);
-	d->packets += p->segs;
-	d->bytes += p->ip_len;
+	/* One direction may run on two CPUs at once; these must add up to in_flows exactly. */
+	__sync_fetch_and_add(&d->packets, p->segs);
+	__sync_fetch_and_add(&d->bytes, p->ip_len);
 	d->last_ns = v->now;
 	d->win = p->win;
 	d->ipid = p->ipid;

@@ -71,6 +71,8 @@ int cmd_live(const struct options *o)
 			notice("no screen: %s. Printing lines, as weir watch does.", why);
 		return cmd_watch(o);
 	}
+	/* The screen shows what the tool says; words on stderr would tear it. */
+	verbosity = -1;
 	sink = screen_sink(w.screen);
 	code = capture_run(o, &sink, 1, &ui, &e);
 	screen_close(w.screen);
