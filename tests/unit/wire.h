@@ -61,7 +61,7 @@ struct look {
 
 #define OWN ((struct look){ AUTO, AUTO, AUTO, AUTO, AUTO, 0 })
 
-static void wire_rst(void *s, const struct model *m, const struct rst_event *e)
+static inline void wire_rst(void *s, const struct model *m, const struct rst_event *e)
 {
 	struct wire *w = s;
 
@@ -73,7 +73,7 @@ static void wire_rst(void *s, const struct model *m, const struct rst_event *e)
 	w->nevents++;
 }
 
-static void wire_finding(void *s, const struct model *m, const struct finding *f, enum finding_action a, uint64_t now)
+static inline void wire_finding(void *s, const struct model *m, const struct finding *f, enum finding_action a, uint64_t now)
 {
 	struct wire *w = s;
 	unsigned i = 0;
@@ -91,17 +91,17 @@ static void wire_finding(void *s, const struct model *m, const struct finding *f
 	assert_true(f->reasons.n && f->ruled_out.n);
 }
 
-static void wire_record(void *arg, const struct weir_rec *r, const uint8_t *payload)
+static inline void wire_record(void *arg, const struct weir_rec *r, const uint8_t *payload)
 {
 	pipeline_record(((struct wire *)arg)->p, r, payload);
 }
 
-static void wire_flow_end(void *arg, const struct weir_key6 *key, const struct weir_flow *f, unsigned why)
+static inline void wire_flow_end(void *arg, const struct weir_key6 *key, const struct weir_flow *f, unsigned why)
 {
 	pipeline_flow_end(((struct wire *)arg)->p, key, f, why);
 }
 
-static void wire_open(struct wire *w)
+static inline void wire_open(struct wire *w)
 {
 	static const struct sink ops = { .rst = wire_rst, .finding = wire_finding };
 	const struct weir_config every = { .first_packets = 0xff, .focus_packets = 0xffff, .payload_segments = 16,
@@ -117,7 +117,7 @@ static void wire_open(struct wire *w)
 	assert_non_null(w->e);
 }
 
-static void wire_close(struct wire *w)
+static inline void wire_close(struct wire *w)
 {
 	struct totals t = { 0 };
 
@@ -127,20 +127,20 @@ static void wire_close(struct wire *w)
 	host_engine_free(w->e);
 }
 
-static void put16(uint8_t *p, unsigned v)
+static inline void put16(uint8_t *p, unsigned v)
 {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
 }
 
-static void put32(uint8_t *p, uint32_t v)
+static inline void put32(uint8_t *p, uint32_t v)
 {
 	put16(p, v >> 16);
 	put16(p + 2, v & 0xffff);
 }
 
 /* IPv4 with its payload, to the engine. */
-static void wire_ip(struct wire *w, double ms, uint32_t src, uint32_t dst, uint8_t proto, const struct look *l,
+static inline void wire_ip(struct wire *w, double ms, uint32_t src, uint32_t dst, uint8_t proto, const struct look *l,
 		    const uint8_t *payload, unsigned len)
 {
 	uint64_t now = WIRE_START + (uint64_t)(ms * 1e6);
@@ -165,7 +165,7 @@ static void wire_ip(struct wire *w, double ms, uint32_t src, uint32_t dst, uint8
 }
 
 /* One segment with sequence numbers as given. */
-static void wire_seg(struct wire *w, double ms, struct conn *c, bool client, unsigned flags, uint32_t seq, uint32_t ack,
+static inline void wire_seg(struct wire *w, double ms, struct conn *c, bool client, unsigned flags, uint32_t seq, uint32_t ack,
 		     const void *data, unsigned len, struct look l)
 {
 	uint8_t b[2048] = { 0 };
@@ -205,7 +205,7 @@ static void wire_seg(struct wire *w, double ms, struct conn *c, bool client, uns
 	wire_ip(w, ms, client ? c->cip : c->sip, client ? c->sip : c->cip, 6, &l, b, opt + len);
 }
 
-static struct conn wire_conn(unsigned n)
+static inline struct conn wire_conn(unsigned n)
 {
 	/* A home network's client, servers of the outside. */
 	return (struct conn){ 0xc0a80102, 0xcb007100 + n / 256, (uint16_t)(20000 + n), 443, 1000000 * (n + 1), 77000000 * (n + 1),
@@ -213,7 +213,7 @@ static struct conn wire_conn(unsigned n)
 }
 
 /* The sender's own segment at its next sequence number. */
-static void wire_send(struct wire *w, double ms, struct conn *c, bool client, unsigned flags, const void *data, unsigned len)
+static inline void wire_send(struct wire *w, double ms, struct conn *c, bool client, unsigned flags, const void *data, unsigned len)
 {
 	uint32_t *own = client ? &c->cseq : &c->sseq, peer = client ? c->sseq : c->cseq;
 
@@ -223,7 +223,7 @@ static void wire_send(struct wire *w, double ms, struct conn *c, bool client, un
 }
 
 /* Handshake: SYN at ms, server rtt away. Returns when it is done. */
-static double wire_open_conn(struct wire *w, double ms, struct conn *c, double rtt)
+static inline double wire_open_conn(struct wire *w, double ms, struct conn *c, double rtt)
 {
 	wire_send(w, ms, c, true, SYN, NULL, 0);
 	wire_seg(w, ms + rtt, c, false, SYN | ACK, c->sseq, c->cseq, NULL, 0, OWN);
@@ -235,7 +235,7 @@ static double wire_open_conn(struct wire *w, double ms, struct conn *c, double r
 #define GET "GET / HTTP/1.1\r\nHost: blocked.example\r\n\r\n"
 
 /* Request, its acknowledgment and an answer rtt later. Returns when the client acknowledged. */
-static double wire_exchange(struct wire *w, double ms, struct conn *c, double rtt)
+static inline double wire_exchange(struct wire *w, double ms, struct conn *c, double rtt)
 {
 	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
 
@@ -247,7 +247,7 @@ static double wire_exchange(struct wire *w, double ms, struct conn *c, double rt
 }
 
 /* Nothing of a case: time goes on, so that what waits is decided. */
-static void wire_idle(struct wire *w, double ms)
+static inline void wire_idle(struct wire *w, double ms)
 {
 	struct conn c = wire_conn(999);
 
@@ -255,7 +255,7 @@ static void wire_idle(struct wire *w, double ms)
 	wire_send(w, ms, &c, true, SYN, NULL, 0);
 }
 
-static unsigned wire_claims(const struct wire *w, enum kind kind)
+static inline unsigned wire_claims(const struct wire *w, enum kind kind)
 {
 	unsigned n = 0;
 
@@ -264,7 +264,7 @@ static unsigned wire_claims(const struct wire *w, enum kind kind)
 	return n;
 }
 
-static unsigned wire_suspects(const struct wire *w)
+static inline unsigned wire_suspects(const struct wire *w)
 {
 	unsigned n = 0;
 

@@ -7,6 +7,8 @@
 #ifndef WEIR_CONTENT_RULES_H
 #define WEIR_CONTENT_RULES_H
 
+#include <stddef.h>
+
 #include "rst_rules.h"
 
 #define CONTENT_KEPT 192 /* payload bytes kept of a segment */

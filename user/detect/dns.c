@@ -310,6 +310,9 @@ static void dns_tick(void *arg, uint64_t now_ns)
 {
 	struct dns_detector *d = arg;
 
+	for (unsigned i = 0; i < QUESTIONS; i++)
+		if (d->question[i].key && over(&d->question[i], now_ns))
+			settle(d, &d->question[i]);
 	inject_tick(&d->inject, now_ns);
 }
 
