@@ -48,12 +48,13 @@ static double path_step(struct path *x)
 static bool claimed(const struct drop_bank *b, unsigned type)
 {
 	const struct episode *e = bank_episode(b, type, CH_UP);
-	double n, control;
+	double n, control, trials, failed;
 
 	if (bank_evidence(b, type, CH_UP) < THRESHOLD || !e)
 		return false;
 	n = e->sum.n[STAGE_LATER];
-	control = e->control_trials > 0 ? e->control_failed / e->control_trials : 0;
+	bank_episode_control(b, type, CH_UP, e, &trials, &failed);
+	control = trials > 0 ? failed / trials : 0;
 	return e->sum.lost[STAGE_LATER] / n > fmax(3 * control, control + 0.02);
 }
 

@@ -209,14 +209,15 @@ static void judge(struct drop_bank *b, unsigned type, unsigned channel, uint64_t
 				memset(e, 0, sizeof(*e));
 			continue;
 		}
+		if (!e->first) {
+			e->control_trials = b->trials[channel] - s->all_trials;
+			e->control_failed = b->failed[channel] - s->all_failed;
+		}
 		episode_add(e, slot, no);
 		if (fair) {
 			e->trials += 1;
 			e->failed += x;
 			e->tail_trials += !(x > 0);
-			/* each slot of the control is near to so many of ours */
-			e->control_trials += trials / (2 * NEAR_SLOTS + 1);
-			e->control_failed += near->failed[WIDTHS - 1] / (2 * NEAR_SLOTS + 1);
 		}
 	}
 }
@@ -278,8 +279,20 @@ static void judge_channel(struct drop_bank *b, unsigned channel, uint64_t no)
 	struct near own[MAX_TYPES], all = { { 0 }, { 0 } };
 	bool any = false;
 
-	for (unsigned t = 0; t < b->types && !any; t++)
-		any = b->series[t][channel] && !empty(&b->series[t][channel]->slot[no % SLOTS]);
+	for (unsigned t = 0; t < b->types; t++) {
+		struct series *s = b->series[t][channel];
+		const struct slot *slot = s ? &s->slot[no % SLOTS] : NULL;
+
+		if (!s || empty(slot))
+			continue;
+		any = true;
+		if (b->claimed[t] || !tried(slot))
+			continue;
+		s->all_trials += 1;
+		s->all_failed += share(slot);
+		b->trials[channel] += 1;
+		b->failed[channel] += share(slot);
+	}
 	if (!any)
 		return;
 	for (unsigned t = 0; t < b->types; t++) {
@@ -353,6 +366,15 @@ const struct episode *bank_episode(const struct drop_bank *b, unsigned type, uns
 		return NULL;
 	e = &s->episode[seq_best(&s->test)];
 	return e->first ? e : NULL;
+}
+
+void bank_episode_control(const struct drop_bank *b, unsigned type, unsigned channel,
+			  const struct episode *e, double *trials, double *failed)
+{
+	const struct series *s = b->series[type][channel];
+
+	*trials = fmax(0, b->trials[channel] - s->all_trials - e->control_trials);
+	*failed = fmin(*trials, fmax(0, b->failed[channel] - s->all_failed - e->control_failed));
 }
 
 double bank_evidence(const struct drop_bank *b, unsigned type, unsigned channel)

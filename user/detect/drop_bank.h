@@ -45,13 +45,14 @@ struct episode {
 	struct tally tail;     /* after it */
 	double trials, failed; /* slots judged, lost shares */
 	double tail_trials;
-	double control_trials, control_failed;
+	double control_trials, control_failed; /* totals of the other types when it began */
 };
 
 struct series {
 	struct slot slot[SLOTS];
 	float second_trials[SECONDS], second_failed[SECONDS];
 	double trials, failed; /* last minute, of thin slots */
+	double all_trials, all_failed; /* ever, while part of the control */
 	struct seq_test test;
 	uint64_t day; /* of the newest trial */
 	struct episode episode[SEQ_ALTS];
@@ -61,6 +62,7 @@ struct drop_bank {
 	struct series *series[MAX_TYPES][CHANNELS]; /* NULL until used */
 	unsigned types;		 /* no series at this type or above */
 	bool claimed[MAX_TYPES]; /* being dropped: no part of the control */
+	double trials[CHANNELS], failed[CHANNELS]; /* of all types, ever, while part of the control */
 	uint64_t front;		 /* newest slot */
 	uint64_t done;		 /* slots below are judged */
 	uint64_t second;
@@ -87,6 +89,10 @@ void bank_advance(struct drop_bank *b, uint64_t now_ns, bool flush);
 
 /* The best-fitting alternative's episode of a channel, NULL when there is none. */
 const struct episode *bank_episode(const struct drop_bank *b, unsigned type, unsigned channel);
+
+/* What the other types tried and failed since the episode began. */
+void bank_episode_control(const struct drop_bank *b, unsigned type, unsigned channel,
+			  const struct episode *e, double *trials, double *failed);
 
 /* Log of the summed evidence of a channel, -inf without. */
 double bank_evidence(const struct drop_bank *b, unsigned type, unsigned channel);

@@ -39,7 +39,7 @@ static double cells(const struct tally *t, unsigned i, double *n)
 /* Brings the channels that fired together: one drop. */
 static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 {
-	double most = 0, n;
+	double most = 0, n, failed;
 
 	memset(v, 0, sizeof(*v));
 	v->evidence = -INFINITY;
@@ -72,8 +72,9 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 			v->lost += e->sum.lost[i];
 			v->stages |= 1 << (c * STAGES + i);
 		}
-		v->control_n += e->control_trials;
-		v->control_lost += e->control_failed;
+		bank_episode_control(&d->bank, type, c, e, &n, &failed);
+		v->control_n += n;
+		v->control_lost += failed;
 		v->tail_trials += e->tail_trials;
 		if (!v->first || e->first < v->first)
 			v->first = e->first;
@@ -198,7 +199,7 @@ static void survey(const struct drop *d, unsigned type, struct drop_verdict *v, 
 			    .first_ns = slot_ns(v->first),
 			    .now_ns = now_ns };
 	const struct drop_type *t = d->type[type];
-	double rest_n, rest_lost, share;
+	double rest_n, rest_lost, share, p0 = 0;
 
 	ends_each(&d->far, type, survey_far, &s);
 	ends_each(&d->far, -1, survey_nets, &s);
@@ -208,9 +209,12 @@ static void survey(const struct drop *d, unsigned type, struct drop_verdict *v, 
 	/* without the worst server it must still stand: one server is not a type */
 	rest_n = s.n - s.worst_n;
 	rest_lost = s.lost - s.worst_lost;
+	for (unsigned c = 0; c < CHANNELS; c++)
+		if (v->channels & 1 << c)
+			p0 = fmax(p0, bank_p0(&d->bank, type, c));
+	p0 = fmax(P0_FLOOR, fmin(p0, v->control_range.high));
 	v->beyond_one = v->failing >= 2 && rest_lost >= 3 &&
-			stats_binom_ge(rest_lost / 2, fmax(rest_n, rest_lost) / 2,
-				       fmax(P0_FLOOR, v->control_range.high)) < 1e-3;
+			stats_binom_ge(rest_lost / 2, fmax(rest_n, rest_lost) / 2, p0) < 1e-3;
 	share = s.n > 0 ? fmin(s.lost / s.n, 0.95) : 0;
 	v->spared = s.clean_n > 0 && s.clean_n * log1p(-share) < RECOVERED;
 }
