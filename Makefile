@@ -86,7 +86,7 @@ $(B)/san/%.o: %.c | $(SKEL)
 $(B)/fuzzobj/%.o: %.c | $(SKEL)
 	$(call msg,CC-FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer-no-link $(WARN) $(INC) -MMD -MP -c $< -o $@
+	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer-no-link $(WARN) -Wno-missing-field-initializers -Wno-missing-braces -Wno-gnu $(INC) -MMD -MP -c $< -o $@
 
 # Archives, so that a test links the parts it uses and may bring its own stand-in for another.
 $(B)/libsan.a: $(SANOBJ)
