@@ -388,8 +388,11 @@ static void tcp_run(struct classify_flow *cf, const struct flow *f, bool full)
 	struct tcp_view v = { .server_port = f->server.port, .full = full };
 	bool more = false;
 
-	for (unsigned w = 0; w < 2; w++)
-		v.way[w] = (struct seg){ cf->tcp.stream[w].buf, cf->tcp.stream[w].have };
+	for (unsigned w = 0; w < 2; w++) {
+		const struct stream *s = &cf->tcp.stream[w];
+
+		v.way[w] = (struct seg){ s->buf ? s->buf : (const uint8_t *)"", s->have };
+	}
 	v.first = seg_head(v.way[TO_SERVER], cf->tcp.first);
 	if (!v.way[0].n && !v.way[1].n)
 		return;
@@ -466,7 +469,8 @@ static bool better(unsigned was, unsigned now)
 		return true;
 	switch (was) {
 	case WEIR_L7_STUN:
-		return now == WEIR_L7_RTP || now == WEIR_L7_RTCP || now == WEIR_L7_DTLS;
+		/* RTCP goes along with RTP: alone it does not yet rename the flow. */
+		return now == WEIR_L7_RTP || now == WEIR_L7_DTLS;
 	case WEIR_L7_RTCP:
 		return now == WEIR_L7_RTP;
 	}
