@@ -19,9 +19,6 @@
 #include "guess.h"
 #include "record.h"
 
-/* Returned by weir_packet. */
-enum { WEIR_DONE, WEIR_SHORT /* headers are there but not in the linear part */ };
-
 /* Well-known ports name the server where no SYN does. */
 static __always_inline u8 who_is_client(const struct weir_pkt *p)
 {
@@ -60,10 +57,10 @@ static __always_inline u64 make_id(const struct weir_pkt *p, u64 now)
 	return mix64(x ^ p->proto ^ (u64)p->k4.ifindex << 8);
 }
 
-static __always_inline void begin_flow(struct weir_flow *f, struct weir_pkt *p, u64 now)
+static __always_inline void begin_flow(struct weir_flow *f, struct weir_pkt *p)
 {
-	f->id = make_id(p, now);
-	f->start_ns = now;
+	f->id = make_id(p, p->now_ns);
+	f->start_ns = p->now_ns;
 	f->client = who_is_client(p);
 	if (!(f->id & weir_cfg.sample_mask)) {
 		f->state |= WEIR_FLOW_SAMPLED;
@@ -92,93 +89,81 @@ static __always_inline int is_reuse(const struct weir_flow *f, const struct weir
 	return (d->flags & WEIR_DIR_SEQ) && p->now_ns - d->last_ns > 1000000000ULL;
 }
 
-static __noinline int restart_flow(struct weir_view *v, struct weir_pkt *p, struct weir_flow *f)
+WEIR_SUB int weir_restart(u32 slot)
 {
-	struct weir_out *out;
+	struct weir_counters *count = weir_counters(slot);
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+	struct weir_out *out = weir_scratch();
 
-	if (!v || !p || !f)
+	if (!f || !count || !out)
 		return 0;
-	weir_add(&v->count->reused, 1);
-	weir_add(&v->count->reused_packets, (u64)f->dir[0].packets + f->dir[1].packets);
-	weir_add(&v->count->reused_bytes, f->dir[0].bytes + f->dir[1].bytes);
-	out = weir_scratch();
-	if (out) {
-		__builtin_memset(&out->r, 0, sizeof(out->r));
-		out->r.time_ns = v->now;
-		out->r.flow_id = f->id;
-		out->r.kind = WEIR_REC_REUSE;
-		out->r.client = f->client;
-		record_addresses(&out->r, p);
-		out->r.sport = p->sport;
-		out->r.dport = p->dport;
-		out->r.proto = p->proto;
-		out->r.dir = p->dir;
-		out->r.ifindex = v->ifindex;
-		out->r.caplen = sizeof(*f);
-		__builtin_memcpy(out->payload, f, sizeof(*f));
-		if (weir_send(out, sizeof(out->r) + sizeof(*f))) {
-			weir_add(&v->count->unsent[WEIR_RING_FULL], 1);
-		} else {
-			weir_add(&v->count->records, 1);
-			weir_add(&v->count->record_bytes, sizeof(out->r) + sizeof(*f));
-		}
+	weir_add(&count->reused, 1);
+	weir_add(&count->reused_packets, (u64)f->dir[0].packets + f->dir[1].packets);
+	weir_add(&count->reused_bytes, f->dir[0].bytes + f->dir[1].bytes);
+	__builtin_memset(&out->r, 0, sizeof(out->r));
+	out->r.time_ns = p->now_ns;
+	out->r.flow_id = f->id;
+	out->r.kind = WEIR_REC_REUSE;
+	out->r.client = f->client;
+	record_addresses(&out->r, p);
+	out->r.sport = p->sport;
+	out->r.dport = p->dport;
+	out->r.proto = p->proto;
+	out->r.dir = p->dir;
+	out->r.ifindex = p->ifindex;
+	out->r.caplen = sizeof(*f);
+	__builtin_memcpy(out->payload, f, sizeof(*f));
+	if (weir_send(out, sizeof(out->r) + sizeof(*f))) {
+		weir_add(&count->unsent[WEIR_RING_FULL], 1);
+	} else {
+		weir_add(&count->records, 1);
+		weir_add(&count->record_bytes, sizeof(out->r) + sizeof(*f));
 	}
 	if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_LOSSY)
 		weir_holes_del(f->id);
 	__builtin_memset(f, 0, sizeof(*f));
-	begin_flow(f, p, v->now);
-	weir_add(&v->count->flows, 1);
+	begin_flow(f, p);
+	weir_add(&count->flows, 1);
 	return 0;
 }
 
 /* An ICMP error: find the flow that it quotes and say so (RFC 792, RFC 4443, RFC 5508). */
-static __noinline int icmp_error(struct weir_view *v, struct weir_pkt *p)
+WEIR_SUB int weir_icmp_error(WEIR_CTX *ctx)
 {
-	u8 b[8], type, code, ttl;
-	u32 off, saddr, daddr;
-	struct weir_pkt *q = weir_pkt2();
+	u32 off, type, code, ttl;
+	struct weir_pkt *p = weir_pkt(), *q = weir_quoted();
 	struct weir_flow *f;
+	const u8 *b;
 
-	if (!q || !v || !p || p->payload_len < 8 || weir_load(v, p->payload_off, b, 8))
+	if (!p || !q || p->payload_len < 8 || weir_load_few(ctx, p->payload_off, 8))
 		return 0;
-	__builtin_memset(q, 0, __builtin_offsetof(struct weir_pkt, options));
+	__builtin_memset(q, 0, __builtin_offsetof(struct weir_pkt, bytes));
+	b = p->bytes;
 	type = b[0];
 	code = b[1];
 	if (p->v4 ? type != 3 && type != 11 && type != 12 : type < 1 || type > 4)
 		return 0;
 	off = p->payload_off + 8;
+	if (weir_load_few(ctx, off, p->v4 ? 20 : 40))
+		return 0;
+	if (p->v4 ? (b[0] >> 4) != 4 || (b[0] & 0xf) < 5 : (b[0] >> 4) != 6)
+		return 0;
+	q->proto = p->v4 ? b[9] : b[6];
+	ttl = p->v4 ? b[8] : b[7];
+	if (q->proto != PROTO_TCP && q->proto != PROTO_UDP)
+		return 0;
+	__builtin_memcpy(q->bytes, b, 40);
+	if (weir_load_few(ctx, off + (p->v4 ? (q->bytes[0] & 0xf) * 4 : 40), 8))
+		return 0;
+	q->sport = ld16(b);
+	q->dport = ld16(b + 2);
+	b = q->bytes;
 	if (p->v4) {
-		u8 ip[20];
-
-		if (weir_load(v, off, ip, 20) || (ip[0] >> 4) != 4 || (ip[0] & 0xf) < 5)
-			return 0;
-		q->proto = ip[9];
-		ttl = ip[8];
-		saddr = ldraw32(ip + 12);
-		daddr = ldraw32(ip + 16);
-		off += (ip[0] & 0xf) * 4;
-		if (q->proto != PROTO_TCP && q->proto != PROTO_UDP)
-			return 0;
-		if (weir_load(v, off, b, 8))
-			return 0;
-		q->sport = ld16(b);
-		q->dport = ld16(b + 2);
-		set_key4(q, saddr, daddr, v->ifindex);
+		set_key4(q, ldraw32(b + 12), ldraw32(b + 16), p->ifindex);
 		f = weir_lookup4(&q->k4);
 	} else {
-		u8 ip[40];
-
-		if (weir_load(v, off, ip, 40) || (ip[0] >> 4) != 6)
-			return 0;
-		q->proto = ip[6];
-		ttl = ip[7];
-		if (q->proto != PROTO_TCP && q->proto != PROTO_UDP)
-			return 0;
-		if (weir_load(v, off + 40, b, 8))
-			return 0;
-		q->sport = ld16(b);
-		q->dport = ld16(b + 2);
-		set_key6(q, ip + 8, ip + 24, v->ifindex);
+		set_key6(q, b + 8, b + 24, p->ifindex);
 		f = weir_lookup6(&q->k6);
 	}
 	if (!f)
@@ -191,84 +176,105 @@ static __noinline int icmp_error(struct weir_view *v, struct weir_pkt *p)
 	q->l2_len = p->l2_len;
 	q->segs = 1;
 	q->now_us = p->now_us;
+	q->now_ns = p->now_ns;
+	q->slot = p->slot;
+	q->ifindex = p->ifindex;
+	q->egress = p->egress;
+	q->quoted = 1;
 	q->rec_flags = p->rec_flags;
 	q->wscale = 255;
-	emit(v, q, f, (u32)WEIR_REC_ICMP << 16);
+	weir_emit(ctx, (u32)WEIR_REC_ICMP << 16);
 	return 0;
 }
 
-static __always_inline void count_elsewhere(struct weir_view *v, u32 reason)
+static __always_inline void count_elsewhere(struct weir_counters *count, u32 reason, u32 segs, u32 bytes)
 {
-	u32 n = v->segs > 1 ? v->segs : 1;
-
-	weir_add(&v->count->seen, n);
-	weir_add(&v->count->seen_bytes, v->len);
+	weir_add(&count->seen, segs);
+	weir_add(&count->seen_bytes, bytes);
 	if (reason < WEIR_ELSEWHERE) {
-		weir_add(&v->count->elsewhere[reason], n);
-		weir_add(&v->count->elsewhere_bytes[reason], v->len);
+		weir_add(&count->elsewhere[reason], segs);
+		weir_add(&count->elsewhere_bytes[reason], bytes);
 	}
 }
 
-static __always_inline void guess_type(struct weir_view *v, struct weir_pkt *p, struct weir_flow *f)
-{
-	u8 b[8];
-
-	if (p->payload_len < 8 || weir_load(v, p->payload_off, b, 8))
-		return;
-	if (p->proto == PROTO_TCP)
-		f->l7 = guess_tcp(b, p->payload_len);
-	else if (p->proto == PROTO_UDP)
-		f->l7 = guess_udp(b, p->payload_len, p->sport, p->dport);
-}
-
-/* One packet. v->count and v->now are set; counts it in a flow or elsewhere, never in both. */
-static __always_inline int weir_packet(struct weir_view *v)
+/* What the payload's first bytes look like: enum weir_l7. */
+WEIR_SUB int weir_guess(WEIR_CTX *ctx)
 {
 	struct weir_pkt *p = weir_pkt();
-	struct weir_flow *f;
-	struct weir_dir *d;
-	int r;
+
+	if (!p || p->payload_len < 8 || weir_load_few(ctx, p->payload_off, 8))
+		return WEIR_L7_UNKNOWN;
+	if (p->proto == PROTO_TCP)
+		return guess_tcp(p->bytes, p->payload_len);
+	if (p->proto == PROTO_UDP)
+		return guess_udp(p->bytes, p->payload_len, p->sport, p->dport);
+	return WEIR_L7_UNKNOWN;
+}
+
+/* Begins a packet: scratch cleared, what the hook knows set. NULL: no scratch. */
+static __always_inline struct weir_pkt *weir_begin(u64 now, u32 ifindex, u8 link, u8 egress)
+{
+	struct weir_pkt *p = weir_pkt();
 
 	if (!p)
-		return WEIR_DONE;
-	__builtin_memset(p, 0, __builtin_offsetof(struct weir_pkt, options));
+		return 0;
+	__builtin_memset(p, 0, __builtin_offsetof(struct weir_pkt, bytes));
 	p->wscale = 255;
-	r = parse_packet(v, p);
-	if (r == WEIR_TRUNCATED && weir_more(v))
-		return WEIR_SHORT;
-	weir_add(&v->count->buffers, 1);
-	weir_add(&v->count->buffer_bytes, v->len);
+	p->now_ns = now;
+	p->now_us = now / 1000;
+	p->ifindex = ifindex;
+	p->link = link;
+	p->egress = egress;
+	p->slot = (ifindex & (WEIR_IF_SLOTS - 1)) * 2 + (egress & 1);
+	return p;
+}
+
+/* Takes back what a parse that fell short of bytes has set. */
+static __always_inline void weir_parse_again(struct weir_pkt *p)
+{
+	p->rec_flags = 0;
+	p->vlans = 0;
+}
+
+/*
+ * The packet behind its parse, which came to r (PARSED_OK or a reason): counted
+ * in a flow or elsewhere, never in both.
+ */
+static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v, struct weir_pkt *p, u32 r)
+{
+	struct weir_counters *count = weir_counters(p->slot);
+	struct weir_flow *f;
+	struct weir_dir *d;
+
+	if (!count)
+		return;
+	weir_add(&count->buffers, 1);
+	weir_add(&count->buffer_bytes, v->len);
+	if (r == PARSED_OK)
+		r = finish_parse(v, p);
 	if (r != PARSED_OK) {
-		count_elsewhere(v, r);
-		return WEIR_DONE;
+		count_elsewhere(count, r, v->segs > 1 ? v->segs : 1, v->len);
+		return;
 	}
-	p->now_ns = v->now;
-	p->now_us = v->now / 1000;
 	f = p->v4 ? weir_lookup4(&p->k4) : weir_lookup6(&p->k6);
 	if (!f) {
 		f = p->v4 ? weir_create4(&p->k4) : weir_create6(&p->k6);
 		if (!f) {
-			weir_add(&v->count->seen, p->segs);
-			weir_add(&v->count->seen_bytes, p->ip_len);
-			weir_add(&v->count->elsewhere[WEIR_TABLE_FULL], p->segs);
-			weir_add(&v->count->elsewhere_bytes[WEIR_TABLE_FULL], p->ip_len);
-			return WEIR_DONE;
+			count_elsewhere(count, WEIR_TABLE_FULL, p->segs, p->ip_len);
+			return;
 		}
-		begin_flow(f, p, v->now);
-		weir_add(&v->count->flows, 1);
+		begin_flow(f, p);
+		weir_add(&count->flows, 1);
 	} else if (f->state & WEIR_FLOW_DYING) {
-		weir_add(&v->count->seen, p->segs);
-		weir_add(&v->count->seen_bytes, p->ip_len);
-		weir_add(&v->count->elsewhere[WEIR_LATE], p->segs);
-		weir_add(&v->count->elsewhere_bytes[WEIR_LATE], p->ip_len);
-		return WEIR_DONE;
+		count_elsewhere(count, WEIR_LATE, p->segs, p->ip_len);
+		return;
 	} else if ((p->tcp_flags & TCP_SYN) && is_reuse(f, p)) {
-		restart_flow(v, p, f);
+		weir_restart(p->slot);
 	}
-	weir_add(&v->count->seen, p->segs);
-	weir_add(&v->count->seen_bytes, p->ip_len);
-	weir_add(&v->count->in_flows, p->segs);
-	weir_add(&v->count->in_flow_bytes, p->ip_len);
+	weir_add(&count->seen, p->segs);
+	weir_add(&count->seen_bytes, p->ip_len);
+	weir_add(&count->in_flows, p->segs);
+	weir_add(&count->in_flow_bytes, p->ip_len);
 
 	d = &f->dir[p->dir & 1];
 	p->own_end = d->end;
@@ -277,26 +283,25 @@ static __always_inline int weir_packet(struct weir_view *v)
 	if (p->proto == PROTO_TCP)
 		track_tcp(f, p);
 	if (p->no_room)
-		weir_add(&v->count->unsent[WEIR_HOLES_FULL], 1);
+		weir_add(&count->unsent[WEIR_HOLES_FULL], 1);
 	if (p->payload_len) {
 		if (!f->l7 && d->data_packets < 3)
-			guess_type(v, p, f);
+			f->l7 = weir_guess(ctx);
 		d->data_packets += p->segs;
 		d->flags |= WEIR_DIR_DATA;
 	}
-	maybe_record(v, p, f);
+	maybe_record(ctx, p, f);
 	/* One direction may run on two CPUs at once; these must add up to in_flows exactly. */
 	__sync_fetch_and_add(&d->packets, p->segs);
 	__sync_fetch_and_add(&d->bytes, p->ip_len);
-	d->last_ns = v->now;
+	d->last_ns = p->now_ns;
 	d->win = p->win;
 	d->ipid = p->ipid;
 	/* An injector's header says nothing of the sender. */
 	if (!(p->tcp_flags & TCP_RST) || !d->ttl)
 		d->ttl = p->ttl;
 	if (p->proto == PROTO_ICMP || p->proto == PROTO_ICMPV6)
-		icmp_error(v, p);
-	return WEIR_DONE;
+		weir_icmp_error(ctx);
 }
 
 #endif

@@ -3,21 +3,25 @@
  * What the engine asks of each build. BPF: bpf/env_bpf.h. Host:
  * user/capture/env_host.h. Everything else of the engine is common code.
  *
+ *	WEIR_CTX			what a hook hands over: __sk_buff, xdp_md, weir_view
+ *	WEIR_SUB			a subprogram. As BPF a global function, verified once
+ *					whatever its callers know; from 5.6 on such a function
+ *					takes the context and scalars, nothing else
+ *	weir_cfg			struct weir_config
+ *	weir_pkt(), weir_quoted()	struct weir_pkt of this CPU: the packet, and the one
+ *					that an ICMP error quotes
  *	weir_lookup4(key), weir_lookup6(key)	flow or NULL
  *	weir_create4(key), weir_create6(key)	zeroed new flow (or the one that
- *						appeared meanwhile), NULL: table full
+ *					appeared meanwhile), NULL: table full
+ *	weir_again(pkt)			the packet's flow once more
  *	weir_holes_get(id), weir_holes_new(id), weir_holes_del(id)
- *	weir_cfg				struct weir_config
- *	weir_budget()				struct weir_bucket of this CPU
- *	weir_scratch()				struct weir_out of this CPU
- *	weir_pkt(), weir_pkt2()			struct weir_pkt of this CPU: the packet, the one it quotes
- *	weir_load(view, off, dst, len)		copies packet bytes, 0 or negative
- *	weir_load_options(view, off, dst, n)	the same, n in 1..40
- *	weir_load_payload(view, off, dst, n)	the same, n up to WEIR_PAYLOAD_MAX
- *	weir_captured(view, off)		bytes that can be loaded from off on
- *	weir_more(view)				are there bytes behind view.end?
- *	weir_send(out, len)			0, negative when the ring is full
- *	weir_add(counter, n)			counters are per CPU
+ *	weir_counters(slot)		this CPU's
+ *	weir_budget()			struct weir_bucket of this CPU
+ *	weir_scratch()			struct weir_out of this CPU
+ *	weir_load_few(ctx, off, n)	copies n packet bytes, 1..40, to weir_pkt()->bytes; 0 or negative
+ *	weir_load_payload(ctx, off, n)	the same, 1..WEIR_PAYLOAD_MAX, to weir_scratch()->payload
+ *	weir_captured(ctx, off)		bytes that can be loaded from off on
+ *	weir_send(out, len)		0, negative when the ring is full
  */
 #ifndef WEIR_ENGINE_ENV_H
 #define WEIR_ENGINE_ENV_H
@@ -31,17 +35,11 @@ typedef __u32 u32;
 typedef __u64 u64;
 typedef __s32 s32;
 
-/* A packet as a hook hands it over. */
+/* A packet's linear bytes, and what its hook knows of it. */
 struct weir_view {
-	const u8 *data, *end; /* the linear bytes */
-	void *ctx;	      /* the build's own */
-	struct weir_counters *count;
-	u64 now;
-	u32 len;	      /* whole length, link header in */
-	u32 segs;	      /* GSO/GRO segments, 0 or 1 where not merged */
-	u32 ifindex;
-	u8 link;	      /* enum weir_link */
-	u8 egress;
+	const u8 *data, *end;
+	u32 len;  /* whole length, link header in */
+	u32 segs; /* GSO/GRO segments, 0 or 1 where not merged */
 };
 
 struct weir_bucket {
@@ -65,11 +63,13 @@ struct weir_pkt {
 	u32 payload_len;      /* TCP, UDP: all segments; else behind the IP header */
 	u32 payload_off;      /* from view.data */
 	u32 l3_off, l4_off;   /* likewise */
+	u32 outcome, found;   /* of parsing, of a search: see forgotten() */
 	u32 seq, ack, tsval, tsecr;
 	u32 sack[WEIR_MAX_SACK][2];
-	u64 now_ns;
+	u64 now_ns, flow_id;
+	u32 slot;	      /* of the counters */
 	u32 now_us;
-	u32 rtt_us, hole_age_us;
+	u32 rtt_us, hole_age_us, path_us;
 	u32 own_end, own_ack; /* of the flow, before this packet */
 	u16 own_pkts;
 	u16 segs;
@@ -79,7 +79,9 @@ struct weir_pkt {
 	u8 dir, v4, proto, ttl, tos;
 	u8 tcp_flags, tcp_reserved;
 	u8 nsack, wscale, vlans, label, has_ts, fresh, no_room, cursor;
-	u8 options[96];	      /* TCP options as they came, room behind; not zeroed */
+	u8 egress, link, quoted;
+	u16 ifindex;
+	u8 bytes[96];	      /* loaded from the packet, room behind; not zeroed */
 };
 
 #define TCP_FIN 1
@@ -98,6 +100,17 @@ static inline __attribute__((always_inline)) u32 weir_index(u32 i, u32 size)
 {
 	__asm__ volatile("" : "+r"(i));
 	return i & (size - 1);
+}
+
+/*
+ * Offsets, lengths and loop results pass through the scratch, read back as
+ * volatile: the verifier forgets how they came about, and so walks what follows
+ * once instead of once for every way to it.
+ */
+static inline __attribute__((always_inline)) u32 forgotten(u32 *where, u32 value)
+{
+	*(volatile u32 *)where = value;
+	return *(volatile u32 *)where;
 }
 
 /* Sequence numbers wrap (RFC 9293, 3.4). */

@@ -11,6 +11,13 @@
 
 #include "engine_env.h"
 
+#define WEIR_SUB __attribute__((noinline))
+#ifdef WEIR_HOOK_TC
+#define WEIR_CTX struct __sk_buff
+#else
+#define WEIR_CTX struct xdp_md
+#endif
+
 /* IPv4 flows. Written by the programs, deleted by userspace alone; when full, packets count as table_full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -85,6 +92,7 @@ const volatile struct weir_config weir_cfg = {
 	.wake_bytes = 1 << 20,
 };
 const volatile __u32 weir_test_clock = 0;
+const volatile __u32 weir_xdp_load = 0; /* bpf_xdp_load_bytes is there: 5.18 */
 
 static __always_inline u16 ld16(const u8 *p)
 {
@@ -101,6 +109,11 @@ static __always_inline u32 ldraw32(const u8 *p)
 	return *(const u32 *)p;
 }
 
+static __always_inline u64 ldraw64(const u8 *p)
+{
+	return *(const u64 *)p;
+}
+
 static __always_inline struct percpu *mine(void)
 {
 	u32 zero = 0;
@@ -115,7 +128,7 @@ static __always_inline struct weir_pkt *weir_pkt(void)
 	return m ? &m->pkt : 0;
 }
 
-static __always_inline struct weir_pkt *weir_pkt2(void)
+static __always_inline struct weir_pkt *weir_quoted(void)
 {
 	struct percpu *m = mine();
 
@@ -148,6 +161,16 @@ static __always_inline struct weir_flow *weir_create6(const struct weir_key6 *k)
 	if (!m || bpf_map_update_elem(&flows6, k, &m->zero_flow, BPF_NOEXIST) == -7)
 		return 0;
 	return bpf_map_lookup_elem(&flows6, k);
+}
+
+static __always_inline struct weir_flow *weir_again(const struct weir_pkt *p)
+{
+	return p->v4 ? weir_lookup4(&p->k4) : weir_lookup6(&p->k6);
+}
+
+static __always_inline struct weir_counters *weir_counters(u32 slot)
+{
+	return bpf_map_lookup_elem(&counters, &slot);
 }
 
 static __always_inline struct weir_holes *weir_holes_get(u64 id)
@@ -203,129 +226,115 @@ static __always_inline int weir_send(struct weir_out *o, u32 len)
 
 #ifdef WEIR_HOOK_TC
 
-static __always_inline u32 weir_captured(const struct weir_view *v, u32 off)
+static __always_inline u32 weir_captured(struct __sk_buff *ctx, u32 off)
 {
-	return v->len - off;
+	return ctx->len > off ? ctx->len - off : 0;
 }
 
-static __always_inline int weir_more(const struct weir_view *v)
+/* n - 1 is what gets checked: 5.10 learns no lower bound from n != 0. */
+WEIR_SUB int weir_load_few(struct __sk_buff *ctx, u32 off, u32 n)
 {
-	return (u32)(v->end - v->data) < v->len;
-}
+	struct percpu *m = mine();
+	u32 last = n - 1;
 
-static __always_inline int weir_load(const struct weir_view *v, u32 off, u8 *dst, const u32 n)
-{
-	return bpf_skb_load_bytes(v->ctx, off, dst, n);
-}
-
-static __always_inline int weir_load_options(const struct weir_view *v, u32 off, u8 *dst, u32 n)
-{
-	if (n < 1 || n > 40)
+	__asm__ volatile("" : "+r"(last));
+	if (!m || last >= 40)
 		return -1;
-	return bpf_skb_load_bytes(v->ctx, off, dst, n);
+	return bpf_skb_load_bytes(ctx, off, m->pkt.bytes, last + 1);
 }
 
-static __always_inline int weir_load_payload(const struct weir_view *v, u32 off, u8 *dst, u32 n)
+WEIR_SUB int weir_load_payload(struct __sk_buff *ctx, u32 off, u32 n)
 {
-	/* Verifiers before 6.8 learn no lower bound from n != 0, which the compiler makes of n >= 1. */
-	u32 less = n - 1;
+	struct percpu *m = mine();
+	u32 last = n - 1;
 
-	barrier_var(less);
-	if (less >= WEIR_PAYLOAD_MAX)
+	__asm__ volatile("" : "+r"(last));
+	if (!m || last >= WEIR_PAYLOAD_MAX)
 		return -1;
-	return bpf_skb_load_bytes(v->ctx, off, dst, less + 1);
+	return bpf_skb_load_bytes(ctx, off, m->out.payload, last + 1);
 }
 
 #else
 
-static __always_inline u32 weir_captured(const struct weir_view *v, u32 off)
+static __always_inline u32 weir_captured(struct xdp_md *ctx, u32 off)
 {
-	u32 linear = v->end - v->data;
+	u32 linear = ctx->data_end - ctx->data;
 
 	return linear > off ? linear - off : 0;
 }
 
-static __always_inline int weir_more(const struct weir_view *v)
+/* bpf_xdp_load_bytes came with 5.18; before it, words and bytes by hand. */
+WEIR_SUB int weir_load_few(struct xdp_md *ctx, u32 off, u32 n)
 {
-	return 0;
-}
+	const u8 *from, *end = (void *)(long)ctx->data_end;
+	struct percpu *m = mine();
 
-/* bpf_xdp_load_bytes came with 5.18: words and bytes by hand. */
-static __always_inline int weir_load(const struct weir_view *v, u32 off, u8 *dst, const u32 n)
-{
-	const u8 *from;
-
-	if (off > 0x3fff)
+	if (!m || off > 0x3fff)
 		return -1;
-	from = v->data + off;
-	if (from + n > v->end)
-		return -1;
-	for (u32 i = 0; i < n; i++)
-		dst[i] = from[i];
-	return 0;
-}
+	if (weir_xdp_load) {
+		u32 last = n - 1;
 
-static __always_inline int weir_load_options(const struct weir_view *v, u32 off, u8 *dst, u32 n)
-{
-	const u8 *from;
-
-	if (off > 0x3fff)
-		return -1;
-	from = v->data + off;
-	for (u32 i = 0; i + 4 <= 40; i += 4) { /* headers come in words */
-		if (i + 4 > n)
+		__asm__ volatile("" : "+r"(last));
+		return last < 40 ? bpf_xdp_load_bytes(ctx, off, m->pkt.bytes, last + 1) : -1;
+	}
+	from = (void *)(long)ctx->data + off;
+	for (u32 i = 0; i < 40; i++) {
+		if (i >= n)
 			break;
-		if (from + i + 4 > v->end)
+		if (from + i + 1 > end)
 			return -1;
-		*(u32 *)(dst + i) = *(const u32 *)(from + i);
+		m->pkt.bytes[i] = from[i];
 	}
 	return 0;
 }
 
-static __always_inline int weir_load_payload(const struct weir_view *v, u32 off, u8 *dst, u32 n)
+WEIR_SUB int weir_load_payload(struct xdp_md *ctx, u32 off, u32 n)
 {
-	const u8 *from;
+	const u8 *from, *end = (void *)(long)ctx->data_end;
+	struct percpu *m = mine();
 	u32 i;
 
-	if (off > 0x3fff || n > WEIR_PAYLOAD_MAX)
+	if (!m || off > 0x3fff || n > WEIR_PAYLOAD_MAX)
 		return -1;
-	from = v->data + off;
-	for (i = 0; i + 8 <= WEIR_PAYLOAD_MAX; i += 8) {
-		if (i + 8 > n || from + i + 8 > v->end)
-			break;
-		*(u64 *)(dst + i) = *(const u64 *)(from + i);
+	if (weir_xdp_load) {
+		u32 last = n - 1;
+
+		__asm__ volatile("" : "+r"(last));
+		return last < WEIR_PAYLOAD_MAX ? bpf_xdp_load_bytes(ctx, off, m->out.payload, last + 1) : -1;
 	}
-	i = weir_index(i, 2048);
-	for (u32 j = 0; j < 8; j++) {
+	from = (void *)(long)ctx->data + off;
+	for (i = 0; i + 32 <= WEIR_PAYLOAD_MAX; i += 32) {
+		if (i + 32 > n || from + i + 32 > end)
+			break;
+		__builtin_memcpy(m->out.payload + i, from + i, 32);
+	}
+	i = weir_index(forgotten(&m->pkt.found, i), 2048);
+	n = forgotten(&m->pkt.found, n);
+	from = (void *)(long)ctx->data + off;
+	end = (void *)(long)ctx->data_end;
+	for (u32 j = 0; j < 32; j++) {
 		u32 at = i + j;
 
-		if (at >= n || at >= WEIR_PAYLOAD_MAX || from + at + 1 > v->end)
+		if (at >= n || at >= WEIR_PAYLOAD_MAX || from + at + 1 > end)
 			break;
-		dst[at] = from[at];
+		m->out.payload[at] = from[at];
 	}
 	return 0;
 }
 
 #endif
 
-#include "engine.h"
-
-static __always_inline int begin_view(struct weir_view *v, u32 ifindex)
+static __always_inline u64 weir_clock(void)
 {
-	u32 slot = (ifindex & (WEIR_IF_SLOTS - 1)) * 2 + v->egress, zero = 0;
+	u32 zero = 0;
 	u64 *t;
 
-	v->count = bpf_map_lookup_elem(&counters, &slot);
-	if (!v->count)
-		return 0;
-	v->ifindex = ifindex & 0xffff;
-	if (weir_test_clock) {
-		t = bpf_map_lookup_elem(&test_time, &zero);
-		v->now = t ? *t : 0;
-	} else {
-		v->now = bpf_ktime_get_ns();
-	}
-	return 1;
+	if (!weir_test_clock)
+		return bpf_ktime_get_ns();
+	t = bpf_map_lookup_elem(&test_time, &zero);
+	return t ? *t : 0;
 }
+
+#include "engine.h"
 
 #endif

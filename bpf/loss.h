@@ -27,15 +27,13 @@ static __always_inline void loss_event(struct weir_flow *f, struct weir_dir_cold
 }
 
 /* A hole's filler: late by reordering, or sent again? */
-static __always_inline int is_late(const struct weir_flow *f, const struct weir_pkt *p,
-				   const struct weir_hole *h)
+static __always_inline int is_late(const struct weir_pkt *p, const struct weir_hole *h)
 {
-	u32 rtt = f->dir[0].rtt_min_us + f->dir[1].rtt_min_us;
 	u32 age = p->now_us - h->us;
 
 	if (p->has_ts && h->tsval && p->tsval != h->tsval)
 		return seq_before(p->tsval, h->tsval);
-	return age < (rtt ? rtt / 2 : REORDER_US);
+	return age < (p->path_us ? p->path_us / 2 : REORDER_US);
 }
 
 static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 start)
@@ -72,19 +70,22 @@ static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 sta
 
 /*
  * Takes [s, e) out of the first hole that it touches. Returns the label of the
- * filler, WEIR_IN_ORDER when it touches none.
+ * filler, WEIR_IN_ORDER when it touches none; FILLED_LAST with it when no hole
+ * is left.
  */
-static __noinline int fill_hole(struct weir_flow *f, struct weir_pkt *p, u32 s, u32 e)
+#define FILLED_LAST 0x100
+WEIR_SUB int weir_fill(u32 s, u32 e)
 {
+	struct weir_pkt *p = weir_pkt();
 	struct weir_holes *h;
 	struct weir_hole *x;
 	u32 dir, i, tail;
 	int label;
 
-	if (!f || !p)
+	if (!p)
 		return WEIR_IN_ORDER;
 	dir = p->dir & 1;
-	h = weir_holes_get(f->id);
+	h = weir_holes_get(p->flow_id);
 	if (!h)
 		return WEIR_IN_ORDER;
 	for (i = 0; i < WEIR_MAX_HOLES; i++) {
@@ -92,10 +93,11 @@ static __noinline int fill_hole(struct weir_flow *f, struct weir_pkt *p, u32 s, 
 		if (x->start != x->end && seq_before(s, x->end) && seq_after(e, x->start))
 			break;
 	}
-	if (i == WEIR_MAX_HOLES)
+	i = forgotten(&p->found, i);
+	if (i >= WEIR_MAX_HOLES)
 		return WEIR_IN_ORDER;
 	x = &h->hole[dir][weir_index(i, WEIR_MAX_HOLES)];
-	label = is_late(f, p, x) ? WEIR_REORDER : WEIR_RETX_FILL;
+	label = is_late(p, x) ? WEIR_REORDER : WEIR_RETX_FILL;
 	p->hole_age_us = p->now_us - x->us;
 	if (seq_after(s, x->start)) {
 		tail = x->end;
@@ -123,24 +125,24 @@ static __noinline int fill_hole(struct weir_flow *f, struct weir_pkt *p, u32 s, 
 	}
 	x->start = x->end;
 	h->open[dir]--;
-	if (!h->open[0] && !h->open[1]) {
-		weir_holes_del(f->id);
-		f->dir[0].flags &= ~WEIR_DIR_LOSSY;
-		f->dir[1].flags &= ~WEIR_DIR_LOSSY;
-	}
-	return label;
+	if (h->open[0] || h->open[1])
+		return label;
+	weir_holes_del(p->flow_id);
+	return label | FILLED_LAST;
 }
 
 /* A segment [seq, seq + seg_len) that does not begin at the highest end seen. */
-static __noinline int label_segment(struct weir_flow *f, struct weir_pkt *p, u32 seg_len)
+WEIR_SUB int weir_label(u32 seg_len)
 {
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
 	struct weir_dir_cold *c;
 	struct weir_dir *d, *o;
 	u32 e, now_us;
 	u32 dir;
 	int label;
 
-	if (!f || !p)
+	if (!f)
 		return WEIR_IN_ORDER;
 	dir = p->dir & 1;
 	d = &f->dir[dir];
@@ -168,9 +170,16 @@ static __noinline int label_segment(struct weir_flow *f, struct weir_pkt *p, u32
 	}
 	d->seq_us = 0; /* Karn: which copy is answered can't be told */
 	if (d->flags & WEIR_DIR_LOSSY) {
-		label = fill_hole(f, p, p->seq, e);
-		if (label && p->segs > 1) /* a merged packet may fill two */
-			fill_hole(f, p, p->seq, e);
+		p->flow_id = f->id;
+		p->path_us = d->rtt_min_us + o->rtt_min_us;
+		label = weir_fill(p->seq, e);
+		if (label && label < FILLED_LAST && p->segs > 1) /* a merged packet may fill two */
+			label |= weir_fill(p->seq, e) & FILLED_LAST;
+		if (label & FILLED_LAST) {
+			d->flags &= ~WEIR_DIR_LOSSY;
+			o->flags &= ~WEIR_DIR_LOSSY;
+		}
+		label &= ~FILLED_LAST;
 		if (label == WEIR_REORDER) {
 			c->reordered++;
 			return label;

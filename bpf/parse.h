@@ -16,18 +16,8 @@
 #define PROTO_TCP    6
 #define PROTO_UDP    17
 #define PROTO_ICMPV6 58
-#define MAX_EXT	  6 /* IPv6 extension headers followed */
-
-/*
- * Offsets pass from one layer to the next through the scratch, read back as
- * volatile: the verifier forgets how they came about, and so walks each layer
- * once instead of once for every way to it.
- */
-static __always_inline u32 forgotten(u32 *where, u32 value)
-{
-	*(volatile u32 *)where = value;
-	return *(volatile u32 *)where;
-}
+#define MAX_EXT	    6  /* IPv6 extension headers followed */
+#define MAX_OPTIONS 10 /* TCP options, padding included */
 
 /* A pointer n bytes into the packet; what lies behind is still to be checked. */
 static __always_inline const u8 *at_offset(const struct weir_view *v, u32 off)
@@ -44,7 +34,7 @@ static __always_inline int parse_link(const struct weir_view *v, struct weir_pkt
 	const u8 *at = *c;
 	u16 proto;
 
-	if (v->link == WEIR_LINK_IP) {
+	if (p->link == WEIR_LINK_IP) {
 		if (at + 1 > v->end)
 			return -1 - WEIR_TRUNCATED;
 		return (*at >> 4) == 4 ? P_IP : (*at >> 4) == 6 ? P_IPV6 : -1 - WEIR_NOT_IP;
@@ -79,15 +69,18 @@ static __always_inline int parse_link(const struct weir_view *v, struct weir_pkt
  * copy, with the cursor in the map's memory: the verifier forgets its value and
  * so sees each turn of the loop alike.
  */
-static __noinline int parse_tcp_options(const struct weir_view *v, struct weir_pkt *p, u32 off, u32 n)
+WEIR_SUB int weir_tcp_options(WEIR_CTX *ctx, u32 off, u32 n)
 {
-	if (!v || !p || n < 4 || n > 40 || weir_load_options(v, off, p->options, n))
+	struct weir_pkt *p = weir_pkt();
+
+	if (!p || n < 4 || n > 40 || weir_load_few(ctx, off, n))
 		return 0;
+	n = forgotten(&p->found, n);
 	p->cursor = 0;
-	for (u32 turn = 0; turn < 40; turn++) {
+	for (u32 turn = 0; turn < MAX_OPTIONS; turn++) {
 		volatile u8 *cursor = &p->cursor;
 		u32 i = weir_index(*cursor, 64);
-		const u8 *o = p->options + i;
+		const u8 *o = p->bytes + i;
 		u8 len;
 
 		if (i >= n || o[0] == 0)
@@ -137,21 +130,13 @@ static __always_inline void set_key4(struct weir_pkt *p, u32 saddr, u32 daddr, u
 
 static __always_inline void set_key6(struct weir_pkt *p, const u8 *saddr, const u8 *daddr, u32 ifindex)
 {
-	int up = 2;
+	u64 s = ldraw64(saddr), d = ldraw64(daddr), s_low = ldraw64(saddr + 8), d_low = ldraw64(daddr + 8);
+	int up = s != d ? s < d : s_low != d_low ? s_low < d_low : p->sport <= p->dport;
+	const u8 *lo = up ? saddr : daddr, *hi = up ? daddr : saddr;
 
 	for (int i = 0; i < 4; i++) {
-		u32 s = ldraw32(saddr + 4 * i), d = ldraw32(daddr + 4 * i);
-
-		if (up == 2 && s != d)
-			up = s < d;
-	}
-	if (up == 2)
-		up = p->sport <= p->dport;
-	for (int i = 0; i < 4; i++) {
-		u32 s = ldraw32(saddr + 4 * i), d = ldraw32(daddr + 4 * i);
-
-		p->k6.lo[i] = up ? s : d;
-		p->k6.hi[i] = up ? d : s;
+		p->k6.lo[i] = ldraw32(lo + 4 * i);
+		p->k6.hi[i] = ldraw32(hi + 4 * i);
 	}
 	p->v4 = 0;
 	p->dir = !up;
@@ -166,8 +151,8 @@ static __always_inline void set_key6(struct weir_pkt *p, const u8 *saddr, const 
  * Transport header at off, l4_len bytes of it and its payload by the IP header
  * (one segment's worth unless merged). Returns PARSED_OK or a reason.
  */
-static __always_inline int parse_transport(const struct weir_view *v, struct weir_pkt *p, u32 off,
-					   u32 l4_len)
+static __always_inline int parse_transport(WEIR_CTX *ctx, const struct weir_view *v, struct weir_pkt *p,
+					   u32 off, u32 l4_len)
 {
 	const u8 *c = at_offset(v, off);
 	u32 header = 0;
@@ -194,7 +179,7 @@ static __always_inline int parse_transport(const struct weir_view *v, struct wei
 				p->tsval = ld32(c + 24);
 				p->tsecr = ld32(c + 28);
 			} else {
-				parse_tcp_options(v, p, off + 20, header - 20);
+				weir_tcp_options(ctx, off + 20, header - 20);
 			}
 		}
 	} else if (p->proto == PROTO_UDP) {
@@ -211,7 +196,7 @@ static __always_inline int parse_transport(const struct weir_view *v, struct wei
 	return PARSED_OK;
 }
 
-static __always_inline int parse_packet(const struct weir_view *v, struct weir_pkt *p)
+static __always_inline int parse_packet(WEIR_CTX *ctx, const struct weir_view *v, struct weir_pkt *p)
 {
 	const u8 *c = v->data;
 	u32 l3_off, room, ip_header, total, l4_off;
@@ -297,24 +282,32 @@ static __always_inline int parse_packet(const struct weir_view *v, struct weir_p
 	total = forgotten(&p->ip_len, total);
 	ip_header = forgotten(&p->payload_off, ip_header);
 	l4_off = forgotten(&p->l4_off, l3_off + ip_header);
-	r = parse_transport(v, p, l4_off, total - ip_header);
+	r = parse_transport(ctx, v, p, l4_off, total - ip_header);
 	if (r != PARSED_OK)
 		return r;
+	return PARSED_OK;
+}
+
+/* What follows from a parse that came to PARSED_OK: lengths on the wire, and the key. */
+static __always_inline int finish_parse(const struct weir_view *v, struct weir_pkt *p)
+{
+	const u8 *c = at_offset(v, p->l3_off);
+	u32 total = p->ip_len;
+
 	/* Merged packets: each further segment had headers of its own on the wire. */
 	p->segs = v->segs > 1 && v->segs < 0xffff ? v->segs : 1;
 	p->ip_len = total + (p->segs - 1) * (total - p->payload_len);
-	p->l2_len = p->ip_len + p->segs * l3_off;
-	if (p->segs == 1 && v->len > l3_off + total) /* Ethernet padding is on the wire too */
+	p->l2_len = p->ip_len + p->segs * p->l3_off;
+	if (p->segs == 1 && v->len > p->l3_off + total) /* Ethernet padding is on the wire too */
 		p->l2_len = v->len;
-	c = at_offset(v, l3_off);
 	if (p->rec_flags & WEIR_REC_IPV4) {
 		if (c + 20 > v->end)
 			return WEIR_TRUNCATED;
-		set_key4(p, ldraw32(c + 12), ldraw32(c + 16), v->ifindex);
+		set_key4(p, ldraw32(c + 12), ldraw32(c + 16), p->ifindex);
 	} else {
 		if (c + 40 > v->end)
 			return WEIR_TRUNCATED;
-		set_key6(p, c + 8, c + 24, v->ifindex);
+		set_key6(p, c + 8, c + 24, p->ifindex);
 	}
 	return PARSED_OK;
 }

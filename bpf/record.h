@@ -46,18 +46,22 @@ static __always_inline void record_addresses(struct weir_rec *r, const struct we
 	}
 }
 
-static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_flow *f, u32 kind_payload)
+/* One record: kind << 16 | payload bytes to send along. */
+WEIR_SUB int weir_emit(WEIR_CTX *ctx, u32 kind_payload)
 {
 	u32 payload = kind_payload & 0xffff, kind = kind_payload >> 16, len;
+	struct weir_pkt *p = kind == WEIR_REC_ICMP ? weir_quoted() : weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+	struct weir_counters *count = p ? weir_counters(p->slot) : 0;
 	struct weir_out *out;
 	struct weir_dir *d, *o;
 	struct weir_rec *r;
 	u32 dir;
 
-	if (!v || !p || !f)
+	if (!f || !count)
 		return 0;
-	if (!within_budget(v->now)) {
-		weir_add(&v->count->unsent[WEIR_BUDGET], 1);
+	if (!within_budget(p->now_ns)) {
+		weir_add(&count->unsent[WEIR_BUDGET], 1);
 		return 0;
 	}
 	out = weir_scratch();
@@ -67,7 +71,7 @@ static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_
 	d = &f->dir[dir];
 	o = &f->dir[!dir];
 	r = &out->r;
-	r->time_ns = v->now;
+	r->time_ns = p->now_ns;
 	r->flow_id = f->id;
 	record_addresses(r, p);
 	r->sport = p->sport;
@@ -76,9 +80,9 @@ static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_
 	r->kind = kind;
 	r->dir = dir;
 	r->client = f->client;
-	r->flags = p->rec_flags | (v->egress ? WEIR_REC_EGRESS : 0) | (p->fresh ? WEIR_REC_NEW : 0) |
+	r->flags = p->rec_flags | (p->egress ? WEIR_REC_EGRESS : 0) | (p->fresh ? WEIR_REC_NEW : 0) |
 		   (p->has_ts ? WEIR_REC_TS : 0);
-	r->ifindex = v->ifindex;
+	r->ifindex = p->ifindex;
 	r->l2_len = p->l2_len;
 	r->ip_len = p->ip_len;
 	r->payload_len = p->payload_len;
@@ -105,15 +109,15 @@ static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_
 			r->sack[i][1] = p->sack[i][1];
 		}
 	} else {
-		__builtin_memset(r->head, 0, sizeof(r->head));
-		if (p->payload_len >= sizeof(r->head)) {
-			weir_load(v, p->payload_off, r->head, sizeof(r->head));
-		} else {
-			for (u32 i = 0; i < sizeof(r->head); i++) {
-				if (i >= p->payload_len || weir_load(v, p->payload_off + i, r->head + i, 1))
-					break;
-			}
-		}
+		struct weir_pkt *loaded = weir_pkt();
+
+		if (!loaded)
+			return 0;
+		__builtin_memset(loaded->bytes, 0, sizeof(r->head));
+		len = weir_min(p->payload_len, sizeof(r->head));
+		if (len)
+			weir_load_few(ctx, p->payload_off, len);
+		__builtin_memcpy(r->head, loaded->bytes, sizeof(r->head));
 	}
 	r->rtt_us = p->rtt_us;
 	r->rtt_min_us = d->rtt_min_us;
@@ -123,8 +127,8 @@ static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_
 	r->peer_end = o->end;
 	r->peer_ack = o->ack;
 	r->peer_age_us = ~0u;
-	if (o->last_ns && v->now - o->last_ns < 3600000000000ULL)
-		r->peer_age_us = (v->now - o->last_ns) / 1000;
+	if (o->last_ns && p->now_ns - o->last_ns < 3600000000000ULL)
+		r->peer_age_us = (p->now_ns - o->last_ns) / 1000;
 	r->hole_age_us = p->hole_age_us;
 	r->own_pkts = p->own_pkts;
 	r->peer_pkts = weir_min(o->packets, 0xffff);
@@ -135,18 +139,17 @@ static __noinline int emit(struct weir_view *v, struct weir_pkt *p, struct weir_
 	r->ack_age_us = ~0u;
 	if (p->proto == PROTO_TCP && o->seq_us && p->ack == o->seq_end && (p->tcp_flags & TCP_ACK))
 		r->ack_age_us = p->now_us - o->seq_us;
-	len = weir_min(payload, WEIR_PAYLOAD_MAX);
-	r->caplen = 0;
-	if (len && !weir_load_payload(v, p->payload_off, out->payload, len))
-		r->caplen = len;
-	else
-		len = 0;
+	len = forgotten(&p->outcome, weir_min(payload, WEIR_PAYLOAD_MAX));
+	if (len && weir_load_payload(ctx, p->payload_off, len))
+		p->outcome = 0;
+	len = weir_min(*(volatile u32 *)&p->outcome, WEIR_PAYLOAD_MAX);
+	r->caplen = len;
 	if (weir_send(out, sizeof(*r) + len)) {
-		weir_add(&v->count->unsent[WEIR_RING_FULL], 1);
+		weir_add(&count->unsent[WEIR_RING_FULL], 1);
 		return 0;
 	}
-	weir_add(&v->count->records, 1);
-	weir_add(&v->count->record_bytes, sizeof(*r) + len);
+	weir_add(&count->records, 1);
+	weir_add(&count->record_bytes, sizeof(*r) + len);
 	return 1;
 }
 
@@ -166,8 +169,7 @@ static __always_inline int may_carry(const struct weir_flow *f, const struct wei
 }
 
 /* Payload bytes to send along: the start of each direction. */
-static __always_inline u32 wanted_payload(const struct weir_flow *f, const struct weir_view *v,
-					  const struct weir_pkt *p)
+static __always_inline u32 wanted_payload(WEIR_CTX *ctx, const struct weir_flow *f, const struct weir_pkt *p)
 {
 	const struct weir_dir *d = &f->dir[p->dir & 1];
 	const struct weir_dir_cold *c = &f->cold[p->dir & 1];
@@ -182,71 +184,91 @@ static __always_inline u32 wanted_payload(const struct weir_flow *f, const struc
 	} else if (d->payload_recs >= weir_cfg.payload_segments) {
 		return 0;
 	}
-	if (v->len <= p->payload_off)
-		return 0;
-	here = weir_captured(v, p->payload_off);
+	here = weir_captured(ctx, p->payload_off);
 	room = weir_cfg.payload_bytes - c->payload_bytes;
 	here = weir_min(here, p->payload_len);
 	here = weir_min(here, room);
 	return weir_min(here, WEIR_PAYLOAD_MAX);
 }
 
-/* Decides, after tracking. */
-static __always_inline void maybe_record(struct weir_view *v, struct weir_pkt *p, struct weir_flow *f)
+/* What came around a reset: the reset itself, and everything for two seconds after. */
+WEIR_SUB int weir_after_reset(u32 slot)
 {
-	struct weir_dir *d = &f->dir[p->dir & 1];
+	struct weir_counters *count = weir_counters(slot);
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+	struct weir_dir_cold *c;
+	u32 age0, age1;
+
+	if (!f || !count)
+		return 0;
+	c = &f->cold[p->dir & 1];
+	if (p->tcp_flags & TCP_RST) {
+		if (!c->rst_us || p->now_us - c->rst_us > 1000000u) {
+			c->rst_us = p->now_us ? p->now_us : 1;
+			c->rsts = 1;
+		} else if (c->rsts > RST_PER_S) {
+			weir_add(&count->unsent[WEIR_RST_CAPPED], 1);
+			return -1;
+		}
+		return 1;
+	}
+	age0 = p->now_us - f->cold[0].rst_us;
+	age1 = p->now_us - f->cold[1].rst_us;
+	return (f->cold[0].rst_us && age0 < AFTER_RST_US) || (f->cold[1].rst_us && age1 < AFTER_RST_US);
+}
+
+/* The payload start that goes along, counted against the direction's share; 0: none. */
+WEIR_SUB int weir_take_payload(WEIR_CTX *ctx)
+{
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+	struct weir_dir *d;
+	u32 payload;
+
+	if (!f)
+		return 0;
+	payload = wanted_payload(ctx, f, p);
+	if (payload) {
+		d = &f->dir[p->dir & 1];
+		if (d->payload_recs != 0xff)
+			d->payload_recs++;
+		f->cold[p->dir & 1].payload_bytes += payload;
+	}
+	return payload;
+}
+
+/* Decides, after tracking. */
+static __always_inline void maybe_record(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow *f)
+{
 	struct weir_dir_cold *c = &f->cold[p->dir & 1];
-	u32 payload = 0, want = 0;
+	u32 payload = 0, want = p->label;
+	int reset = 0;
 
 	if (f->focus_left) {
 		want = 1;
 		if (f->focus_left != 0xffff)
 			f->focus_left--;
+	} else if (p->label && f->losses >= 8) {
+		f->focus_left = weir_cfg.focus_packets;
 	}
 	if (f->recs < weir_cfg.first_packets) {
 		want = 1;
 		f->recs++;
 	}
-	if (may_carry(f, p)) {
-		payload = wanted_payload(f, v, p);
-		if (payload) {
-			want = 1;
-			if (d->payload_recs != 0xff)
-				d->payload_recs++;
-			c->payload_bytes += payload;
-		}
-	}
-	if (p->label) {
+	if (p->tcp_flags & (TCP_SYN | TCP_FIN))
 		want = 1;
-		if (!f->focus_left && f->losses >= 8)
-			f->focus_left = weir_cfg.focus_packets;
+	if (p->rtt_us && p->now_us - c->rtt_rec_us > RTT_REC_US) {
+		c->rtt_rec_us = p->now_us;
+		want = 1;
 	}
-	if (p->proto == PROTO_TCP) {
-		if (p->tcp_flags & (TCP_SYN | TCP_FIN))
-			want = 1;
-		if (p->rtt_us && p->now_us - c->rtt_rec_us > RTT_REC_US) {
-			c->rtt_rec_us = p->now_us;
-			want = 1;
-		}
-		if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_RST) {
-			u32 age0 = p->now_us - f->cold[0].rst_us, age1 = p->now_us - f->cold[1].rst_us;
-
-			if ((f->cold[0].rst_us && age0 < AFTER_RST_US) || (f->cold[1].rst_us && age1 < AFTER_RST_US))
-				want = 1;
-			if (p->tcp_flags & TCP_RST) {
-				want = 1;
-				if (!c->rst_us || p->now_us - c->rst_us > 1000000u) {
-					c->rst_us = p->now_us ? p->now_us : 1;
-					c->rsts = 1;
-				} else if (c->rsts > RST_PER_S) {
-					weir_add(&v->count->unsent[WEIR_RST_CAPPED], 1);
-					return;
-				}
-			}
-		}
-	}
-	if (want)
-		emit(v, p, f, (u32)WEIR_REC_PACKET << 16 | payload);
+	want = forgotten(&p->found, want);
+	if (may_carry(f, p))
+		payload = weir_take_payload(ctx);
+	if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_RST)
+		reset = weir_after_reset(p->slot);
+	if (reset >= 0 && (want | payload | reset))
+		weir_emit(ctx, (u32)WEIR_REC_PACKET << 16 | payload);
 }
 
 #endif

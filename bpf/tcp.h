@@ -60,22 +60,26 @@ static __always_inline void time_segment(struct weir_dir *d, const struct weir_d
 	}
 }
 
-static __always_inline void tcp_flags(struct weir_flow *f, struct weir_dir *d, struct weir_dir_cold *c,
-				      struct weir_pkt *p)
+/* SYN, FIN, RST: rare, and so out of the common path. */
+WEIR_SUB int weir_tcp_flags(u32 fl)
 {
-	u8 fl = p->tcp_flags;
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+	struct weir_dir_cold *c;
+	struct weir_dir *d;
 
+	if (!f)
+		return 0;
+	d = &f->dir[p->dir & 1];
+	c = &f->cold[p->dir & 1];
 	if (fl & TCP_SYN) {
 		d->flags |= WEIR_DIR_SYN | (p->has_ts ? WEIR_DIR_TS : 0);
 		c->isn = p->seq;
 		c->mss = p->mss;
 		c->wscale = p->wscale;
-		if (!(fl & TCP_ACK)) {
+		if (!(fl & TCP_ACK))
 			f->syn_us = p->now_us ? p->now_us : 1;
-			f->client = p->dir ? WEIR_CLIENT_HI : WEIR_CLIENT_LO;
-		} else {
-			f->client = p->dir ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
-		}
+		f->client = (p->dir == 0) == !(fl & TCP_ACK) ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
 	}
 	if (fl & TCP_FIN)
 		d->flags |= WEIR_DIR_FIN;
@@ -84,6 +88,44 @@ static __always_inline void tcp_flags(struct weir_flow *f, struct weir_dir *d, s
 		if (c->rsts != 0xff)
 			c->rsts++;
 	}
+	return 0;
+}
+
+/* A SACK block that is a DSACK: what we took for lost after us was not. */
+WEIR_SUB int weir_sack(u32 nsack)
+{
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+	struct weir_dir_cold *o;
+
+	if (!f || !nsack || !is_dsack(p))
+		return 0;
+	o = &f->cold[!(p->dir & 1)];
+	f->cold[p->dir & 1].dsacks++;
+	p->rec_flags |= WEIR_REC_DSACK;
+	if (o->lost_after)
+		o->lost_after--;
+	return 1;
+}
+
+/* The client's first ACK after the SYN-ACK. */
+WEIR_SUB int weir_handshake(u32 now_us)
+{
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+	u32 dir;
+
+	if (!f)
+		return 0;
+	dir = p->dir & 1;
+	if ((p->tcp_flags & TCP_SYN) || !(f->dir[!dir].flags & WEIR_DIR_SYN) ||
+	    dir != (f->client == WEIR_CLIENT_HI))
+		return 0;
+	f->handshake_us = now_us - f->syn_us;
+	if (!f->handshake_us)
+		f->handshake_us = 1;
+	p->rec_flags |= WEIR_REC_HANDSHAKE;
+	return 1;
 }
 
 /* Everything of one TCP packet but counters and times. */
@@ -95,7 +137,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 	u32 end = p->seq + seg_len;
 
 	if (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
-		tcp_flags(f, d, &f->cold[dir], p);
+		weir_tcp_flags(p->tcp_flags);
 	/* A reset's numbers are often an injector's guess: they move nothing. */
 	if (p->tcp_flags & TCP_RST)
 		return;
@@ -105,21 +147,10 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 			d->ack = p->ack;
 			d->flags |= WEIR_DIR_ACK;
 		}
-		if (p->nsack && is_dsack(p)) {
-			struct weir_dir_cold *oc = &f->cold[!dir];
-
-			f->cold[dir].dsacks++;
-			p->rec_flags |= WEIR_REC_DSACK;
-			if (oc->lost_after)
-				oc->lost_after--;
-		}
-		if (!f->handshake_us && f->syn_us && !(p->tcp_flags & TCP_SYN) && (o->flags & WEIR_DIR_SYN) &&
-		    dir == (f->client == WEIR_CLIENT_HI)) {
-			f->handshake_us = p->now_us - f->syn_us;
-			if (!f->handshake_us)
-				f->handshake_us = 1;
-			p->rec_flags |= WEIR_REC_HANDSHAKE;
-		}
+		if (p->nsack)
+			weir_sack(p->nsack);
+		if (!f->handshake_us && f->syn_us)
+			weir_handshake(p->now_us);
 	}
 	if (!p->win && !(p->tcp_flags & TCP_SYN))
 		f->cold[dir].zero_windows++;
@@ -127,7 +158,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		d->flags |= WEIR_DIR_SEQ;
 		d->end = end;
 	} else if (seg_len && p->seq != d->end) {
-		p->label = label_segment(f, p, seg_len);
+		p->label = weir_label(seg_len);
 		return;
 	} else if (!seg_len && p->seq + 1 == d->end && (o->flags & WEIR_DIR_ACK) && o->ack == d->end) {
 		f->cold[dir].keepalives++;

@@ -263,6 +263,9 @@ struct weir_config {
 
 enum weir_link { WEIR_LINK_ETHERNET, WEIR_LINK_IP, WEIR_LINK_NONE };
 
+#define WEIR_CTL_HEAD  16 /* bytes before the first word in a test run's packet */
+#define WEIR_CTL_BATCH 16 /* words in one run */
+
 /* Userspace's word on a flow, carried by a test run of the control program. */
 enum weir_ctl_op { WEIR_CTL_TYPE = 1, WEIR_CTL_FOCUS = 2, WEIR_CTL_DYING = 3 };
 

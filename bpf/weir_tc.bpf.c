@@ -5,23 +5,34 @@
 
 #define NEXT -1 /* TCX_NEXT, TC_ACT_UNSPEC: whoever comes next decides */
 
+static __always_inline void look(struct weir_view *v, struct __sk_buff *skb)
+{
+	v->data = (void *)(long)skb->data;
+	v->end = (void *)(long)skb->data_end;
+	v->len = skb->len;
+	v->segs = skb->gso_segs;
+}
+
 static __always_inline int run(struct __sk_buff *skb, u8 link, u8 egress)
 {
-	struct weir_view v = { .ctx = skb, .link = link, .egress = egress };
+	struct weir_pkt *p = weir_begin(weir_clock(), skb->ifindex, link, egress);
+	struct weir_view v;
+	u32 r = 0;
 
-	if (!begin_view(&v, skb->ifindex))
+	if (!p)
 		return NEXT;
-	v.segs = skb->gso_segs;
 	for (int i = 0; i < 2; i++) {
-		v.data = (void *)(long)skb->data;
-		v.end = (void *)(long)skb->data_end;
-		v.len = skb->len;
-		if (weir_packet(&v) != WEIR_SHORT)
+		look(&v, skb);
+		r = forgotten(&p->outcome, parse_packet(skb, &v, p));
+		if (r != WEIR_TRUNCATED || v.end - v.data >= v.len)
 			break;
 		/* Brings headers into the linear part; the bytes stay as they are. */
 		if (bpf_skb_pull_data(skb, skb->len < 160 ? skb->len : 160))
 			break;
+		weir_parse_again(p);
 	}
+	look(&v, skb);
+	weir_packet(skb, &v, p, r);
 	return NEXT;
 }
 
@@ -75,7 +86,7 @@ int weir_ctl(struct __sk_buff *skb)
 {
 	u32 off = 16;
 
-	for (int i = 0; i < 64; i++) {
+	for (int i = 0; i < WEIR_CTL_BATCH; i++) {
 		struct weir_ctl c;
 
 		if (bpf_skb_load_bytes(skb, off, &c, sizeof(c)))

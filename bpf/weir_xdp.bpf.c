@@ -10,14 +10,15 @@
 SEC("xdp")
 int weir_xdp(struct xdp_md *ctx)
 {
-	struct weir_view v = { .ctx = ctx, .link = WEIR_LINK_ETHERNET };
+	struct weir_pkt *p = weir_begin(weir_clock(), ctx->ingress_ifindex, WEIR_LINK_ETHERNET, 0);
+	struct weir_view v = { .data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
+	u32 r;
 
-	if (!begin_view(&v, ctx->ingress_ifindex))
+	if (!p)
 		return XDP_PASS;
-	v.data = (void *)(long)ctx->data;
-	v.end = (void *)(long)ctx->data_end;
 	v.len = v.end - v.data;
-	weir_packet(&v);
+	r = forgotten(&p->outcome, parse_packet(ctx, &v, p));
+	weir_packet(ctx, &v, p, r);
 	return XDP_PASS;
 }
 

@@ -11,7 +11,17 @@
 
 #include "engine_env.h"
 
+/* A packet as the host has it. */
+struct host_packet {
+	const u8 *data;
+	u32 caplen;
+};
+
+#define WEIR_CTX const struct host_packet
+#define WEIR_SUB static __noinline
+
 struct weir_flow *host_lookup(void *engine, const struct weir_key6 *key);
+struct weir_flow *host_current(void *engine);
 struct weir_flow *host_create(void *engine, const struct weir_key6 *key);
 struct weir_holes *host_holes(void *engine, u64 id, int make);
 void host_holes_del(void *engine, u64 id);
@@ -22,6 +32,7 @@ struct host_env {
 	void *engine;
 	struct weir_config cfg;
 	struct weir_bucket bucket;
+	struct weir_counters count;
 	struct weir_pkt pkt, quoted;
 	struct weir_out out;
 };
@@ -41,6 +52,14 @@ static inline u32 ld32(const u8 *p)
 
 	memcpy(&x, p, 4);
 	return __builtin_bswap32(x);
+}
+
+static inline u64 ldraw64(const u8 *p)
+{
+	u64 x;
+
+	memcpy(&x, p, 8);
+	return x;
 }
 
 static inline u32 ldraw32(const u8 *p)
@@ -114,7 +133,7 @@ static inline struct weir_pkt *weir_pkt(void)
 	return &host_env->pkt;
 }
 
-static inline struct weir_pkt *weir_pkt2(void)
+static inline struct weir_pkt *weir_quoted(void)
 {
 	return &host_env->quoted;
 }
@@ -124,34 +143,38 @@ static inline void weir_add(u64 *counter, u64 n)
 	*counter += n;
 }
 
-static inline u32 weir_captured(const struct weir_view *v, u32 off)
+static inline struct weir_counters *weir_counters(u32 slot)
 {
-	u32 n = (u32)(v->end - v->data);
-
-	return n > off ? n - off : 0;
+	return &host_env->count;
 }
 
-static inline int weir_more(const struct weir_view *v)
+/* The flow at hand, without another look-up; a quoted packet has one of its own. */
+static inline struct weir_flow *weir_again(const struct weir_pkt *p)
 {
-	return 0;
+	if (!p->quoted)
+		return host_current(host_env->engine);
+	return p->v4 ? weir_lookup4(&p->k4) : weir_lookup6(&p->k6);
 }
 
-static inline int weir_load(const struct weir_view *v, u32 off, u8 *dst, u32 n)
+static inline u32 weir_captured(WEIR_CTX *ctx, u32 off)
 {
-	if (weir_captured(v, off) < n)
+	return ctx->caplen > off ? ctx->caplen - off : 0;
+}
+
+static inline int weir_load_few(WEIR_CTX *ctx, u32 off, u32 n)
+{
+	if (n > 40 || weir_captured(ctx, off) < n)
 		return -1;
-	memcpy(dst, v->data + off, n);
+	memcpy(host_env->pkt.bytes, ctx->data + off, n);
 	return 0;
 }
 
-static inline int weir_load_options(const struct weir_view *v, u32 off, u8 *dst, u32 n)
+static inline int weir_load_payload(WEIR_CTX *ctx, u32 off, u32 n)
 {
-	return weir_load(v, off, dst, n);
-}
-
-static inline int weir_load_payload(const struct weir_view *v, u32 off, u8 *dst, u32 n)
-{
-	return weir_load(v, off, dst, n);
+	if (n > WEIR_PAYLOAD_MAX || weir_captured(ctx, off) < n)
+		return -1;
+	memcpy(host_env->out.payload, ctx->data + off, n);
+	return 0;
 }
 
 static inline int weir_send(struct weir_out *out, u32 len)

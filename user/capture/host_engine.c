@@ -33,7 +33,6 @@ struct chunk {
 struct host_engine {
 	struct host_env env;
 	struct host_engine_ops ops;
-	struct weir_counters count;
 	struct entry **bucket;
 	u32 mask, n, max;
 	u32 nholes;
@@ -87,8 +86,16 @@ struct weir_flow *host_lookup(void *engine, const struct weir_key6 *key)
 
 	if (!x)
 		return NULL;
-	e->current = x;
+	if (!e->current) /* the first is the packet's own; an ICMP error looks up another */
+		e->current = x;
 	return &x->flow;
+}
+
+struct weir_flow *host_current(void *engine)
+{
+	struct host_engine *e = engine;
+
+	return e->current ? &e->current->flow : NULL;
 }
 
 static void grow(struct host_engine *e)
@@ -236,14 +243,14 @@ struct host_engine *host_engine_new(const struct weir_config *cfg, unsigned max_
 void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_t *data,
 			uint32_t caplen, uint32_t len, uint64_t time_ns)
 {
-	struct weir_view v = {
-		.data = data, .end = data + caplen, .count = &e->count, .now = time_ns,
-		.len = len, .link = link,
-	};
+	struct weir_view v = { .data = data, .end = data + caplen, .len = len };
+	struct host_packet ctx = { .data = data, .caplen = caplen };
+	struct weir_pkt *p;
 
 	host_env = &e->env;
 	e->current = NULL;
-	weir_packet(&v);
+	p = weir_begin(time_ns, 0, link, 0);
+	weir_packet(&ctx, &v, p, parse_packet(&ctx, &v, p));
 	if (e->current && e->current != e->newest) {
 		unlink_age(e, e->current);
 		link_newest(e, e->current);
@@ -252,11 +259,9 @@ void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_
 
 void host_engine_unknown_link(struct host_engine *e, uint32_t len)
 {
-	struct weir_view v = { .count = &e->count, .len = len };
-
-	e->count.buffers++;
-	e->count.buffer_bytes += len;
-	count_elsewhere(&v, WEIR_LINK);
+	e->env.count.buffers++;
+	e->env.count.buffer_bytes += len;
+	count_elsewhere(&e->env.count, WEIR_LINK, 1, len);
 }
 
 static enum flow_end why_ended(const struct weir_flow *f, enum flow_end otherwise)
@@ -297,7 +302,7 @@ void host_engine_finish(struct host_engine *e)
 
 void host_engine_counters(const struct host_engine *e, struct weir_counters *out)
 {
-	*out = e->count;
+	*out = e->env.count;
 }
 
 void host_engine_ctl(struct host_engine *e, const struct weir_ctl *ctl)
