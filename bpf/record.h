@@ -161,11 +161,7 @@ WEIR_SUB int weir_emit(WEIR_CTX *ctx, u32 kind_payload)
  */
 static __always_inline int may_carry(const struct weir_flow *f, const struct weir_pkt *p)
 {
-	u32 dir = p->dir & 1;
-
-	if (!p->payload_len || f->cold[dir].payload_bytes >= weir_cfg.payload_bytes)
-		return 0;
-	return !(f->state & WEIR_FLOW_TYPED) || f->dir[dir].payload_recs < TYPED_SEGMENTS || p->label;
+	return !(f->state & WEIR_FLOW_TYPED) || f->dir[p->dir & 1].payload_recs < TYPED_SEGMENTS || p->label;
 }
 
 /* Payload bytes to send along: the start of each direction. */
@@ -226,7 +222,7 @@ WEIR_SUB int weir_take_payload(WEIR_CTX *ctx)
 	struct weir_dir *d;
 	u32 payload;
 
-	if (!f)
+	if (!f || !may_carry(f, p))
 		return 0;
 	payload = wanted_payload(ctx, f, p);
 	if (payload) {
@@ -263,7 +259,7 @@ static __always_inline void maybe_record(WEIR_CTX *ctx, struct weir_pkt *p, stru
 		want = 1;
 	}
 	want = forgotten(&p->found, want);
-	if (may_carry(f, p))
+	if (p->payload_len && c->payload_bytes < weir_cfg.payload_bytes)
 		payload = weir_take_payload(ctx);
 	if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_RST)
 		reset = weir_after_reset(p->slot);

@@ -126,6 +126,8 @@ static struct weir_xdp *try_xdp(const struct weir_tc *t, unsigned flags)
 	if (!x)
 		return NULL;
 	bpf_program__set_flags(x->progs.weir_xdp, flags);
+	x->rodata->weir_cfg = t->rodata->weir_cfg;
+	x->rodata->weir_xdp_load = !!flags; /* bpf_xdp_load_bytes came with the flag */
 	if (!share_maps(x, t) && !weir_xdp__load(x))
 		return x;
 	weir_xdp__destroy(x);
