@@ -11,7 +11,7 @@ set -u
 
 kdir=$1 initrd=$2 out=$3 limit=$4
 shift 4
-cpus=${WEIR_VM_CPUS:-1} mem=${WEIR_VM_MEM:-1536}
+cpus=${WEIR_VM_CPUS:-2} mem=${WEIR_VM_MEM:-2560}
 mkdir -p "$out/art"
 
 # A /dev/kvm that opens is no proof: boot on it once per machine start, and remember.

@@ -44,16 +44,16 @@ static int try_object(const char *file, int frags, unsigned ceiling)
 	if (libbpf_get_error(obj))
 		return -ENOENT;
 	if (frags)
-		bpf_object__for_each_program(p, obj)
-			if (bpf_program__type(p) == BPF_PROG_TYPE_XDP)
-				bpf_program__set_flags(p, BPF_F_XDP_HAS_FRAGS);
+		bpf_object__for_each_program(p, obj) if (bpf_program__type(p) == BPF_PROG_TYPE_XDP)
+			bpf_program__set_flags(p, BPF_F_XDP_HAS_FRAGS);
 	rc = bpf_object__load(obj);
 	if (!rc)
-		bpf_object__for_each_program(p, obj) {
+		bpf_object__for_each_program(p, obj)
+		{
 			unsigned n = verified(bpf_program__fd(p));
 
-			printf("loaded %s %s%s: %u instructions verified\n", file, bpf_program__name(p),
-			       frags ? "" : " (no frags)", n);
+			printf("loaded %s %s%s: %u instructions verified\n", file,
+			       bpf_program__name(p), frags ? "" : " (no frags)", n);
 			if (n > ceiling) {
 				printf("over the ceiling of %u\n", ceiling);
 				rc = -E2BIG;

@@ -10,7 +10,7 @@
 SCEN	:= $(addprefix $(B)/scen/,scenario traffic inject vmprobe)
 SCEN_FLAGS := $(CSTD) $(CFLAGS) $(WARN)
 
-$(B)/scen/scenario: tests/scenarios/scenario.c $(wildcard tests/scenarios/scen_*.c) tests/scenarios/scen.h
+$(B)/scen/scenario: tests/scenarios/scenario.c $(wildcard tests/scenarios/scen_*.c) $(wildcard tests/scenarios/scen*.h)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $(filter %.c,$^) -ljansson -lm

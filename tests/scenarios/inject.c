@@ -50,7 +50,13 @@ static struct {
 	enum seqmode seq;
 	uint8_t upmac[6], downmac[6], own[6];
 	int ifindex, upif;
-} c = { .to_cli = 1, .flags = TH_RST | TH_ACK, .copies = 1, .ttl = 64, .ipid = 0, .win = 0, .times = 1 };
+} c = { .to_cli = 1,
+	.flags = TH_RST | TH_ACK,
+	.copies = 1,
+	.ttl = 64,
+	.ipid = 0,
+	.win = 0,
+	.times = 1 };
 
 /* What was seen of a flow: its server's last TTL and IPID, how often it was struck. */
 static struct flow {
@@ -221,17 +227,20 @@ static void strike_dns(const struct seen *s, uint64_t at)
 
 static void strike(const struct seen *s)
 {
-	static const char page[] = "HTTP/1.1 302 Found\r\nLocation: http://blocked.example/notice\r\n"
-				   "Content-Length: 0\r\nConnection: close\r\n\r\n";
+	static const char page[] =
+		"HTTP/1.1 302 Found\r\nLocation: http://blocked.example/notice\r\n"
+		"Content-Length: 0\r\nConnection: close\r\n\r\n";
 	uint8_t junk[1460];
 	/* What each side expects next, this packet counted. */
 	uint32_t next = s->seq + s->len + !!(s->flags & (TH_SYN | TH_FIN));
-	uint32_t cli_next = s->from_client ? next : s->ack, srv_next = s->from_client ? s->ack : next;
+	uint32_t cli_next = s->from_client ? next : s->ack,
+		 srv_next = s->from_client ? s->ack : next;
 	uint64_t at = now_us() + c.delay * 1000ull;
 
 	rnd_fill(junk, sizeof(junk));
 	for (int i = 0; i < c.copies; i++, at += c.gap * 1000ull) {
-		uint32_t cs = seq_by_mode(srv_next) + i * c.step, ss = seq_by_mode(cli_next) + i * c.step;
+		uint32_t cs = seq_by_mode(srv_next) + i * c.step,
+			 ss = seq_by_mode(cli_next) + i * c.step;
 
 		switch (c.act) {
 		case DO_RST:
@@ -254,7 +263,8 @@ static void strike(const struct seen *s)
 				(const uint8_t *)page, sizeof(page) - 1, at);
 			break;
 		case DO_DATA:
-			enqueue(s->f, 0, 0, cs, cli_next, TH_PUSH | TH_ACK, junk, c.payload ?: 400, at);
+			enqueue(s->f, 0, 0, cs, cli_next, TH_PUSH | TH_ACK, junk, c.payload ?: 400,
+				at);
 			break;
 		case DO_ALERT:
 			enqueue(s->f, 0, 0, cs, cli_next, TH_PUSH | TH_ACK,
@@ -407,7 +417,8 @@ static int option(char *kv)
 
 static int condition(char *on)
 {
-	static const char *const ons[] = { "syn", "synack", "data", "sni", "payload", "down", "query" };
+	static const char *const ons[] = { "syn",     "synack", "data", "sni",
+					   "payload", "down",	"query" };
 	char *arg = strchr(on, ':');
 
 	if (arg)
@@ -453,7 +464,8 @@ static void flush(int fd)
 			fprintf(stderr, "inject: send: %s\n", strerror(errno));
 		inet_ntop(AF_INET, &q->cli, a, sizeof(a));
 		inet_ntop(AF_INET, &q->srv, b, sizeof(b));
-		printf("forged %s %u %s %u %s\n", a, ntohs(q->cport), b, ntohs(q->sport), names[c.act]);
+		printf("forged %s %u %s %u %s\n", a, ntohs(q->cport), b, ntohs(q->sport),
+		       names[c.act]);
 		q->used = 0;
 	}
 }

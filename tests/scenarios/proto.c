@@ -5,9 +5,9 @@
 
 #include "proto.h"
 
-#define SERVER_TLS   (5 + 90 + 6 + 5 + 2900)
+#define SERVER_TLS (5 + 90 + 6 + 5 + 2900)
 #define SERVER_NOISE (3 + 350)
-#define FINISH_TLS   (6 + 5 + 53)
+#define FINISH_TLS (6 + 5 + 53)
 #define FINISH_NOISE (3 + 280)
 
 static const struct {
@@ -151,11 +151,10 @@ static void set16(struct buf *b, size_t at, unsigned v)
 /* A ClientHello handshake message (RFC 8446 4.1.2); quic leaves the session id empty. */
 static void client_hello(struct buf *b, const uint8_t random[32], const char *name, int quic)
 {
-	static const uint8_t suites[] = { 0x13, 1, 0x13, 2, 0x13, 3, 0xc0, 0x2b,
-					  0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30 };
+	static const uint8_t suites[] = { 0x13, 1,    0x13, 2,	  0x13, 3,    0xc0,
+					  0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30 };
 	static const uint8_t groups[] = { 0, 10, 0, 8, 0, 6, 0, 0x1d, 0, 0x17, 0, 0x18 };
-	static const uint8_t algs[] = { 0,   13, 0, 14, 0,   12, 4,   3, 8,
-					4,   4,	 1, 5,	3,   8,	 5,   6, 1 };
+	static const uint8_t algs[] = { 0, 13, 0, 14, 0, 12, 4, 3, 8, 4, 4, 1, 5, 3, 8, 5, 6, 1 };
 	static const uint8_t versions[] = { 0, 43, 0, 5, 4, 3, 4, 3, 3 };
 	size_t start = b->n, ext, len = strlen(name);
 
@@ -230,7 +229,8 @@ size_t hello_client(enum proto p, uint8_t *out, const struct want *w, const char
 			b.n += sprintf((char *)out + b.n, "%02x", wb[i]);
 		b.n += sprintf((char *)out + b.n,
 			       " HTTP/1.1\r\nHost: %s\r\nUser-Agent: traffic/1\r\n"
-			       "Accept: */*\r\nContent-Length: %u\r\n\r\n", name, w->upchunk);
+			       "Accept: */*\r\nContent-Length: %u\r\n\r\n",
+			       name, w->upchunk);
 		break;
 	case P_RANDOM:
 		put(&b, wb, 32);

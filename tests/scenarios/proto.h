@@ -14,9 +14,9 @@ struct want {
 	uint32_t upchunk; /* bytes that the client sends a round */
 	uint32_t pace;	  /* bytes per second of the server, 0 as fast as it goes */
 	uint16_t rounds;
-	uint16_t end;	  /* enum ending */
-	uint16_t reply;	  /* UDP: datagrams in answer to each */
-	uint16_t size;	  /* UDP: their size */
+	uint16_t end;	/* enum ending */
+	uint16_t reply; /* UDP: datagrams in answer to each */
+	uint16_t size;	/* UDP: their size */
 };
 
 /* Who ends a TCP session, and how. */

@@ -28,6 +28,7 @@ enum step_kind {
 	STEP_RUN,     /* a program, until the end */
 	STEP_TRAFFIC, /* ours: a server where it is needed, and a client */
 	STEP_INJECT,  /* the forger; left out when the impairment is switched off */
+	STEP_WEIR,    /* STOP, CONT, KILL: a signal to weir; START: another one after KILL */
 };
 
 struct step {
@@ -69,7 +70,11 @@ struct scenario {
 	bool any_suspects; /* which resets were forged is not known here */
 	bool loss_of_records_ok;
 	bool no_live, no_offline;
-	char weir_args[256];
+	bool alone;	   /* touches what all share (the clock, CPUs): not beside others */
+	bool watch_memory; /* weir's memory, files and maps must not grow */
+	double sessions;   /* share of the traffic's sessions that must come out well; < 0: no check
+			    */
+	char weir_args[256], need[160];
 	double forged; /* share of the forged flows that must have a suspect reset; < 0: no check */
 	struct step step[SCEN_STEPS];
 	int order[SCEN_STEPS]; /* steps by time */
@@ -105,21 +110,22 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 
 /* What the runner knows that the judge needs. */
 struct truth {
-	double on_at, off_at; /* Unix seconds of the impairment's start and end; 0: none */
+	double on_at, off_at;	/* Unix seconds of the impairment's start and end; 0: none */
 	const char *forged_log; /* lines of inject; NULL: none */
 	uint64_t iface_packets; /* as the interface counted; 0: not known */
 	bool on;
 };
 
 /* Judges one event stream (JSON Lines file). Fills why with what is wrong or what was found. */
-enum verdict scen_judge(const struct scenario *s, const struct truth *t, const char *events, char *why,
-			size_t room);
+enum verdict scen_judge(const struct scenario *s, const struct truth *t, const char *events,
+			char *why, size_t room);
 
 /* Network: namespaces named PREFIX-cli and so on. 0, or -1 with the reason in why. */
 struct net {
 	char ns[NS_COUNT][48];
 };
-int net_up(struct net *n, const struct scenario *s, unsigned long tag, const char *cca, char *why, size_t room);
+int net_up(struct net *n, const struct scenario *s, unsigned long tag, const char *cca, char *why,
+	   size_t room);
 void net_down(const struct net *n);
 /* Enters the namespace; for a child before exec. */
 int net_enter(const struct net *n, enum ns ns);

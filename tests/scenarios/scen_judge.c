@@ -69,8 +69,8 @@ static double when(const char *s)
 	struct tm tm = { 0 };
 	double sec;
 
-	if (sscanf(s, "%d-%d-%dT%d:%d:%lf", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-		   &sec) != 6)
+	if (sscanf(s, "%d-%d-%dT%d:%d:%lf", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+		   &tm.tm_min, &sec) != 6)
 		return 0;
 	tm.tm_year -= 1900;
 	tm.tm_mon--;
@@ -101,7 +101,8 @@ static bool fits(const struct expect *e, const json_t *f)
 		return false;
 	if (e->kind[n] && !among(e->kind + n + 1, text(f, "subkind")))
 		return false;
-	if (*e->direction && strcmp(e->direction, "any") && !among(e->direction, text(f, "direction")))
+	if (*e->direction && strcmp(e->direction, "any") &&
+	    !among(e->direction, text(f, "direction")))
 		return false;
 	if (!strcmp(e->type, "-"))
 		return !*type;
@@ -127,7 +128,8 @@ static void note_finding(struct judge *j, json_t *f)
 
 static bool same(const struct key *a, const struct key *b)
 {
-	return a->cport == b->cport && a->sport == b->sport && !strcmp(a->cli, b->cli) && !strcmp(a->srv, b->srv);
+	return a->cport == b->cport && a->sport == b->sport && !strcmp(a->cli, b->cli) &&
+	       !strcmp(a->srv, b->srv);
 }
 
 static struct key *find_key(struct key *list, unsigned n, const struct key *k)
@@ -159,11 +161,13 @@ static void note_flow(struct judge *j, const json_t *e, const json_t *flow)
 		bool fit = true;
 
 		for (int k = 0; k < c->keys && fit; k++) {
-			const json_t *v = json_object_get(flow, c->key[k]) ?: json_object_get(e, c->key[k]);
+			const json_t *v =
+				json_object_get(flow, c->key[k]) ?: json_object_get(e, c->key[k]);
 			char num[32];
 
 			snprintf(num, sizeof(num), "%lld", (long long)json_integer_value(v));
-			fit = v && among(c->value[k], json_is_string(v) ? json_string_value(v) : num);
+			fit = v &&
+			      among(c->value[k], json_is_string(v) ? json_string_value(v) : num);
 		}
 		j->flows[i] += fit;
 	}
@@ -197,7 +201,8 @@ static int read_events(struct judge *j, const char *file)
 			note_rst(j, e, json_object_get(e, "rst"));
 		else if (!strcmp(type, "flow"))
 			note_flow(j, e, json_object_get(e, "flow"));
-		else if (!strcmp(type, "tool") && !strcmp(text(json_object_get(e, "tool"), "action"), "stop")) {
+		else if (!strcmp(type, "tool") &&
+			 !strcmp(text(json_object_get(e, "tool"), "action"), "stop")) {
 			json_decref(j->stop);
 			j->stop = json_incref(json_object_get(e, "tool"));
 		}
@@ -247,9 +252,11 @@ static bool value_ok(struct judge *j, const struct expect *e, int i, const json_
 			got = number(json_object_get(f, name));
 		off = got - want;
 	}
-	if (!isnan(off) && (fabs(off) <= e->num[i].abs || fabs(off) <= e->num[i].rel * fabs(want))) {
+	if (!isnan(off) &&
+	    (fabs(off) <= e->num[i].abs || fabs(off) <= e->num[i].rel * fabs(want))) {
 		if (tell)
-			say(j, e->num[i].mark ? "%s %+.1f s" : "%s %.6g", name, e->num[i].mark ? off : got);
+			say(j, e->num[i].mark ? "%s %+.1f s" : "%s %.6g", name,
+			    e->num[i].mark ? off : got);
 		return true;
 	}
 	if (tell) {
@@ -276,7 +283,8 @@ static void describe(struct judge *j, const char *word, const json_t *f)
 {
 	double bps = number(json_object_get(json_object_get(f, "estimate"), "limit_bps"));
 
-	say(j, "%s %s/%s %s %s", word, text(f, "kind"), text(f, "subkind"), text(f, "type"), text(f, "direction"));
+	say(j, "%s %s/%s %s %s", word, text(f, "kind"), text(f, "subkind"), text(f, "type"),
+	    text(f, "direction"));
 	if (!isnan(bps))
 		say(j, "%.4g bit/s", bps);
 }
@@ -358,16 +366,17 @@ static double sum(const json_t *o)
 	json_t *v;
 	double s = 0;
 
-	json_object_foreach((json_t *)o, key, v)
-		s += json_number_value(v);
+	json_object_foreach((json_t *)o, key, v) s += json_number_value(v);
 	return s;
 }
 
 /* seen = in_flows + elsewhere, and what the interface counted. */
 static void judge_totals(struct judge *j)
 {
-	const json_t *p = json_object_get(j->stop, "packets"), *r = json_object_get(j->stop, "records");
-	double seen = number(json_object_get(p, "seen")), in = number(json_object_get(p, "in_flows"));
+	const json_t *p = json_object_get(j->stop, "packets"),
+		     *r = json_object_get(j->stop, "records");
+	double seen = number(json_object_get(p, "seen")),
+	       in = number(json_object_get(p, "in_flows"));
 	double lost = sum(json_object_get(r, "lost")), iface = j->t->iface_packets;
 
 	if (!j->stop || isnan(seen) || isnan(in)) {
@@ -376,7 +385,8 @@ static void judge_totals(struct judge *j)
 		return;
 	}
 	if (seen != in + sum(json_object_get(p, "elsewhere"))) {
-		say(j, "WRONG: seen %.0f, in flows %.0f, elsewhere %.0f", seen, in, sum(json_object_get(p, "elsewhere")));
+		say(j, "WRONG: seen %.0f, in flows %.0f, elsewhere %.0f", seen, in,
+		    sum(json_object_get(p, "elsewhere")));
 		j->bad = true;
 	}
 	if (lost && !j->s->loss_of_records_ok) {
@@ -390,7 +400,8 @@ static void judge_totals(struct judge *j)
 	}
 }
 
-enum verdict scen_judge(const struct scenario *s, const struct truth *t, const char *events, char *why, size_t room)
+enum verdict scen_judge(const struct scenario *s, const struct truth *t, const char *events,
+			char *why, size_t room)
 {
 	struct judge *j = calloc(1, sizeof(*j));
 	enum verdict v = FAIL;
@@ -406,9 +417,10 @@ enum verdict scen_judge(const struct scenario *s, const struct truth *t, const c
 	j->room = room;
 	j->finding = json_object();
 	if (!read_events(j, events)) {
-		json_object_foreach(j->finding, id, f)
-			if (json_integer_value(json_object_get(f, "best")) && j->claims < CLAIMS)
-				j->claim[j->claims++] = json_object_get(f, "last");
+		json_object_foreach(j->finding, id,
+				    f) if (json_integer_value(json_object_get(f, "best")) &&
+					   j->claims < CLAIMS) j->claim[j->claims++] =
+			json_object_get(f, "last");
 		read_forged(j);
 		judge_claims(j);
 		judge_resets(j);

@@ -116,8 +116,8 @@ static void sysctls(const struct net *n, enum ns ns, const char *cca)
 
 #define BATCH 4096
 
-static int batch(const struct net *n, int ns, const char *program, const char *input, const char *what, char *why,
-		 size_t room)
+static int batch(const struct net *n, int ns, const char *program, const char *input,
+		 const char *what, char *why, size_t room)
 {
 	char log[] = "/tmp/scen-XXXXXX";
 	char *ip[] = { "ip", "-batch", "-", NULL }, *tc[] = { "tc", "-batch", "-", NULL },
@@ -143,12 +143,13 @@ static int batch(const struct net *n, int ns, const char *program, const char *i
 	return rc ? -1 : 0;
 }
 
-int net_up(struct net *n, const struct scenario *s, unsigned long tag, const char *cca, char *why, size_t room)
+int net_up(struct net *n, const struct scenario *s, unsigned long tag, const char *cca, char *why,
+	   size_t room)
 {
 	char b[BATCH], *p = b;
 	static const char *const dev[][2] = {
-		{ "cli", "eth0" }, { "gw", "lan" }, { "gw", "wan" }, { "isp", "cust" },
-		{ "isp", "core" }, { "srv", "eth0" },
+		{ "cli", "eth0" }, { "gw", "lan" },   { "gw", "wan" },
+		{ "isp", "cust" }, { "isp", "core" }, { "srv", "eth0" },
 	};
 
 	for (int i = 0; i < NS_COUNT; i++) {
@@ -160,32 +161,44 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, const cha
 	for (int i = 0; i < NS_COUNT; i++)
 		sysctls(n, i, cca);
 	p = b;
-	p += sprintf(p, "link add lan netns %s addr 02:00:00:00:01:01 type veth peer name eth0 netns %s addr 02:00:00:00:01:02\n",
+	p += sprintf(p,
+		     "link add lan netns %s addr 02:00:00:00:01:01 type veth peer name eth0 netns "
+		     "%s addr 02:00:00:00:01:02\n",
 		     n->ns[NS_GW], n->ns[NS_CLI]);
-	p += sprintf(p, "link add wan netns %s addr 02:00:00:00:02:01 type veth peer name cust netns %s addr 02:00:00:00:02:02\n",
+	p += sprintf(p,
+		     "link add wan netns %s addr 02:00:00:00:02:01 type veth peer name cust netns "
+		     "%s addr 02:00:00:00:02:02\n",
 		     n->ns[NS_GW], n->ns[NS_ISP]);
-	p += sprintf(p, "link add core netns %s addr 02:00:00:00:03:01 type veth peer name eth0 netns %s addr 02:00:00:00:03:02\n",
+	p += sprintf(p,
+		     "link add core netns %s addr 02:00:00:00:03:01 type veth peer name eth0 netns "
+		     "%s addr 02:00:00:00:03:02\n",
 		     n->ns[NS_ISP], n->ns[NS_SRV]);
 	if (batch(n, -1, "ip", b, "veth pairs can't be made", why, room))
 		return -1;
 	p = b + sprintf(b, "link set lo up\nlink set eth0 up\n");
 	for (int i = 2; i < 10; i++)
-		p += sprintf(p, "addr add 10.10.0.%d/24 dev eth0\naddr add fd10::%d/64 dev eth0 nodad\n", i, i);
+		p += sprintf(
+			p, "addr add 10.10.0.%d/24 dev eth0\naddr add fd10::%d/64 dev eth0 nodad\n",
+			i, i);
 	sprintf(p, "route add default via 10.10.0.1\nroute add default via fd10::1\n");
 	if (batch(n, NS_CLI, "ip", b, "client's addresses", why, room))
 		return -1;
 	p = b + sprintf(b, "link set lo up\nlink set eth0 up\n");
 	for (int i = 2; i < 10; i++)
-		p += sprintf(p, "addr add 10.30.0.%d/24 dev eth0\naddr add fd30::%d/64 dev eth0 nodad\n", i, i);
+		p += sprintf(
+			p, "addr add 10.30.0.%d/24 dev eth0\naddr add fd30::%d/64 dev eth0 nodad\n",
+			i, i);
 	sprintf(p, "route add default via 10.30.0.1\nroute add default via fd30::1\n");
 	if (batch(n, NS_SRV, "ip", b, "server's addresses", why, room))
 		return -1;
-	if (batch(n, NS_GW, "ip", "link set lo up\nlink set lan up\nlink set wan up\n"
+	if (batch(n, NS_GW, "ip",
+		  "link set lo up\nlink set lan up\nlink set wan up\n"
 		  "addr add 10.10.0.1/24 dev lan\naddr add fd10::1/64 dev lan nodad\n"
 		  "addr add 10.20.0.1/30 dev wan\naddr add fd20::1/64 dev wan nodad\n"
 		  "route add default via 10.20.0.2\nroute add default via fd20::2\n",
 		  "gateway's addresses", why, room) ||
-	    batch(n, NS_ISP, "ip", "link set lo up\nlink set cust up\nlink set core up\n"
+	    batch(n, NS_ISP, "ip",
+		  "link set lo up\nlink set cust up\nlink set core up\n"
 		  "addr add 10.20.0.2/30 dev cust\naddr add fd20::2/64 dev cust nodad\n"
 		  "addr add 10.30.0.1/24 dev core\naddr add fd30::1/64 dev core nodad\n"
 		  "route add 10.10.0.0/24 via 10.20.0.1\nroute add fd10::/64 via fd20::1\n",
@@ -193,15 +206,20 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, const cha
 		return -1;
 	if (!s->offloads)
 		for (size_t i = 0; i < sizeof(dev) / sizeof(*dev); i++) {
-			char *argv[] = { "ethtool", "-K", (char *)dev[i][1], "tso", "off", "gso", "off",
-					 "gro", "off", "tx", "off", NULL };
+			char *argv[] = { "ethtool", "-K",  (char *)dev[i][1],
+					 "tso",	    "off", "gso",
+					 "off",	    "gro", "off",
+					 "tx",	    "off", NULL };
 			for (int k = 0; k < NS_COUNT; k++)
-				if (!strcmp(ns_name(k), dev[i][0]) && run_wait(n, k, argv, NULL, NULL)) {
-					snprintf(why, room, "offloads of %s can't be switched off", dev[i][1]);
+				if (!strcmp(ns_name(k), dev[i][0]) &&
+				    run_wait(n, k, argv, NULL, NULL)) {
+					snprintf(why, room, "offloads of %s can't be switched off",
+						 dev[i][1]);
 					return -1;
 				}
 		}
-	if (batch(n, NS_ISP, "nft", "add table inet w\nadd chain inet w f { type filter hook forward priority 0; }\n",
+	if (batch(n, NS_ISP, "nft",
+		  "add table inet w\nadd chain inet w f { type filter hook forward priority 0; }\n",
 		  "no nftables", why, room))
 		return -1;
 	if (s->rtt_ms) {
@@ -213,7 +231,8 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, const cha
 			return -1;
 	}
 	if (s->lan_rtt_ms) {
-		sprintf(b, "qdisc add dev eth0 root netem delay %gms limit 100000\n", s->lan_rtt_ms);
+		sprintf(b, "qdisc add dev eth0 root netem delay %gms limit 100000\n",
+			s->lan_rtt_ms);
 		if (batch(n, NS_CLI, "tc", b, "the kernel has no netem", why, room))
 			return -1;
 	}

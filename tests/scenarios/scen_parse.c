@@ -7,7 +7,7 @@
 #include "scen.h"
 
 static const char *const ns_names[] = { "cli", "gw", "isp", "srv" };
-static const char *const step_names[] = { "on", "off", "base", "run", "traffic", "inject" };
+static const char *const step_names[] = { "on", "off", "base", "run", "traffic", "inject", "weir" };
 
 const char *ns_name(enum ns ns)
 {
@@ -60,14 +60,14 @@ static int add_step(struct scenario *s, double at, char *rest)
 	st->words = split(st->text, st->word, SCEN_WORDS);
 	if (st->words < 2)
 		return -1;
-	kind = find_word(step_names, 6, st->word[0]);
+	kind = find_word(step_names, 7, st->word[0]);
 	if (kind < 0)
 		return -1;
 	st->kind = kind;
 	st->at = at;
 	memmove(st->word, st->word + 1, sizeof(*st->word) * st->words--);
-	if (kind == STEP_TRAFFIC || kind == STEP_INJECT) {
-		st->ns = kind == STEP_TRAFFIC ? NS_CLI : NS_ISP;
+	if (kind == STEP_TRAFFIC || kind == STEP_INJECT || kind == STEP_WEIR) {
+		st->ns = kind == STEP_TRAFFIC ? NS_CLI : kind == STEP_WEIR ? NS_GW : NS_ISP;
 	} else {
 		ns = find_word(ns_names, NS_COUNT, st->word[0]);
 		if (ns < 0 || st->words < 2)
@@ -155,24 +155,33 @@ static int setting(struct scenario *s, const char *key, char *rest)
 		char *to;
 		size_t room;
 	} texts[] = {
-		{ "row", s->row, sizeof(s->row) },     { "title", s->title, sizeof(s->title) },
-		{ "cca", s->cca, sizeof(s->cca) },     { "set", s->set, sizeof(s->set) },
+		{ "row", s->row, sizeof(s->row) },
+		{ "title", s->title, sizeof(s->title) },
+		{ "cca", s->cca, sizeof(s->cca) },
+		{ "set", s->set, sizeof(s->set) },
 		{ "weir", s->weir_args, sizeof(s->weir_args) },
+		{ "need", s->need, sizeof(s->need) },
 	};
 	struct {
 		const char *key;
 		double *to;
 	} numbers[] = {
 		{ "rtt", &s->rtt_ms }, { "jitter", &s->jitter_ms }, { "lanrtt", &s->lan_rtt_ms },
-		{ "end", &s->end }, { "forged", &s->forged },
+		{ "end", &s->end },    { "forged", &s->forged },    { "sessions", &s->sessions },
 	};
 	struct {
 		const char *key;
 		bool *to;
 	} flags[] = {
-		{ "benign", &s->benign }, { "offloads", &s->offloads }, { "ipv6", &s->ipv6 },
-		{ "anysuspects", &s->any_suspects }, { "lossok", &s->loss_of_records_ok },
-		{ "nolive", &s->no_live }, { "nooffline", &s->no_offline },
+		{ "benign", &s->benign },
+		{ "offloads", &s->offloads },
+		{ "ipv6", &s->ipv6 },
+		{ "anysuspects", &s->any_suspects },
+		{ "lossok", &s->loss_of_records_ok },
+		{ "nolive", &s->no_live },
+		{ "nooffline", &s->no_offline },
+		{ "alone", &s->alone },
+		{ "watchmemory", &s->watch_memory },
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
@@ -245,7 +254,8 @@ static int read_lines(struct scenario *s, const char *file, int depth)
 		rest += strspn(rest, " \t");
 		if (!strcmp(key, "use") && depth < 4) {
 			p = strrchr(file, '/');
-			snprintf(other, sizeof(other), "%.*s%s", p ? (int)(p + 1 - file) : 0, file, rest);
+			snprintf(other, sizeof(other), "%.*s%s", p ? (int)(p + 1 - file) : 0, file,
+				 rest);
 			rc = read_lines(s, other, depth + 1);
 		} else if (setting(s, key, rest)) {
 			fprintf(stderr, "%s:%d: can't read \"%s\"\n", file, n, key);
@@ -269,11 +279,12 @@ int scen_read(struct scenario *s, const char *file)
 		*p = 0;
 	strcpy(s->cca, "cubic");
 	strcpy(s->set, "full");
-	s->forged = -1;
+	s->forged = s->sessions = -1;
 	if (read_lines(s, file, 0))
 		return -1;
 	if (!s->end || (!s->finds && !s->benign && !s->flows)) {
-		fprintf(stderr, "%s: no end, or nothing to find in a scenario that is not benign\n", file);
+		fprintf(stderr, "%s: no end, or nothing to find in a scenario that is not benign\n",
+			file);
 		return -1;
 	}
 	order_by_time(s);

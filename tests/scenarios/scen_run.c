@@ -10,33 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "scen.h"
+#include "scen_run.h"
 
-struct proc {
-	pid_t pid;
-	bool server;
-};
-
-struct run {
-	const struct scenario *s;
-	const struct run_opts *o;
-	struct net net;
-	struct proc proc[SCEN_PROCS];
-	int procs;
-	char served[64][64]; /* "PROTO SERVER PORT" that have a server already */
-	int servers;
-	double start;
-	struct truth truth;
-	char dir[300], why[1000];
-	bool on, forged;
-};
-
-static void path_of(const struct run *r, char *out, size_t room, const char *file)
+void path_of(const struct run *r, char *out, size_t room, const char *file)
 {
 	snprintf(out, room, "%s/%s", r->dir, file);
 }
 
-static void sleep_until(double t)
+void sleep_until(double t)
 {
 	while (now_s() < t) {
 		double left = t - now_s();
@@ -48,7 +29,7 @@ static void sleep_until(double t)
 }
 
 /* Starts a program in a namespace and a process group of its own. */
-static pid_t start(struct run *r, enum ns ns, char *const argv[], const char *out, const char *err)
+pid_t start(struct run *r, enum ns ns, char *const argv[], const char *out, const char *err)
 {
 	pid_t pid = fork();
 
@@ -84,7 +65,7 @@ static void keep(struct run *r, pid_t pid, bool server)
 }
 
 /* Waits until the file holds the text; false after the time. */
-static bool wait_for(const struct run *r, const char *file, const char *text, double seconds, pid_t pid)
+bool wait_for(const struct run *r, const char *file, const char *text, double seconds, pid_t pid)
 {
 	double end = now_s() + seconds;
 	char path[400], buf[65536];
@@ -107,7 +88,7 @@ static bool wait_for(const struct run *r, const char *file, const char *text, do
 }
 
 /* The first words of a file, on one line. */
-static void quote(const struct run *r, const char *file, char *out, size_t room)
+void quote(const struct run *r, const char *file, char *out, size_t room)
 {
 	char path[400];
 	FILE *f;
@@ -125,7 +106,7 @@ static void quote(const struct run *r, const char *file, char *out, size_t room)
 }
 
 /* SIGINT first; what does not go in time is killed. Returns the exit status, -1 when killed. */
-static int stop(pid_t pid, double seconds)
+int stop(pid_t pid, double seconds)
 {
 	double end = now_s() + seconds;
 	int st;
@@ -235,7 +216,7 @@ static int inject(struct run *r, const struct step *st)
 	return 0;
 }
 
-/* "sysctl NAME=VALUE", NAME below /proc/sys/net, in the step's namespace. */
+/* "sysctl NAME=VALUE", NAME below /proc/sys/net, or "write PATH=VALUE", in the step's namespace. */
 static int set_one(struct run *r, const struct step *st)
 {
 	char path[200];
@@ -246,7 +227,9 @@ static int set_one(struct run *r, const struct step *st)
 	if (!pid) {
 		int fd;
 
-		snprintf(path, sizeof(path), "/proc/sys/net/%.*s", eq ? (int)(eq - st->word[1]) : 0, st->word[1]);
+		snprintf(path, sizeof(path), "%s%.*s",
+			 strcmp(st->word[0], "write") ? "/proc/sys/net/" : "",
+			 eq ? (int)(eq - st->word[1]) : 0, st->word[1]);
 		fd = net_enter(&r->net, st->ns) ? -1 : open(path, O_WRONLY);
 		_exit(fd < 0 || !eq || write(fd, eq + 1, strlen(eq + 1)) < 0);
 	}
@@ -272,13 +255,19 @@ static int do_step(struct run *r, const struct step *st)
 		if (!r->truth.on_at)
 			r->truth.on_at = unix_s();
 		return inject(r, st);
+	case STEP_WEIR:
+		return r->o->live ? disturb(r, st->word[0]) : 0;
 	default:
 		path_of(r, log, sizeof(log), "steps.log");
-		rc = strcmp(st->word[0], "sysctl") || st->words < 2 ? run_wait(&r->net, st->ns, st->word, NULL, log) :
-								      set_one(r, st);
+		if (st->words == 2 &&
+		    (!strcmp(st->word[0], "sysctl") || !strcmp(st->word[0], "write")))
+			rc = set_one(r, st);
+		else
+			rc = run_wait(&r->net, st->ns, st->word, NULL, log);
 		if (rc) {
-			size_t at = snprintf(r->why, sizeof(r->why), "%s %s exits %d: ", st->word[0],
-					     st->words > 1 ? st->word[1] : "", rc);
+			size_t at =
+				snprintf(r->why, sizeof(r->why), "%s %s exits %d: ", st->word[0],
+					 st->words > 1 ? st->word[1] : "", rc);
 			quote(r, "steps.log", r->why + at, sizeof(r->why) - at);
 			return -1;
 		}
@@ -290,117 +279,14 @@ static int do_step(struct run *r, const struct step *st)
 	return 0;
 }
 
-static uint64_t iface_packets(struct run *r)
-{
-	/* In the namespace, because sysfs shows that of its mounter: /proc/net/dev instead. */
-	int p[2], st;
-	uint64_t v = 0;
-	pid_t pid;
-
-	if (pipe(p))
-		return 0;
-	pid = fork();
-	if (!pid) {
-		char line[512];
-		FILE *f;
-
-		if (net_enter(&r->net, NS_GW))
-			_exit(1);
-		f = fopen("/proc/thread-self/net/dev", "r");
-		while (f && fgets(line, sizeof(line), f)) {
-			unsigned long rx, tx;
-			char name[32];
-
-			if (sscanf(line, " %31[^:]: %*u %lu %*u %*u %*u %*u %*u %*u %*u %lu", name, &rx, &tx) == 3 &&
-			    !strcmp(name, "wan"))
-				v = rx + tx;
-		}
-		if (write(p[1], &v, sizeof(v)) < 0)
-			_exit(1);
-		_exit(0);
-	}
-	close(p[1]);
-	if (read(p[0], &v, sizeof(v)) != sizeof(v))
-		v = 0;
-	close(p[0]);
-	waitpid(pid, &st, 0);
-	return v;
-}
-
-static pid_t start_weir(struct run *r, const char *weir)
-{
-	static char args[256], local[] = "10.10.0.0/24,fd10::/64";
-	char *argv[32] = { (char *)weir, "watch", "wan", "--json", "--local-net", local };
-	int n = 6;
-
-	snprintf(args, sizeof(args), "%s", r->s->weir_args);
-	for (char *p = strtok(args, " "); p && n < 31; p = strtok(NULL, " "))
-		argv[n++] = p;
-	argv[n] = NULL;
-	return start(r, NS_GW, argv, "live.json", "live.err");
-}
-
 static pid_t start_tcpdump(struct run *r)
 {
 	char pcap[400];
-	char *argv[] = { "tcpdump", "-Z", "root", "-i", "wan", "-U", "-s", "0", "-B", "16384", "-w", pcap, NULL };
+	char *argv[] = { "tcpdump", "-Z", "root",  "-i", "wan", "-U", "-s",
+			 "0",	    "-B", "16384", "-w", pcap,	NULL };
 
 	path_of(r, pcap, sizeof(pcap), "wan.pcap");
 	return start(r, NS_GW, argv, "tcpdump.err", "tcpdump.err");
-}
-
-static void judge_live(struct run *r, pid_t weir, uint64_t before, struct outcome *out)
-{
-	char path[400];
-	uint64_t after = iface_packets(r);
-	int rc = stop(weir, 20);
-
-	path_of(r, path, sizeof(path), "live.json");
-	if (rc) {
-		size_t at = snprintf(out->live_why, sizeof(out->live_why),
-				     rc < 0 ? "weir watch did not end on SIGINT, or crashed: " :
-					      "weir watch exits %d: ", rc);
-		quote(r, "live.err", out->live_why + at, sizeof(out->live_why) - at);
-		out->live = FAIL;
-		return;
-	}
-	r->truth.iface_packets = after > before ? after - before : 0;
-	out->live = scen_judge(r->s, &r->truth, path, out->live_why, sizeof(out->live_why));
-	r->truth.iface_packets = 0;
-}
-
-static void judge_offline(struct run *r, struct outcome *out)
-{
-	char pcap[400], json[400], err[400], args[256];
-	char *argv[32] = { (char *)r->o->weir, "analyze", pcap, "--json", "--local-net",
-			   "10.10.0.0/24,fd10::/64" };
-	int rc, n = 6, fd, st;
-	pid_t pid;
-
-	path_of(r, pcap, sizeof(pcap), "wan.pcap");
-	path_of(r, json, sizeof(json), "offline.json");
-	path_of(r, err, sizeof(err), "offline.err");
-	snprintf(args, sizeof(args), "%s", r->s->weir_args);
-	for (char *p = strtok(args, " "); p && n < 31; p = strtok(NULL, " "))
-		argv[n++] = p;
-	pid = fork();
-	if (!pid) {
-		fd = open(json, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-		dup2(fd, 1);
-		fd = open(err, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-		dup2(fd, 2);
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	waitpid(pid, &st, 0);
-	rc = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
-	if (rc) {
-		size_t at = snprintf(out->offline_why, sizeof(out->offline_why), "weir analyze exits %d: ", rc);
-		quote(r, "offline.err", out->offline_why + at, sizeof(out->offline_why) - at);
-		out->offline = FAIL;
-		return;
-	}
-	out->offline = scen_judge(r->s, &r->truth, json, out->offline_why, sizeof(out->offline_why));
 }
 
 static void kill_all(struct run *r)
@@ -424,9 +310,8 @@ static void refuse(struct outcome *out, enum verdict v, const char *why)
 void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struct outcome *out)
 {
 	struct run *r = calloc(1, sizeof(*r));
-	char forged[400];
-	uint64_t before = 0;
-	pid_t weir = -1, dump = -1;
+	char forged[400], need[160];
+	pid_t dump = -1;
 	struct outcome none = { 0 };
 
 	*out = none;
@@ -441,6 +326,11 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 	snprintf(r->dir, sizeof(r->dir), "%s/%s.%s", o->out, s->name, on ? "on" : "off");
 	mkdir(o->out, 0755);
 	mkdir(r->dir, 0755);
+	snprintf(need, sizeof(need), "%.*s", (int)strcspn(s->need, " "), s->need);
+	if (*need && access(need, F_OK)) {
+		refuse(out, SKIP, s->need + strcspn(s->need, " "));
+		goto end;
+	}
 	if (net_up(&r->net, s, o->tag, o->cca ? o->cca : s->cca, r->why, sizeof(r->why))) {
 		refuse(out, o->lenient ? SKIP : FAIL, r->why);
 		goto end;
@@ -458,33 +348,27 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 			goto end;
 		}
 	}
-	if (out->has_live) {
-		weir = start_weir(r, o->weir);
-		if (!wait_for(r, "live.json", "\"attach\"", 30, weir)) {
-			quote(r, "live.err", r->why, sizeof(r->why));
-			out->live = FAIL;
-			snprintf(out->live_why, sizeof(out->live_why), "weir watch did not attach: %s", r->why);
-			stop(weir, 1);
-			weir = -1;
-		}
-		before = iface_packets(r);
+	if (out->has_live && attach_weir(r)) {
+		out->live = FAIL;
+		snprintf(out->live_why, sizeof(out->live_why), "weir watch did not attach: %s",
+			 r->why);
 	}
 	r->start = now_s();
 	for (int i = 0; i < s->steps; i++) {
 		const struct step *st = &s->step[s->order[i]];
 
-		sleep_until(r->start + st->at);
+		rest_until(r, r->start + st->at);
 		if (do_step(r, st)) {
 			refuse(out, o->lenient ? SKIP : FAIL, r->why);
 			goto end;
 		}
 	}
-	sleep_until(r->start + s->end);
+	rest_until(r, r->start + s->end);
 	path_of(r, forged, sizeof(forged), "forged.log");
 	r->truth.forged_log = r->forged ? forged : NULL;
-	if (weir > 0) {
-		judge_live(r, weir, before, out);
-		weir = -1;
+	if (r->weir > 0) {
+		judge_live(r, out);
+		r->weir = 0;
 	}
 	if (dump > 0) {
 		stop(dump, 5);
@@ -493,13 +377,14 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 		judge_offline(r, out);
 	}
 end:
-	if (weir > 0)
-		stop(weir, 1);
+	if (r->weir > 0)
+		stop(r->weir, 1);
 	if (dump > 0)
 		stop(dump, 1);
 	kill_all(r);
 	net_down(&r->net);
-	if (!o->keep && (!out->has_live || out->live != FAIL) && (!out->has_offline || out->offline != FAIL)) {
+	if (!o->keep && (!out->has_live || out->live != FAIL) &&
+	    (!out->has_offline || out->offline != FAIL)) {
 		char *argv[] = { "rm", "-rf", r->dir, NULL };
 
 		run_wait(&r->net, -1, argv, NULL, NULL);

@@ -37,10 +37,11 @@ static unsigned njobs;
 
 static const char *const words[] = { "pass", "fail", "skip" };
 
-static void result(const struct job *j, const char *how, enum verdict v, double seconds, const char *why)
+static void result(const struct job *j, const char *how, enum verdict v, double seconds,
+		   const char *why)
 {
-	printf("RESULT\t%s\t%s\t%s\t%s\t%s\t%.1f\t%s\n", j->s->name, *j->s->row ? j->s->row : "-", j->on ? "on" : "off",
-	       how, words[v], seconds, why);
+	printf("RESULT\t%s\t%s\t%s\t%s\t%s\t%.1f\t%s\n", j->s->name, *j->s->row ? j->s->row : "-",
+	       j->on ? "on" : "off", how, words[v], seconds, why);
 }
 
 /* In a child: one job from beginning to end. */
@@ -72,11 +73,14 @@ static int work(const struct job *j, const struct run_opts *base, unsigned index
 	return bad;
 }
 
-/* The long ones first: the last to start decides when all is done. */
+/* The long ones first: the last to start decides when all is done. Those that must be alone last.
+ */
 static int longest(const void *a, const void *b)
 {
 	const struct job *x = a, *y = b;
 
+	if (x->s->alone != y->s->alone)
+		return x->s->alone - y->s->alone;
 	return x->s->end < y->s->end ? 1 : x->s->end > y->s->end ? -1 : 0;
 }
 
@@ -87,7 +91,7 @@ static int run_all(const struct run_opts *o, unsigned parallel)
 
 	qsort(jobs, njobs, sizeof(*jobs), longest);
 	while (next < njobs || running) {
-		if (next < njobs && running < parallel) {
+		if (next < njobs && running < parallel && (!jobs[next].s->alone || !running)) {
 			pid_t pid;
 
 			fflush(stdout);
@@ -121,14 +125,17 @@ static bool in_set(const struct scenario *s, const char *set)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: scenario run [-j N] [-o DIR] [-s SET] [-H live,offline] [-c CCA] [-w WEIR] [-n TIMES] "
+	fprintf(stderr, "usage: scenario run [-j N] [-o DIR] [-s SET] [-H live,offline] [-c CCA] "
+			"[-w WEIR] [-n TIMES] "
 			"[-1kl] FILE... | scenario check FILE...\n");
 	exit(64);
 }
 
 int main(int argc, char **argv)
 {
-	struct run_opts o = { .live = true, .offline = true, .out = "scenarios.out", .weir = "weir" };
+	struct run_opts o = {
+		.live = true, .offline = true, .out = "scenarios.out", .weir = "weir"
+	};
 	const char *set = NULL;
 	unsigned parallel = 1, times = 1;
 	bool once = false, check;

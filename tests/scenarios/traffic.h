@@ -14,15 +14,16 @@ struct opts {
 	const char *reject;	   /* server: names it turns away */
 	const char *reject_with;   /* "rst", "alert", "fin" */
 	struct want want;
-	unsigned n, every_ms;	   /* sessions, and one starts each so many ms (0: one after the other) */
-	unsigned gap_ms;	   /* between rounds */
-	unsigned hold_ms;	   /* idle before the end */
-	unsigned timeout_ms;	   /* connect, and silence in a transfer */
-	unsigned read_pace;	   /* slow reader: bytes per second; 0: at once */
-	unsigned up_pace;	   /* client's bytes per second */
+	unsigned n,
+		every_ms;    /* sessions, and one starts each so many ms (0: one after the other) */
+	unsigned gap_ms;     /* between rounds */
+	unsigned hold_ms;    /* idle before the end */
+	unsigned timeout_ms; /* connect, and silence in a transfer */
+	unsigned read_pace;  /* slow reader: bytes per second; 0: at once */
+	unsigned up_pace;    /* client's bytes per second */
 	unsigned rcvbuf;
 	unsigned dur_ms, pps, size; /* datagrams */
-	unsigned stun;		   /* RTP: this many binding requests first */
+	unsigned stun;		    /* RTP: this many binding requests first */
 	unsigned retries;
 };
 

@@ -82,7 +82,7 @@ static int read_some(int fd, uint8_t *buf, size_t n, unsigned timeout)
 struct reader {
 	int fd;
 	enum proto proto;
-	size_t left;	/* bytes of frame payload still to come */
+	size_t left; /* bytes of frame payload still to come */
 	uint8_t head[5];
 	size_t nhead;
 };
@@ -106,8 +106,9 @@ static int read_stream(struct reader *r, size_t n, unsigned timeout, unsigned pa
 			if (r->nhead < hl)
 				continue;
 			r->nhead = 0;
-			r->left = r->proto == P_TLS ? r->head[3] << 8 | r->head[4] :
-						      r->head[0] << 16 | r->head[1] << 8 | r->head[2];
+			r->left = r->proto == P_TLS
+					  ? r->head[3] << 8 | r->head[4]
+					  : r->head[0] << 16 | r->head[1] << 8 | r->head[2];
 			continue;
 		}
 		if (hl && want > r->left)
@@ -171,8 +172,10 @@ static void reject(int fd, enum proto p, const char *with)
 	if (!strcmp(with, "alert") && p == P_TLS) /* fatal, unrecognized_name */
 		send_all(fd, (const uint8_t *)"\x15\3\3\0\2\2\x70", 7, 1000);
 	else if (p == P_HTTP)
-		send_all(fd, (const uint8_t *)"HTTP/1.1 302 Found\r\nLocation: http://portal.example/"
-			 "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 103, 1000);
+		send_all(fd,
+			 (const uint8_t *)"HTTP/1.1 302 Found\r\nLocation: http://portal.example/"
+					  "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+			 103, 1000);
 	close_with_fin(fd);
 }
 
@@ -208,7 +211,8 @@ static void serve_one(int fd, const struct opts *o)
 	long used;
 
 	do { /* TLS and noise clients wait for us after their hello: no bytes beyond it */
-		int k = read_some(fd, buf + have, o->proto == P_HTTP ? 1 : sizeof(buf) - have, 30000);
+		int k = read_some(fd, buf + have, o->proto == P_HTTP ? 1 : sizeof(buf) - have,
+				  30000);
 
 		if (k <= 0) {
 			close(fd);
@@ -238,9 +242,11 @@ static void serve_one(int fd, const struct opts *o)
 		if (w.upchunk && read_stream(&r, w.upchunk, 60000, 0, NULL))
 			goto gone;
 		if (o->proto == P_HTTP) {
-			int n = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nServer: traffic\r\n"
+			int n = snprintf(head, sizeof(head),
+					 "HTTP/1.1 200 OK\r\nServer: traffic\r\n"
 					 "Content-Type: application/octet-stream\r\n"
-					 "Content-Length: %u\r\n\r\n", w.chunk);
+					 "Content-Length: %u\r\n\r\n",
+					 w.chunk);
 			if (send_all(fd, (uint8_t *)head, n, 60000))
 				goto gone;
 		}
@@ -288,7 +294,8 @@ int serve_tcp(const struct opts *o)
 
 static int open_tcp(const struct opts *o)
 {
-	int fd = socket(o->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), e = 0, one = 1;
+	int fd = socket(o->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), e = 0,
+	    one = 1;
 	socklen_t len = sizeof(e);
 
 	if (fd < 0)

@@ -31,7 +31,8 @@ int serve_udp(const struct opts *o)
 			sendto(fd, out, stun_response(out, in), 0, (void *)&from, len);
 			continue;
 		}
-		if ((in[0] & 0xc0) == 0xc0) { /* QUIC long header: Initial and Handshake in answer */
+		if ((in[0] & 0xc0) ==
+		    0xc0) { /* QUIC long header: Initial and Handshake in answer */
 			memcpy(out, "\xc1\0\0\0\1\0\x08", 7);
 			memcpy(out + 7, in + 6, 8);
 			memcpy(out + 15, "\0\x44\x96", 3);
@@ -91,8 +92,8 @@ static int ask(int fd, const struct opts *o, uint64_t *bytes)
 
 	for (unsigned i = 0; i <= o->retries; i++) {
 		if (!i)
-			n = o->proto == P_DNS ? dns_query(buf, id, o->name) :
-						stun_request(buf, &o->want);
+			n = o->proto == P_DNS ? dns_query(buf, id, o->name)
+					      : stun_request(buf, &o->want);
 		send(fd, buf, n, 0);
 		if (o->proto == P_DNS)
 			wait = 2000;
@@ -157,8 +158,8 @@ int session_udp(const struct opts *o)
 	stage = "media";
 	start = now_ms();
 	for (due = start; due < start + o->dur_ms; sent++) {
-		unsigned n = o->proto == P_QUIC ? quic_short(buf, cid, &w, o->size) :
-						  rtp_packet(buf, seq++, ssrc, &w, o->size);
+		unsigned n = o->proto == P_QUIC ? quic_short(buf, cid, &w, o->size)
+						: rtp_packet(buf, seq++, ssrc, &w, o->size);
 		uint64_t t;
 
 		send(fd, buf, n, 0);
