@@ -60,9 +60,13 @@ seconds()
 		$(echo "$files" | sed "s,/w/rows,$rows,g")) | sed -n 's/.* \([0-9]*\) seconds$/\1/p'
 }
 
+# mawk would wait for a full block before it says anything.
+if awk -W version 2>/dev/null </dev/null | grep -qi mawk; then stream="-W interactive"; else stream=; fi
+
 to_tap()
 {
-	awk -F '\t' -v kernel="$1" -v tsv="$out/results.tsv" -v tap="$out/results.tap" \
+	# shellcheck disable=SC2086 # two words or none
+	awk $stream -F '\t' -v kernel="$1" -v tsv="$out/results.tsv" -v tap="$out/results.tap" \
 		-v n="$(wc -l <"$out/results.tsv")" '
 	/^RESULT\t/ {
 		n++
