@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The packets that show a finding. All records pass a ring of fixed size; when
+ * a finding opens or gets another flow, that flow's packets are taken out of the
+ * ring, and what follows for two seconds is kept, too. One pcapng file for each
+ * finding, written when it closes: DIR/ID.pcapng.
+ */
+#ifndef WEIR_EVIDENCE_H
+#define WEIR_EVIDENCE_H
+
+#include <stdio.h>
+
+#include "sink.h"
+
+#define EVIDENCE_COMMENT 120
+
+struct evidence;
+
+/*
+ * dir: where the files go, made if missing (its parent must be there); NULL: no
+ * files, evidence_write() only. NULL: out of memory, or dir can't be made (said on stderr).
+ */
+struct evidence *evidence_new(const char *dir);
+
+/* A record, before the detectors see it. payload has r->caplen bytes. */
+void evidence_record(struct evidence *e, const struct weir_rec *r, const uint8_t *payload);
+
+/* The packet of that flow and time is the one that matters. Before or after its finding is reported. */
+void evidence_mark(struct evidence *e, uint64_t flow_id, uint64_t time_ns, const char *comment);
+
+/* What is kept of a finding, as pcapng. False: nothing is kept of it, or it can't be written. */
+bool evidence_write(struct evidence *e, uint32_t finding_id, FILE *to);
+unsigned evidence_packets(const struct evidence *e, uint32_t finding_id);
+
+/* The sink that is told of findings. Its close writes what is open; evidence_free() is still the caller's. */
+struct sink_ref evidence_sink(struct evidence *e);
+
+/* Files that could not be written. */
+unsigned evidence_failed(const struct evidence *e);
+void evidence_free(struct evidence *e);
+
+#endif
