@@ -4,6 +4,7 @@
 #include "classify.h"
 #include "commands.h"
 #include "error.h"
+#include "evidence.h"
 #include "file.h"
 #include "history.h"
 #include "out.h"
@@ -29,6 +30,12 @@ int cmd_analyze(const struct options *o)
 		cfg.rules = rules;
 	}
 	cfg.sink[cfg.nsinks++] = output_open(o, false);
+	if (o->evidence && cfg.sink[0].ops) {
+		cfg.evidence = evidence_new(o->evidence);
+		if (!cfg.evidence)
+			return EX_CANTCREAT;
+		cfg.sink[cfg.nsinks++] = evidence_sink(cfg.evidence);
+	}
 	if (o->history && cfg.sink[0].ops) {
 		struct history_error e;
 
@@ -45,6 +52,9 @@ int cmd_analyze(const struct options *o)
 	else
 		pipeline_finish(p, &t);
 	pipeline_free(p);
+	if (!code && cfg.evidence && evidence_failed(cfg.evidence))
+		code = EX_CANTCREAT;
+	evidence_free(cfg.evidence);
 	if (rules)
 		rules_free(rules);
 	if (!code)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "classify.h"
+#include "evidence.h"
 #include "model_own.h"
 
 #define FINDINGS_MAX   1024
@@ -54,6 +55,11 @@ static void rst_judged(void *arg, const struct rst_event *e)
 	SINKS(p, rst, p->model, e);
 }
 
+static void marked(void *arg, const struct flow *f, uint64_t time_ns, const char *comment)
+{
+	evidence_mark(arg, f->id, time_ns, comment);
+}
+
 struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 {
 	struct pipeline *p = calloc(1, sizeof(*p));
@@ -79,6 +85,7 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 		p->env[n] = (struct detect_env){
 			.model = p->model, .findings = p->findings, .sensitivity = cfg->sensitivity,
 			.slot = n, .rst = rst_judged, .rst_arg = p,
+			.mark = cfg->evidence ? marked : NULL, .mark_arg = cfg->evidence,
 		};
 		p->detector[n] = d;
 		p->state[n] = d->create(&p->env[n]);
@@ -233,6 +240,8 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 		return;
 	if (r->time_ns < p->lost_until)
 		f->fragile = true;
+	if (p->cfg.evidence)
+		evidence_record(p->cfg.evidence, f->id, r, payload);
 	if (r->kind == WEIR_REC_PACKET)
 		classify(p, f, r, payload);
 	for (unsigned i = 0; i < p->ndetectors; i++)

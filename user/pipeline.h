@@ -11,6 +11,7 @@
 #include "sink.h"
 
 struct rules;
+struct evidence;
 
 #define PIPELINE_SINKS 6
 #define LOCAL_NETS     32
@@ -29,6 +30,7 @@ struct pipeline_config {
 	double interval_s;	   /* between stats events */
 	struct sink_ref sink[PIPELINE_SINKS];
 	unsigned nsinks;
+	struct evidence *evidence; /* every record goes there, too; NULL: none is kept. Its sink is one of the above */
 	bool live; /* counters come from sweeps, not from every packet's record */
 };
 

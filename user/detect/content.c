@@ -128,6 +128,7 @@ static struct content_flow *state_new(struct content_detector *d, struct flow *f
 static struct content_look look_of(const struct weir_rec *r)
 {
 	return (struct content_look){
+		.time_ns = r->time_ns,
 		.seq = r->seq,
 		.ack = r->ack,
 		.us = (uint32_t)(r->time_ns / 1000),
@@ -160,6 +161,21 @@ static struct rst_base base_of(struct content_detector *d, const struct flow *f,
 				  .mean_us = (uint32_t)h->rtt_mean_us, .reorders = h->reorders };
 }
 
+/* What stands beside the packet in the evidence. */
+static void mark(struct content_detector *d, const struct flow *f, const struct doubt *q, double score)
+{
+	char text[200];
+	int n;
+
+	if (!d->env->mark)
+		return;
+	n = snprintf(text, sizeof(text), "injected %s, score %.0f:", subkind_name(q->subkind), score);
+	for (unsigned r = 0; r < CONTENT_RULES && n < (int)sizeof(text); r++)
+		if (q->rules & CONTENT_BIT(r))
+			n += snprintf(text + n, sizeof(text) - (size_t)n, " %s", content_rule_name(r));
+	d->env->mark(d->env->mark_arg, f, q->odd.time_ns, text);
+}
+
 static void report(struct content_detector *d, struct content_flow *s, unsigned way)
 {
 	const struct flow *f = s->flow;
@@ -185,6 +201,7 @@ static void report(struct content_detector *d, struct content_flow *s, unsigned 
 
 	if (k.score < 4)
 		return;
+	mark(d, s->flow, q, k.score);
 	what[sizeof(what) - 2] = (char)('a' + q->subkind);
 	k.key = q->group ? q->group : inject_key(f, what);
 	if (q->group) {

@@ -39,6 +39,7 @@ enum content_rule {
 
 /* A segment's look. */
 struct content_look {
+	uint64_t time_ns;
 	uint32_t seq, ack, us;
 	uint16_t ipid, win, len, kept;
 	uint8_t ttl, tcp_flags;

@@ -36,6 +36,9 @@ struct detect_env {
 	unsigned slot; /* the detector's index into flow->detector */
 	void (*rst)(void *arg, const struct rst_event *e);
 	void *rst_arg;
+	/* The packet of that time shows it: kept, and commented, with the finding. NULL: nothing is kept. */
+	void (*mark)(void *arg, const struct flow *f, uint64_t time_ns, const char *comment);
+	void *mark_arg;
 };
 
 struct detector {

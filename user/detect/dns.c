@@ -225,6 +225,13 @@ static void report(struct dns_detector *d, struct question *q, const struct flow
 
 	if (k.score < 4)
 		return;
+	if (d->env->mark) {
+		char text[200];
+
+		snprintf(text, sizeof(text), "forged answer, score %.0f%s%s", k.score, real ? "; another one: " : "",
+			 real ? real->address : "");
+		d->env->mark(d->env->mark_arg, f, forged->time_ns, text);
+	}
 	k.key = group_key(d, q, &k.trigger);
 	k.flow_ttl = real ? real->ttl : r->habit.ttl;
 	k.rtt_us = r->habit.rtt_min_us;

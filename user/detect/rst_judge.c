@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is made of a burst of resets: verdict, event, finding; residual blocking; the flows that pass. */
+#include <stdio.h>
 #include <string.h>
 
 #include "rst.h"
@@ -195,6 +196,21 @@ static void note_control(struct rst_detector *d, const struct flow *f, struct in
 	g->passed_without = all > with ? all - with : 0;
 }
 
+/* What stands beside the packet in the evidence. */
+static void mark(struct rst_detector *d, const struct rst_burst *b, uint32_t rules, double score)
+{
+	char text[200];
+	int n;
+
+	if (!d->env->mark)
+		return;
+	n = snprintf(text, sizeof(text), "forged reset, score %.0f:", score);
+	for (unsigned r = 0; r < RST_RULES && n < (int)sizeof(text); r++)
+		if (rules & RST_BIT(r))
+			n += snprintf(text + n, sizeof(text) - (size_t)n, " %s", rst_rule_name(r));
+	d->env->mark(d->env->mark_arg, b->flow, b->first_ns, text);
+}
+
 static void tell_finding(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s, uint32_t rules, double score,
 			 bool last, bool waited)
 {
@@ -205,6 +221,7 @@ static void tell_finding(struct rst_detector *d, struct rst_burst *b, struct rst
 		k.path_known = b->genuine_after || waited;
 		k.genuine_after = b->genuine_after;
 	}
+	mark(d, b, rules, score);
 	if (b->group) {
 		inject_more(&d->inject, &k, b->told_rules, b->told_score);
 	} else {

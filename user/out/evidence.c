@@ -21,6 +21,7 @@
 #define MARKS	       256
 
 struct entry {
+	uint64_t flow_id; /* the model's: sightings on several interfaces are one */
 	struct weir_rec r;
 	uint16_t kept;
 	uint8_t payload[KEEP_PAYLOAD];
@@ -108,20 +109,20 @@ void evidence_free(struct evidence *e)
 
 static const char *comment_of(const struct evidence *e, uint64_t flow_id, uint64_t time_ns)
 {
-	for (unsigned i = 0; i < MARKS && i < e->nmarks; i++)
+	for (unsigned i = 0; i < MARKS; i++)
 		if (e->mark[i].time_ns == time_ns && e->mark[i].flow_id == flow_id)
 			return e->mark[i].comment;
 	return NULL;
 }
 
-static void keep(struct evidence *e, struct file *f, const struct weir_rec *r, const uint8_t *payload, unsigned n)
+static void keep(struct evidence *e, struct file *f, uint64_t flow_id, const struct weir_rec *r, const uint8_t *payload, unsigned n)
 {
 	uint8_t data[PACKET_HEADERS_MAX + KEEP_PAYLOAD];
 	unsigned flow = 0, original;
 	const char *comment;
 	struct kept *k;
 
-	while (flow < f->nflows && f->flow[flow] != r->flow_id)
+	while (flow < f->nflows && f->flow[flow] != flow_id)
 		flow++;
 	if (flow == f->nflows || f->flow_packets[flow] >= FLOW_PACKETS || f->npackets >= FILE_PACKETS)
 		return;
@@ -133,14 +134,14 @@ static void keep(struct evidence *e, struct file *f, const struct weir_rec *r, c
 	memcpy(k->data, data, k->len);
 	k->original = original;
 	k->time_ns = r->time_ns;
-	k->flow_id = r->flow_id;
-	comment = comment_of(e, r->flow_id, r->time_ns);
+	k->flow_id = flow_id;
+	comment = comment_of(e, flow_id, r->time_ns);
 	k->comment = comment ? strdup(comment) : NULL;
 	f->npackets++;
 	f->flow_packets[flow]++;
 }
 
-void evidence_record(struct evidence *e, const struct weir_rec *r, const uint8_t *payload)
+void evidence_record(struct evidence *e, uint64_t flow_id, const struct weir_rec *r, const uint8_t *payload)
 {
 	unsigned n = !payload ? 0 : r->caplen < KEEP_PAYLOAD ? r->caplen : KEEP_PAYLOAD;
 	struct entry *x;
@@ -149,6 +150,7 @@ void evidence_record(struct evidence *e, const struct weir_rec *r, const uint8_t
 		return;
 	x = &e->ring[e->records++ % RING];
 	x->r = *r;
+	x->flow_id = flow_id;
 	x->kept = (uint16_t)n;
 	if (n)
 		memcpy(x->payload, payload, n);
@@ -158,8 +160,8 @@ void evidence_record(struct evidence *e, const struct weir_rec *r, const uint8_t
 
 		if (r->time_ns > w->until_ns)
 			e->follow[i--] = e->follow[--e->nfollow];
-		else if (w->flow_id == r->flow_id)
-			keep(e, e->file[w->file], r, payload, n);
+		else if (w->flow_id == flow_id)
+			keep(e, e->file[w->file], flow_id, r, payload, n);
 	}
 }
 
@@ -177,27 +179,39 @@ static void take_flow(struct evidence *e, unsigned at, uint64_t flow_id)
 	for (uint64_t i = e->records > RING ? e->records - RING : 0; i < e->records; i++) {
 		const struct entry *x = &e->ring[i % RING];
 
-		if (x->r.flow_id == flow_id && x->r.time_ns >= since)
-			keep(e, f, &x->r, x->payload, x->kept);
+		if (x->flow_id == flow_id && x->r.time_ns >= since)
+			keep(e, f, flow_id, &x->r, x->payload, x->kept);
 	}
 	if (e->nfollow < FOLLOWED)
 		e->follow[e->nfollow++] = (struct follow){ flow_id, e->now_ns + FOLLOW_NS, at };
 }
 
+static struct mark *mark_of(struct evidence *e, uint64_t flow_id, uint64_t time_ns)
+{
+	struct mark *m;
+
+	for (unsigned i = 0; i < MARKS; i++)
+		if (e->mark[i].flow_id == flow_id && e->mark[i].time_ns == time_ns)
+			return &e->mark[i];
+	m = &e->mark[e->nmarks++ % MARKS];
+	*m = (struct mark){ .flow_id = flow_id, .time_ns = time_ns };
+	return m;
+}
+
 void evidence_mark(struct evidence *e, uint64_t flow_id, uint64_t time_ns, const char *comment)
 {
-	struct mark *m = &e->mark[e->nmarks++ % MARKS];
+	struct mark *m = mark_of(e, flow_id, time_ns);
 
-	if (e->nmarks == 2 * MARKS)
-		e->nmarks = MARKS;
-	*m = (struct mark){ .flow_id = flow_id, .time_ns = time_ns };
 	snprintf(m->comment, sizeof(m->comment), "%s", comment);
 	for (unsigned i = 0; i < FILES; i++) {
 		struct file *f = e->file[i];
 
-		for (unsigned k = 0; f && k < f->npackets; k++)
-			if (f->packet[k].time_ns == time_ns && f->packet[k].flow_id == flow_id && !f->packet[k].comment)
-				f->packet[k].comment = strdup(comment);
+		for (unsigned k = 0; f && k < f->npackets; k++) {
+			if (f->packet[k].time_ns != time_ns || f->packet[k].flow_id != flow_id)
+				continue;
+			free(f->packet[k].comment);
+			f->packet[k].comment = strdup(m->comment);
+		}
 	}
 }
 

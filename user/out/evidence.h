@@ -12,7 +12,7 @@
 
 #include "sink.h"
 
-#define EVIDENCE_COMMENT 120
+#define EVIDENCE_COMMENT 200
 
 struct evidence;
 
@@ -22,10 +22,10 @@ struct evidence;
  */
 struct evidence *evidence_new(const char *dir);
 
-/* A record, before the detectors see it. payload has r->caplen bytes. */
-void evidence_record(struct evidence *e, const struct weir_rec *r, const uint8_t *payload);
+/* A record of that flow, before the detectors see it. payload has r->caplen bytes. */
+void evidence_record(struct evidence *e, uint64_t flow_id, const struct weir_rec *r, const uint8_t *payload);
 
-/* The packet of that flow and time is the one that matters. Before or after its finding is reported. */
+/* The packet of that flow and time is the one that matters. Before or after its finding is reported; the last word stands. */
 void evidence_mark(struct evidence *e, uint64_t flow_id, uint64_t time_ns, const char *comment);
 
 /* What is kept of a finding, as pcapng. False: nothing is kept of it, or it can't be written. */
