@@ -5,7 +5,7 @@
  *	traffic serve ADDR PORT			answers each 4-byte request with so many bytes
  *	traffic fetch ADDR PORT CONNS BYTES [AT_ONCE]	fetches, counts what arrived
  *	traffic flood IFACE SRC DST COUNT PER_S	SYNs from COUNT different ports and addresses
- *	traffic reset IFACE WORD TTL COPIES	on a request with WORD, forged resets both ways
+ *	traffic reset IFACE WORD TTL COPIES	on a request with WORD, resets that claim to be its server's
  *
  * flood and reset write Ethernet frames to IFACE; the link's other end is
  * learned from passing packets (reset) or broadcast to (flood).
@@ -319,7 +319,7 @@ static int flood(char **a)
 	return 0;
 }
 
-/* Answers the first TCP segment that carries word with forged resets to both ends. */
+/* Answers every TCP segment that carries word with forged resets, as its receiver's. */
 static void __attribute__((noreturn)) reset(char **a)
 {
 	uint8_t mac[6], p[65536], f[128];
@@ -334,7 +334,6 @@ static void __attribute__((noreturn)) reset(char **a)
 		size_t at = (v6 ? 54 : 34) + t->doff * 4;
 		const uint8_t *src = p + (v6 ? 22 : 26), *dst = p + (v6 ? 38 : 30);
 		int family = v6 ? AF_INET6 : AF_INET;
-		uint32_t payload = n - at;
 		struct timespec now;
 
 		if ((!v4 && !v6) || at >= (size_t)n || !memmem(p + at, n - at, a[1], strlen(a[1])))
@@ -343,10 +342,6 @@ static void __attribute__((noreturn)) reset(char **a)
 			size_t len = segment(f, p + 6, p, family, dst, src, ntohs(t->dest),
 					     ntohs(t->source), ntohl(t->ack_seq), 0, 4, ttl);
 
-			if (send(fd, f, len, 0) < 0)
-				die("send");
-			len = segment(f, p, p + 6, family, src, dst, ntohs(t->source), ntohs(t->dest),
-				      ntohl(t->seq) + payload, 0, 4, ttl);
 			if (send(fd, f, len, 0) < 0)
 				die("send");
 		}
