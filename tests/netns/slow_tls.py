@@ -17,6 +17,8 @@ def serve(conn):
         with context.wrap_socket(conn, server_side=True) as tls:
             tls.recv(4096)
             tls.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nhi\n")
+            while tls.recv(4096):  # until the client closes: a reset of our own would be honest noise
+                pass
     except OSError:
         conn.close()
 

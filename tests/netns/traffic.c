@@ -326,6 +326,9 @@ static void __attribute__((noreturn)) reset(char **a)
 	struct sockaddr_ll ll;
 	int fd = packet_socket(a[0], &ll, mac), ttl = atoi(a[2]), copies = atoi(a[3]);
 
+	/* As seen of injectors that guess how far the true sender has come meanwhile. */
+	static const uint32_t ahead[3] = { 0, 1460, 4380 };
+
 	for (;;) {
 		ssize_t n = recv(fd, p, sizeof(p), 0);
 		bool v4 = n > 54 && p[12] == 8 && !p[13] && p[23] == IPPROTO_TCP;
@@ -340,7 +343,8 @@ static void __attribute__((noreturn)) reset(char **a)
 			continue;
 		for (int i = 0; i < copies; i++) {
 			size_t len = segment(f, p + 6, p, family, dst, src, ntohs(t->dest),
-					     ntohs(t->source), ntohl(t->ack_seq), 0, 4, ttl);
+					     ntohs(t->source), ntohl(t->ack_seq) + ahead[i % 3], 0, 4,
+					     ttl);
 
 			if (send(fd, f, len, 0) < 0)
 				die("send");
