@@ -23,7 +23,8 @@ unsigned model_app_id(struct model *m, const char *name)
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	static const uint16_t ports[] = { 443, 53, 80, 123, 4500, 5353, 3478, 8801, 25, 4789, 546, 1935 };
+	static const uint16_t ports[] = { 443,	53,   80, 123,	4500, 5353,
+					  3478, 8801, 25, 4789, 546,  1935 };
 	static struct classifier *c;
 	struct flow f = { 0 };
 	struct class_result r;

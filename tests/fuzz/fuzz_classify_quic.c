@@ -18,7 +18,10 @@ static size_t seal(uint8_t *d, const uint8_t *frames, size_t n, unsigned pn)
 	if (!keyed)
 		quic_derive(&k, SALT_V1, (const uint8_t *)"abcdefgh", 8);
 	keyed = true;
-	memcpy(d, "\xc1\0\0\0\1\x08" "abcdefgh\0\0", 16);
+	memcpy(d,
+	       "\xc1\0\0\0\1\x08"
+	       "abcdefgh\0\0",
+	       16);
 	d[16] = (uint8_t)(0x40 | length >> 8);
 	d[17] = (uint8_t)length;
 	d[18] = 0;

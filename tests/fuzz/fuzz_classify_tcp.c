@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Every TCP probe alone. Input: flags, port, two bytes of the client's length, both sides' bytes. */
+/* Every TCP probe alone. Input: flags, port, two bytes of the client's length, both sides' bytes.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,10 +19,10 @@ static uint8_t *copy(const uint8_t *p, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static const tcp_probe probes[] = {
-		tls_tcp,   http_tcp, ssh_tcp,  noise_tcp,   mail_tcp,	 bittorrent_tcp,
-		mqtt_tcp,  rdp_tcp,  smb_tcp,  sip_tcp,	    mmtls_tcp,	 stun_tcp,
-		dns_tcp,   ldap_tcp, openvpn_tcp, fbzero_tcp, socks_tcp, rtmp_tcp,
-		mtproto_tcp, noisesocket_tcp,
+		tls_tcp,	http_tcp,  ssh_tcp,  noise_tcp,	  mail_tcp,
+		bittorrent_tcp, mqtt_tcp,  rdp_tcp,  smb_tcp,	  sip_tcp,
+		mmtls_tcp,	stun_tcp,  dns_tcp,  ldap_tcp,	  openvpn_tcp,
+		fbzero_tcp,	socks_tcp, rtmp_tcp, mtproto_tcp, noisesocket_tcp,
 	};
 	struct tcp_view v = { 0 };
 	uint8_t *up, *down;

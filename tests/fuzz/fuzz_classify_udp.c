@@ -12,11 +12,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static const udp_probe probes[] = {
-		quic_udp, dtls_udp, stun_udp,  wireguard_udp,  sip_udp,	 ssdp_udp,
-		dhcp_udp, ntp_udp,  gquic_udp, bittorrent_udp, ipsec_udp, smb_udp,
-		dns_udp,  openvpn_udp, rdp_udp, ldap_udp,      calls_udp, rtp_udp,
+		quic_udp, dtls_udp,    stun_udp,  wireguard_udp,  sip_udp,   ssdp_udp,
+		dhcp_udp, ntp_udp,     gquic_udp, bittorrent_udp, ipsec_udp, smb_udp,
+		dns_udp,  openvpn_udp, rdp_udp,	  ldap_udp,	  calls_udp, rtp_udp,
 	};
-	static const uint16_t ports[] = { 443, 53, 123, 4500, 5353, 3478, 8801, 4789, 6081, 2152, 3544, 546 };
+	static const uint16_t ports[] = { 443,	53,   123,  4500, 5353, 3478,
+					  8801, 4789, 6081, 2152, 3544, 546 };
 	struct udp_memory mem = { 0 };
 	struct udp_view v = { .mem = &mem, .client_port = 40000 };
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* BitTorrent: peers over TCP (BEP 3) and uTP (BEP 29), DHT (BEP 5), UDP trackers (BEP 15), LSD (BEP 14). */
+/* BitTorrent: peers over TCP (BEP 3) and uTP (BEP 29), DHT (BEP 5), UDP trackers (BEP 15), LSD (BEP
+ * 14). */
 #include "model.h"
 #include "probe.h"
 
-#define PEER_HELLO "\x13" "BitTorrent protocol"
+#define PEER_HELLO                                                                                 \
+	"\x13"                                                                                     \
+	"BitTorrent protocol"
 
 enum match bittorrent_tcp(const struct tcp_view *v, struct found *out)
 {
@@ -27,8 +30,8 @@ static bool dht(struct seg d)
 
 	if (d.n < 12 || d.p[0] != 'd' || d.p[2] != ':')
 		return false;
-	if (SEG_HAS(d, "d1:ad2:id20:") || SEG_HAS(d, "d1:rd2:id20:") ||
-	    SEG_HAS(d, "d2:ip6:") || SEG_HAS(d, "d2:ip4:") || SEG_HAS(d, "d2:ip18:"))
+	if (SEG_HAS(d, "d1:ad2:id20:") || SEG_HAS(d, "d1:rd2:id20:") || SEG_HAS(d, "d2:ip6:") ||
+	    SEG_HAS(d, "d2:ip4:") || SEG_HAS(d, "d2:ip18:"))
 		return true;
 	for (unsigned i = 0; i < 3; i++)
 		if (memmem(d.p, d.n, marks[i], 6))
@@ -63,13 +66,14 @@ static enum match utp(const struct udp_view *v)
 	/* Only data and FIN may carry payload; data does. */
 	if ((type >= 2 && v->len != head) || (type == 0 && v->len == head))
 		return MATCH_NO;
-	if (m->slot[SLOT_UTP][!w].kind == 0x10 && be16(m->slot[SLOT_UTP][!w].b) == conn && type == 2 &&
-	    be16(p + 18) == be16(m->slot[SLOT_UTP][!w].b + 4))
+	if (m->slot[SLOT_UTP][!w].kind == 0x10 && be16(m->slot[SLOT_UTP][!w].b) == conn &&
+	    type == 2 && be16(p + 18) == be16(m->slot[SLOT_UTP][!w].b + 4))
 		return MATCH_YES;
 	/* Both ways, or one on and on: the same connection, sequence near. */
 	if (m->slot[SLOT_UTP][w].kind == 0x10 && be16(m->slot[SLOT_UTP][w].b + 2) == conn &&
 	    (uint16_t)(be16(p + 16) - be16(m->slot[SLOT_UTP][w].b + 4)) < 64 &&
-	    be32(p + 4) - be32(m->slot[SLOT_UTP][w].b + 6) - 1 < 0x2000000 && conn && (type == 2 || type == 0 || be16(p + 16) == 1))
+	    be32(p + 4) - be32(m->slot[SLOT_UTP][w].b + 6) - 1 < 0x2000000 && conn &&
+	    (type == 2 || type == 0 || be16(p + 16) == 1))
 		return m->seen[w] >= 2 || type == 4 ? MATCH_YES : MATCH_MORE;
 	m->slot[SLOT_UTP][w].kind = 0x10;
 	/* A SYN names the id that it wants to receive on. */

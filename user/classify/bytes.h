@@ -39,7 +39,7 @@ static inline uint32_t le32(const uint8_t *p)
 #define SEG_HAS(s, lit) ((s).n >= sizeof(lit) - 1 && !memcmp((s).p, lit, sizeof(lit) - 1))
 
 /* Likewise, letters of either case. */
-#define SEG_HAS_CASE(s, lit)                                                                 \
+#define SEG_HAS_CASE(s, lit)                                                                       \
 	((s).n >= sizeof(lit) - 1 && !strncasecmp((const char *)(s).p, lit, sizeof(lit) - 1))
 
 /* Could s, too short to tell, still become the literal? */

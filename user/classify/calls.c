@@ -10,8 +10,9 @@
 /* Telegram's reflectors: a peer tag of 16 bytes, then twelve 0xff (or an id between). */
 static bool telegram(struct seg d)
 {
-	static const uint8_t ones[12] = { 255, 255, 255, 255, 255, 255,
-					  255, 255, 255, 255, 255, 255 };
+	static const uint8_t ones[12] = {
+		255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
+	};
 
 	return d.n >= 32 && !memcmp(d.p + 16, ones, 12) && !all_zero(d.p, 16) &&
 	       memcmp(d.p, ones, 12);
@@ -65,7 +66,8 @@ static bool line_call(const struct udp_view *v)
 
 	if (v->d.n < 24 || p[0] >> 4 != 0xd || (be16(p) & 0x7ffu) != v->len - 4)
 		return false;
-	next = m->slot[SLOT_LINE][w].kind == 0x90 && (uint16_t)(be16(p + 2) - be16(m->slot[SLOT_LINE][w].b) - 1) < 8;
+	next = m->slot[SLOT_LINE][w].kind == 0x90 &&
+	       (uint16_t)(be16(p + 2) - be16(m->slot[SLOT_LINE][w].b) - 1) < 8;
 	next |= m->slot[SLOT_LINE][!w].kind == 0x90;
 	m->slot[SLOT_LINE][w].kind = 0x90;
 	memcpy(m->slot[SLOT_LINE][w].b, p + 2, 2);

@@ -15,13 +15,13 @@ struct rules;
 /* What is known so far. */
 struct class_result {
 	uint8_t l7;	/* enum weir_l7 */
-	uint8_t source;	/* enum type_source */
+	uint8_t source; /* enum type_source */
 	uint16_t app;	/* model_app_id, 0 none */
 	uint16_t type;	/* model_type_id */
-	char hint[256];	/* SNI, Host, query name, "" none; printable ASCII only */
+	char hint[256]; /* SNI, Host, query name, "" none; printable ASCII only */
 	char alpn[32];
-	bool ech;	/* an encrypted ClientHello was offered */
-	bool done;	/* more payload won't change it */
+	bool ech;  /* an encrypted ClientHello was offered */
+	bool done; /* more payload won't change it */
 };
 
 /*

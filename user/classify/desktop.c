@@ -21,9 +21,9 @@ enum match rdp_tcp(const struct tcp_view *v, struct found *out)
 		return v->full ? MATCH_NO : MATCH_MORE;
 	/* A cookie, a negotiation, or nothing more, as old clients send. */
 	return be16(s.p + 2) == 11 || memmem(s.p, s.n, "Cookie: ", 8) ||
-			       (be16(s.p + 2) >= 19 && (s.p[be16(s.p + 2) - 8] == 1 ||
-							s.p[be16(s.p + 2) - 8] == 2 ||
-							s.p[be16(s.p + 2) - 8] == 3)) ||
+			       (be16(s.p + 2) >= 19 &&
+				(s.p[be16(s.p + 2) - 8] == 1 || s.p[be16(s.p + 2) - 8] == 2 ||
+				 s.p[be16(s.p + 2) - 8] == 3)) ||
 			       memmem(s.p, s.n < 64 ? s.n : 64, "\x01\x00\x08\x00", 4)
 		       ? MATCH_YES
 		       : MATCH_NO;
@@ -49,8 +49,8 @@ enum match rdp_udp(const struct udp_view *v, struct found *out)
 	 */
 	if (flags == 0x000c)
 		for (size_t at = 8; at + 11 <= v->d.n && at <= 24; at++)
-			if (!memcmp(p + at, p + at + 4, 4) && p[at + 8] >= 0x14 && p[at + 8] <= 0x17 &&
-			    (p[at + 9] == 3 || p[at + 9] == 0xfe))
+			if (!memcmp(p + at, p + at + 4, 4) && p[at + 8] >= 0x14 &&
+			    p[at + 8] <= 0x17 && (p[at + 9] == 3 || p[at + 9] == 0xfe))
 				return MATCH_YES;
 	if (be32(p) != 0xffffffff || !(flags & 1) || flags & ~0x3e25u)
 		return MATCH_NO;
@@ -151,9 +151,13 @@ static enum match ldap(struct seg s)
 			       : MATCH_NO;
 	case 0x63: /* search: OCTET STRING base */
 		return at < s.n && s.p[at] == 4 ? MATCH_YES : MATCH_NO;
-	case 0x61: case 0x64: case 0x65: case 0x78:
+	case 0x61:
+	case 0x64:
+	case 0x65:
+	case 0x78:
 		/* Answers: ENUMERATED result, or the entry's name. */
-		return at + 1 < s.n && (op == 0x64 ? s.p[at] == 4 : s.p[at] == 0x0a && s.p[at + 1] == 1)
+		return at + 1 < s.n && (op == 0x64 ? s.p[at] == 4
+						   : s.p[at] == 0x0a && s.p[at + 1] == 1)
 			       ? MATCH_YES
 			       : MATCH_NO;
 	case 0x77: /* extended: the object identifier of StartTLS and its like */
@@ -184,7 +188,8 @@ enum match ldap_udp(const struct udp_view *v, struct found *out)
 	return ldap(v->d) == MATCH_YES ? MATCH_YES : MATCH_NO;
 }
 
-/* Midway: a PUBLISH that ends with the segment and names a topic (MQTT 5.0 3.3), or pings both ways. */
+/* Midway: a PUBLISH that ends with the segment and names a topic (MQTT 5.0 3.3), or pings both
+ * ways. */
 static bool mqtt_midway(const struct tcp_view *v)
 {
 	struct seg up = v->way[TO_SERVER], down = v->way[TO_CLIENT];
@@ -254,8 +259,8 @@ enum match rtmp_tcp(const struct tcp_view *v, struct found *out)
 	if (down.n && down.p[0] != 3 && down.p[0] != 6)
 		return MATCH_NO;
 	if (down.n < 9 || up.n < 600)
-		return !v->full				     ? MATCH_MORE
+		return !v->full				       ? MATCH_MORE
 		       : up.n >= 1024 && all_zero(up.p + 5, 4) ? MATCH_YES
-							     : MATCH_NO;
+							       : MATCH_NO;
 	return MATCH_YES;
 }

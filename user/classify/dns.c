@@ -2,7 +2,7 @@
 #include "dns.h"
 #include "model.h"
 
-#define JUMPS_MAX   16
+#define JUMPS_MAX 16
 #define RECORDS_MAX 64
 
 /*
@@ -92,7 +92,8 @@ bool dns_message(struct seg d, bool strict, struct found *out)
 	}
 	if (qd > 64 || qd + an + ns + ar == 0)
 		return flags & 0x8000 && (flags & 15) && !qd && d.n == 12;
-	/* A damaged question, as tunnels and broken clients send: the header must be a plain one. */
+	/* A damaged question, as tunnels and broken clients send: the header must be a plain one.
+	 */
 	if (qd && !question(d, &at, out))
 		return !opcode && qd <= 2;
 	return true;
@@ -144,7 +145,8 @@ enum match dns_udp(const struct udp_view *v, struct found *out)
 	bool server = v->server_port == 53 || v->client_port == 53;
 	bool multicast = v->server_port == 5353 || v->client_port == 5353;
 
-	/* Link-local names (LLMNR, RFC 4795) have the same form as mDNS's; NetBIOS's is another's. */
+	/* Link-local names (LLMNR, RFC 4795) have the same form as mDNS's; NetBIOS's is another's.
+	 */
 	bool llmnr = v->server_port == 5355 || v->client_port == 5355;
 
 	if (v->server_port == 137 || v->client_port == 137)

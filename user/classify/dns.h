@@ -26,7 +26,8 @@ struct dns_answer {
  */
 bool dns_message(struct seg d, bool strict, struct found *out);
 
-/* Addresses out of an answer; those it can't follow are left out. False: no answer to a question. */
+/* Addresses out of an answer; those it can't follow are left out. False: no answer to a question.
+ */
 bool dns_addresses(struct seg d, struct dns_answer *out);
 
 #endif

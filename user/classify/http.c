@@ -5,11 +5,14 @@
 
 #define HEADERS_MAX 128
 
-static const char *const methods[] = { "GET",	   "POST",     "HEAD",	 "PUT",	     "DELETE",
-				       "OPTIONS",  "CONNECT",  "PATCH",	 "TRACE",    "PROPFIND",
-				       "PROPPATCH", "MKCOL",   "COPY",	 "MOVE",     "LOCK",
-				       "UNLOCK",   "SEARCH",   "REPORT", "SUBSCRIBE", "UNSUBSCRIBE",
-				       "NOTIFY",   "BDELETE",  "BITS_POST", "CCM_POST",
+static const char *const methods[] = { "GET",	      "POST",	      "HEAD",
+				       "PUT",	      "DELETE",	      "OPTIONS",
+				       "CONNECT",     "PATCH",	      "TRACE",
+				       "PROPFIND",    "PROPPATCH",    "MKCOL",
+				       "COPY",	      "MOVE",	      "LOCK",
+				       "UNLOCK",      "SEARCH",	      "REPORT",
+				       "SUBSCRIBE",   "UNSUBSCRIBE",  "NOTIFY",
+				       "BDELETE",     "BITS_POST",    "CCM_POST",
 				       "RPC_IN_DATA", "RPC_OUT_DATA", "SSTP_DUPLEX_POST" };
 
 /* Length of the method and its blank, 0 none; *more: cut before that can be told. */
@@ -146,7 +149,7 @@ static enum match response(struct seg s, bool full)
 	if (SEG_HAS(s, "HTTP/1.0 ") || SEG_HAS(s, "HTTP/1.1 "))
 		return MATCH_YES;
 	return (SEG_MAY(s, "HTTP/1.0 ") || SEG_MAY(s, "HTTP/1.1 ")) && s.n && !full ? MATCH_MORE
-										     : MATCH_NO;
+										    : MATCH_NO;
 }
 
 enum match http_tcp(const struct tcp_view *v, struct found *out)

@@ -90,8 +90,7 @@ static unsigned spoken(struct seg up, struct seg down, bool full)
 		/* Midway: what the server answers to the commands below. */
 	}
 	if (up.n >= 4) {
-		if (command(seg_head(up, 512), smtp_commands) &&
-		    (!down.n || code(down, "250")))
+		if (command(seg_head(up, 512), smtp_commands) && (!down.n || code(down, "250")))
 			return WEIR_L7_SMTP;
 		if (imap_command(up) && (!down.n || SEG_HAS(down, "* ")))
 			return down.n || full ? WEIR_L7_IMAP : WEIR_L7_UNKNOWN;

@@ -71,9 +71,9 @@ enum match socks_tcp(const struct tcp_view *v, struct found *out)
 		if (v->first.n > 2u + up.p[1])
 			return MATCH_NO;
 		if (down.n < 2)
-			return !v->full ? MATCH_MORE
+			return !v->full						      ? MATCH_MORE
 			       : up.n == 2u + up.p[1] && up.p[1] <= 4 && up.p[2] <= 2 ? MATCH_YES
-										     : MATCH_NO;
+										      : MATCH_NO;
 		if (down.p[0] != 5)
 			return MATCH_NO;
 		if (down.p[1] == 0xff || memchr(up.p + 2, down.p[1], up.p[1]))

@@ -17,13 +17,13 @@ struct peers;
 
 struct peer {
 	struct in6_addr client, server; /* a socket: server is all zero */
-	uint16_t port;	/* 0: a name's address */
+	uint16_t port;			/* 0: a name's address */
 	uint8_t proto;
 	uint8_t l7;
-	int16_t app;	/* the rules' index, -1 none */
+	int16_t app; /* the rules' index, -1 none */
 	uint8_t channel;
-	bool several;	/* different apps behind it: says nothing */
-	uint64_t until_ns; /* 0: free */
+	bool several;	      /* different apps behind it: says nothing */
+	uint64_t until_ns;    /* 0: free */
 	char name[PEER_NAME]; /* as resolved; "" none, or too long */
 };
 

@@ -16,70 +16,83 @@ enum match { MATCH_NO, MATCH_MORE, MATCH_YES };
  * What the bytes say beyond the l7: rules turn these into apps (key `signature`).
  * Each stands for bytes, not for a guess.
  */
-#define SIG_LIST(X)                                                                          \
-	X(NONE, "none") X(WHATSAPP_NOISE, "whatsapp-noise")                                  \
-	X(WHATSAPP_OLD, "whatsapp-old") X(WHATSAPP_STUN, "whatsapp-stun")                    \
-	X(MTPROTO, "mtproto") X(MTPROTO_OBFUSCATED, "mtproto-obfuscated")                    \
-	X(TELEGRAM_REFLECTOR, "telegram-reflector") X(MMTLS, "mmtls")                        \
-	X(MS_TURN, "ms-turn") X(ZOOM_STUN, "zoom-stun") X(ZOOM_MEDIA, "zoom-media")          \
-	X(DISCORD_VOICE, "discord-voice") X(LINE_CALL, "line-call")                          \
-	X(VIBER_VOICE, "viber-voice") X(TOR_CERT, "tor-certificate")                         \
-	X(TOR_HELLO, "tor-hello") X(BITTORRENT, "bittorrent") X(FBZERO, "facebook-zero")
+#define SIG_LIST(X)                                                                                \
+	X(NONE, "none")                                                                            \
+	X(WHATSAPP_NOISE, "whatsapp-noise") X(WHATSAPP_OLD, "whatsapp-old")                        \
+		X(WHATSAPP_STUN, "whatsapp-stun") X(MTPROTO, "mtproto") X(MTPROTO_OBFUSCATED,      \
+									  "mtproto-obfuscated")    \
+			X(TELEGRAM_REFLECTOR, "telegram-reflector") X(MMTLS, "mmtls") X(           \
+				MS_TURN, "ms-turn") X(ZOOM_STUN, "zoom-stun")                      \
+				X(ZOOM_MEDIA, "zoom-media") X(DISCORD_VOICE, "discord-voice")      \
+					X(LINE_CALL, "line-call") X(VIBER_VOICE, "viber-voice")    \
+						X(TOR_CERT, "tor-certificate")                     \
+							X(TOR_HELLO, "tor-hello")                  \
+								X(BITTORRENT, "bittorrent")        \
+									X(FBZERO, "facebook-zero")
 
 enum signature {
 #define X(id, name) SIG_##id,
 	SIG_LIST(X)
 #undef X
-	SIG_COUNT
+		SIG_COUNT
 };
 
 #define HOST_LEN 256
 #define ALPN_LEN 32
 
 struct found {
-	uint8_t l7;	/* enum weir_l7 */
-	uint8_t sig;	/* enum signature */
+	uint8_t l7;  /* enum weir_l7 */
+	uint8_t sig; /* enum signature */
 	bool ech;
-	bool final;	/* with MATCH_YES: nothing more to learn from this flow */
+	bool final;	     /* with MATCH_YES: nothing more to learn from this flow */
 	char host[HOST_LEN]; /* printable ASCII, "" none */
 	char alpn[ALPN_LEN];
 };
 
 /* A TCP flow's payload from the start on, each way, without gaps. */
 struct tcp_view {
-	struct seg way[2];  /* TO_SERVER, TO_CLIENT */
-	struct seg first;   /* the client's first segment alone */
+	struct seg way[2]; /* TO_SERVER, TO_CLIENT */
+	struct seg first;  /* the client's first segment alone */
 	uint16_t server_port;
-	bool full;	    /* no more will come */
+	bool full; /* no more will come */
 };
 
 typedef enum match (*tcp_probe)(const struct tcp_view *v, struct found *out);
 
 /* Probes that need more than one datagram keep what they saw here, each in a slot of its own. */
-enum slot { SLOT_WIREGUARD, SLOT_OPENVPN, SLOT_ESP, SLOT_UTP, SLOT_ZOOM, SLOT_LINE, SLOT_VIBER, SLOTS };
+enum slot {
+	SLOT_WIREGUARD,
+	SLOT_OPENVPN,
+	SLOT_ESP,
+	SLOT_UTP,
+	SLOT_ZOOM,
+	SLOT_LINE,
+	SLOT_VIBER,
+	SLOTS
+};
 
 /* What the UDP probes keep of a flow. Zero at first. */
 struct udp_memory {
 	struct {
 		uint8_t kind;
 		uint8_t b[12];
-	} slot[SLOTS][2];      /* each way */
-	uint8_t session[8];    /* OpenVPN: the client's session id */
+	} slot[SLOTS][2];   /* each way */
+	uint8_t session[8]; /* OpenVPN: the client's session id */
 	uint32_t ssrc[2];
 	uint32_t rtp_ts[2];
 	uint32_t rtcp_ssrc[2];
 	uint16_t rtp_seq[2];
-	uint8_t rtp_run[2];    /* packets in a row that fit */
-	uint8_t seen[2];       /* datagrams with payload before this one, saturates */
+	uint8_t rtp_run[2]; /* packets in a row that fit */
+	uint8_t seen[2];    /* datagrams with payload before this one, saturates */
 	struct quic_state *quic;
 };
 
 /* A datagram. */
 struct udp_view {
 	struct seg d;
-	unsigned way;	/* TO_SERVER, TO_CLIENT */
+	unsigned way; /* TO_SERVER, TO_CLIENT */
 	uint16_t client_port, server_port;
-	size_t len;	/* its length on the wire; d may be shorter (snap length) */
+	size_t len; /* its length on the wire; d may be shorter (snap length) */
 	struct udp_memory *mem;
 };
 

@@ -13,7 +13,7 @@
 #include "stream.h"
 
 #define DERIVE_MAX 12 /* key derivations a flow: a Retry, guesses at an unknown version */
-#define OPEN_MAX   16 /* Initials opened a flow */
+#define OPEN_MAX 16   /* Initials opened a flow */
 #define FRAMES_MAX 512
 
 struct quic_state {
@@ -21,7 +21,7 @@ struct quic_state {
 	struct stream crypto;
 	uint32_t version;
 	uint8_t dcid[20], dcid_len;
-	bool proven;	/* and have opened a packet */
+	bool proven; /* and have opened a packet */
 	uint8_t salt;
 	uint8_t derived, opened;
 };
@@ -30,10 +30,10 @@ struct initial {
 	uint32_t version;
 	const uint8_t *dcid;
 	size_t dcid_len;
-	size_t head;	/* bytes before the packet number */
-	size_t length;	/* packet number, payload and tag */
-	bool initial;	/* else another long-header packet */
-	size_t total;	/* head + length, 0: up to the datagram's end */
+	size_t head;   /* bytes before the packet number */
+	size_t length; /* packet number, payload and tag */
+	bool initial;  /* else another long-header packet */
+	size_t total;  /* head + length, 0: up to the datagram's end */
 };
 
 /* RFC 9000 16. False: cut short. */

@@ -76,8 +76,8 @@ static void expand_label(const struct hmac_sha256_ctx *prk, const char *label, u
 	memcpy(info + 9, label, l);
 	info[9 + l] = 0;
 	hkdf_expand(&ctx, (nettle_hash_update_func *)hmac_sha256_update,
-		    (nettle_hash_digest_func *)hmac_sha256_digest, SHA256_DIGEST_SIZE, 10 + l,
-		    info, n, out);
+		    (nettle_hash_digest_func *)hmac_sha256_digest, SHA256_DIGEST_SIZE, 10 + l, info,
+		    n, out);
 }
 
 void quic_derive(struct quic_keys *k, enum quic_salt salt, const uint8_t *dcid, size_t n)

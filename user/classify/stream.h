@@ -15,10 +15,10 @@
 
 struct stream {
 	uint8_t *buf;
-	uint8_t *map;	/* one bit a byte that is there; NULL while all came in order */
-	uint16_t cap;	/* of buf */
-	uint16_t have;	/* bytes there without a gap from the start on */
-	uint16_t top;	/* end of the highest byte there */
+	uint8_t *map;  /* one bit a byte that is there; NULL while all came in order */
+	uint16_t cap;  /* of buf */
+	uint16_t have; /* bytes there without a gap from the start on */
+	uint16_t top;  /* end of the highest byte there */
 };
 
 /*
@@ -27,7 +27,8 @@ struct stream {
  */
 bool stream_add(struct stream *s, uint32_t off, const uint8_t *p, size_t n);
 
-/* Moves everything up by n bytes: the start turned out to be earlier. False: no room, nothing done. */
+/* Moves everything up by n bytes: the start turned out to be earlier. False: no room, nothing done.
+ */
 bool stream_shift(struct stream *s, uint32_t n);
 
 /* Frees what s holds; s is empty afterwards. */

@@ -6,7 +6,7 @@
 #include "model.h"
 #include "probe.h"
 
-#define COOKIE	  0x2112a442u
+#define COOKIE 0x2112a442u
 #define ATTRS_MAX 64
 
 enum { USERNAME = 0x0006, REALM = 0x0014, SOFTWARE = 0x8022 };
@@ -15,19 +15,36 @@ enum { USERNAME = 0x0006, REALM = 0x0014, SOFTWARE = 0x8022 };
 static void attribute(unsigned type, struct seg val, struct found *out)
 {
 	switch (type) {
-	case 0x4000: case 0x4001: case 0x4002: case 0x4003: case 0x4004: case 0x4007:
+	case 0x4000:
+	case 0x4001:
+	case 0x4002:
+	case 0x4003:
+	case 0x4004:
+	case 0x4007:
 		/* Comprehension-required and unassigned; WhatsApp's clients and relays use them. */
 		if (!out->sig)
 			out->sig = SIG_WHATSAPP_STUN;
 		break;
-	case 0x8006: case 0x8008: case 0x8050: case 0x8054: case 0x8055: case 0x8056:
-	case 0x8057: case 0x8058: case 0x8059: case 0x805b: case 0x805c: case 0x8070:
-	case 0x8090: case 0x8095:
+	case 0x8006:
+	case 0x8008:
+	case 0x8050:
+	case 0x8054:
+	case 0x8055:
+	case 0x8056:
+	case 0x8057:
+	case 0x8058:
+	case 0x8059:
+	case 0x805b:
+	case 0x805c:
+	case 0x8070:
+	case 0x8090:
+	case 0x8095:
 		/* MS-TURN, MS-ICE2. 0x8006 and 0x8008 alone mean nothing. */
 		if (type > 0x8008 || !out->sig)
 			out->sig = SIG_MS_TURN;
 		break;
-	case 0x0101: case 0x0103:
+	case 0x0101:
+	case 0x0103:
 		if (val.n >= 4)
 			out->sig = SIG_ZOOM_STUN;
 		break;

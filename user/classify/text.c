@@ -20,10 +20,10 @@ enum match ssh_tcp(const struct tcp_view *v, struct found *out)
 	return m;
 }
 
-static const char *const sip_methods[] = { "INVITE ",	 "REGISTER ", "OPTIONS ", "ACK ",
-					   "BYE ",	 "CANCEL ",   "PRACK ",	  "SUBSCRIBE ",
-					   "NOTIFY ",	 "PUBLISH ",  "INFO ",	  "REFER ",
-					   "MESSAGE ",	 "UPDATE " };
+static const char *const sip_methods[] = { "INVITE ",  "REGISTER ", "OPTIONS ", "ACK ",
+					   "BYE ",     "CANCEL ",   "PRACK ",	"SUBSCRIBE ",
+					   "NOTIFY ",  "PUBLISH ",  "INFO ",	"REFER ",
+					   "MESSAGE ", "UPDATE " };
 
 static enum match sip_line(struct seg s)
 {

@@ -4,7 +4,7 @@
 #include "probe.h"
 
 #define MAX_RECORD (16384 + 2048)
-#define HS_MAX	   6144 /* a ClientHello with post-quantum shares is about 1,800 bytes */
+#define HS_MAX 6144 /* a ClientHello with post-quantum shares is about 1,800 bytes */
 
 enum { CCS = 20, ALERT = 21, HANDSHAKE = 22, APPDATA = 23, HEARTBEAT = 24 };
 enum { CLIENT_HELLO = 1, SERVER_HELLO = 2, HELLO_VERIFY = 3, CERTIFICATE = 11 };
@@ -108,8 +108,7 @@ static bool tor_name(const uint8_t *p, size_t n, const char *tld)
 {
 	size_t l = n;
 
-	if (n < 4 + 8 + 4 || n > 4 + 20 + 4 || memcmp(p, "www.", 4) ||
-	    memcmp(p + n - 4, tld, 4))
+	if (n < 4 + 8 + 4 || n > 4 + 20 + 4 || memcmp(p, "www.", 4) || memcmp(p + n - 4, tld, 4))
 		return false;
 	for (l = 4; l < n - 4; l++)
 		if (!((p[l] >= 'a' && p[l] <= 'z') || (p[l] >= '2' && p[l] <= '7')))
@@ -190,8 +189,7 @@ static bool sslv2_hello(struct seg s)
 	len = be16(s.p) & 0x7fff;
 	ciphers = be16(s.p + 5);
 	return (s.p[3] == 3 ? s.p[4] <= 3 : s.p[3] == 0 && s.p[4] == 2) && ciphers % 3 == 0 &&
-	       ciphers && be16(s.p + 7) <= 32 &&
-	       len == 9 + ciphers + be16(s.p + 7) + be16(s.p + 9);
+	       ciphers && be16(s.p + 7) <= 32 && len == 9 + ciphers + be16(s.p + 7) + be16(s.p + 9);
 }
 
 /* Records of a connection whose start was not seen: a header that leads to the next one. */

@@ -17,13 +17,15 @@ enum match wireguard_udp(const struct udp_view *v, struct found *out)
 	out->l7 = WEIR_L7_WIREGUARD;
 	out->final = true;
 	if (!all_zero(p + 1, 3)) {
-		/* The reserved bytes carry a client id in one provider's: then both sides must fit. */
+		/* The reserved bytes carry a client id in one provider's: then both sides must fit.
+		 */
 		if (p[0] == WG_INIT && v->len == 148) {
 			m->slot[SLOT_WIREGUARD][w].kind = WG_INIT;
 			memcpy(m->slot[SLOT_WIREGUARD][w].b, p + 4, 4);
 			return MATCH_MORE;
 		}
-		return p[0] == WG_RESPONSE && v->len == 92 && m->slot[SLOT_WIREGUARD][!w].kind == WG_INIT &&
+		return p[0] == WG_RESPONSE && v->len == 92 &&
+				       m->slot[SLOT_WIREGUARD][!w].kind == WG_INIT &&
 				       !memcmp(m->slot[SLOT_WIREGUARD][!w].b, p + 8, 4)
 			       ? MATCH_YES
 			       : MATCH_NO;
@@ -39,7 +41,8 @@ enum match wireguard_udp(const struct udp_view *v, struct found *out)
 	/* Data: padded to 16, a counter that grows, one receiver. One packet alone is a guess. */
 	if (v->len < 32 || v->len % 16 || !all_zero(p + 13, 3) || all_zero(p + 4, 4))
 		return MATCH_NO;
-	if (m->slot[SLOT_WIREGUARD][w].kind == WG_DATA && !memcmp(m->slot[SLOT_WIREGUARD][w].b, p + 4, 4) &&
+	if (m->slot[SLOT_WIREGUARD][w].kind == WG_DATA &&
+	    !memcmp(m->slot[SLOT_WIREGUARD][w].b, p + 4, 4) &&
 	    le32(p + 8) > le32(m->slot[SLOT_WIREGUARD][w].b + 4))
 		return MATCH_YES;
 	m->slot[SLOT_WIREGUARD][w].kind = WG_DATA;
@@ -132,7 +135,8 @@ static enum match openvpn(struct seg d, size_t len, unsigned way, struct udp_mem
 	if (op == CONTROL_V1 || op == ACK_V1) {
 		if (all_zero(d.p + 1, 8) || all_printable(d.p, 9))
 			return MATCH_NO;
-		if (!memcmp(m->slot[SLOT_OPENVPN][way].b, d.p + 1, 8) && (m->slot[SLOT_OPENVPN][way].kind & 0xf0) == 0x80)
+		if (!memcmp(m->slot[SLOT_OPENVPN][way].b, d.p + 1, 8) &&
+		    (m->slot[SLOT_OPENVPN][way].kind & 0xf0) == 0x80)
 			return MATCH_YES;
 		memcpy(m->slot[SLOT_OPENVPN][way].b, d.p + 1, 8);
 		m->slot[SLOT_OPENVPN][way].kind = 0x80;
@@ -205,8 +209,9 @@ static bool ike(struct seg d, size_t len)
 		return false;
 	if (version == 0x20)
 		return exchange >= 34 && exchange <= 43 && !(d.p[19] & 0xc7);
-	return version == 0x10 && ((exchange >= 1 && exchange <= 6) ||
-				   (exchange >= 32 && exchange <= 34)) && !(d.p[19] & 0xf8);
+	return version == 0x10 &&
+	       ((exchange >= 1 && exchange <= 6) || (exchange >= 32 && exchange <= 34)) &&
+	       !(d.p[19] & 0xf8);
 }
 
 enum match ipsec_udp(const struct udp_view *v, struct found *out)
