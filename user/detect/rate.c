@@ -40,12 +40,14 @@ static void *rate_create(const struct detect_env *env)
 	r->env = *env;
 	r->work = fit_work_new();
 	r->packets = malloc(GATHER_MAX * sizeof(*r->packets));
+	r->room = malloc(GATHER_MAX * sizeof(*r->room));
 	r->rtts = malloc(FIT_RTTS_MAX * sizeof(*r->rtts));
 	r->credit = WORK_PER_S;
-	if (r->work && r->packets && r->rtts)
+	if (r->work && r->packets && r->room && r->rtts)
 		return r;
 	fit_work_free(r->work);
 	free(r->packets);
+	free(r->room);
 	free(r->rtts);
 	free(r);
 	return NULL;
@@ -618,6 +620,7 @@ static void rate_destroy(void *d)
 		path_free(r, r->paths);
 	fit_work_free(r->work);
 	free(r->packets);
+	free(r->room);
 	free(r->rtts);
 	free(r);
 }

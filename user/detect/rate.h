@@ -123,7 +123,7 @@ struct rate {
 	unsigned npaths;
 	struct series_budget budget;
 	struct fit_work *work;
-	struct fit_packet *packets; /* GATHER_MAX */
+	struct fit_packet *packets, *room; /* GATHER_MAX */
 	struct fit_rtt *rtts;	    /* FIT_RTTS_MAX */
 	struct limiter limiter[LIMITERS_MAX];
 	unsigned limiters;

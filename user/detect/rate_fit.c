@@ -4,6 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* 16 bytes: what SSE2 and NEON have; other machines do it piecewise. */
 #define LANES 4
@@ -16,7 +19,11 @@ typedef int32_t vint __attribute__((vector_size(LANES * sizeof(int32_t))));
 #define BURST_MIN 6056.0 /* 4 packets */
 #define BURST_MAX 8e6
 #define RATE_SPAN 5.0 /* rates are tried from 0.8 of what passed to so much more */
-#define MISFIT_GOOD .06 /* packets per loss: a fit that good is not looked for elsewhere */
+#define MISFIT_GOOD .2	/* packets per loss: a fit that good is not looked for elsewhere */
+#define HOPELESS_J .6	/* no finer grid makes a fit of this */
+#define NESTS	   4
+#define BURST_GAP_S 50e-6
+#define BURST_BYTES 3100
 #define RUN_MAX 6 /* losses in a row that count */
 #define RELOCATE_MAX 300 /* packets that a loss may be moved over */
 #define QUICK_MIN .3  /* a virtual queue that parts less is not worth a closer look */
@@ -89,9 +96,17 @@ static bool load(struct fit_work *w, const struct fit_packet *p, unsigned n)
 			upto = bytes;
 			w->lost++;
 		} else {
-			w->passed++;
 			bytes += w->lost ? p[i].len : 0;
+			/* A burst's packets, a few at a time: the bucket has no time to fill. */
+			if (k && !w->is_lost[k - 1] && p[i].t - at < BURST_GAP_S &&
+			    w->len[k - 1] + p[i].len <= BURST_BYTES) {
+				w->len[k - 1] += p[i].len;
+				continue;
+			}
+			w->passed++;
 		}
+		if (k == FIT_PACKETS_MAX)
+			break;
 		w->dt[k] = (float)fmax(p[i].t - at, 0);
 		at = p[i].t;
 		w->len[k] = p[i].len;
@@ -203,10 +218,41 @@ struct buckets {
 	vfloat misfit[VECTORS]; /* bytes, each packet's cut at the cap */
 };
 
-static inline vfloat pick(vint mask, vfloat yes, vfloat no)
+#ifdef __SSE2__
+static inline vfloat least_of(vfloat a, vfloat b)
 {
-	return (vfloat)(((vint)yes & mask) | ((vint)no & ~mask));
+	return (vfloat)_mm_min_ps((__m128)a, (__m128)b);
 }
+
+static inline vfloat most_of(vfloat a, vfloat b)
+{
+	return (vfloat)_mm_max_ps((__m128)a, (__m128)b);
+}
+
+static inline bool any_sign(vint m)
+{
+	return _mm_movemask_ps((__m128)m);
+}
+#else
+static inline vfloat least_of(vfloat a, vfloat b)
+{
+	vint m = a < b;
+
+	return (vfloat)(((vint)a & m) | ((vint)b & ~m));
+}
+
+static inline vfloat most_of(vfloat a, vfloat b)
+{
+	vint m = a > b;
+
+	return (vfloat)(((vint)a & m) | ((vint)b & ~m));
+}
+
+static inline bool any_sign(vint m)
+{
+	return (m[0] | m[1] | m[2] | m[3]) < 0;
+}
+#endif
 
 /*
  * Token buckets over packets from..to. A lost packet that the bucket had tokens
@@ -216,39 +262,39 @@ static inline vfloat pick(vint mask, vfloat yes, vfloat no)
  */
 static void bank_run(const struct fit_work *w, unsigned from, unsigned to, struct buckets *k)
 {
-	const vfloat zero = { 0 };
+	struct buckets x = *k;
 
-	for (unsigned v = 0; v < VECTORS; v++) {
-		const vfloat rate = k->rate[v], burst = k->burst[v], slack = k->slack[v];
-		const vfloat cap = k->cap[v], low = -2 * slack, step = 2 * slack;
-		vfloat t = k->tokens[v], misfit = { 0 };
-		vint vl = { 0 }, vp = { 0 };
+	for (unsigned i = from; i < to; i++) {
+		const vfloat len = (vfloat){ 0 } + w->len[i];
+		vint below = { 0 };
 
-		for (unsigned i = from; i < to; i++) {
-			vfloat len = zero + w->len[i], off;
+		for (unsigned v = 0; v < VECTORS; v++) {
+			x.tokens[v] = least_of(x.tokens[v] + x.rate[v] * w->dt[i], x.burst[v]) - len;
+			below |= (vint)x.tokens[v];
+		}
+		/* Most pass, and most buckets have the tokens. */
+		if (!w->is_lost[i] && !any_sign(below))
+			continue;
+		for (unsigned v = 0; v < VECTORS; v++) {
+			vfloat t = x.tokens[v], over;
 			vint wrong;
 
-			t += rate * w->dt[i];
-			t = pick(t > burst, burst, t);
 			if (w->is_lost[i]) {
-				off = t - len;
-				wrong = off > slack;
-				vl -= wrong;
-				t = pick(wrong, t - pick(off > step, step, off), t);
+				over = most_of(t, (vfloat){ 0 });
+				wrong = over > x.slack[v];
+				x.wrong_lost[v] -= wrong;
+				t += len;
+				t -= (vfloat)((vint)least_of(over, 2 * x.slack[v]) & wrong);
 			} else {
-				t -= len;
-				off = -t;
-				vp -= off > slack;
-				t = pick(t < low, low, t);
+				over = most_of(-t, (vfloat){ 0 });
+				x.wrong_passed[v] -= over > x.slack[v];
+				t = most_of(t, -2 * x.slack[v]);
 			}
-			off = pick(off > zero, off, zero);
-			misfit += pick(off > cap, cap, off);
+			x.misfit[v] += least_of(over, x.cap[v]);
+			x.tokens[v] = t;
 		}
-		k->tokens[v] = t;
-		k->wrong_lost[v] += vl;
-		k->wrong_passed[v] += vp;
-		k->misfit[v] += misfit;
 	}
+	*k = x;
 }
 
 /* Timestamps and jitter make the bucket's level uncertain by a packet or so and a quarter of a millisecond. */
@@ -348,27 +394,26 @@ static unsigned least(const struct cell *c, unsigned n)
 	return first;
 }
 
-/* Nested grids around a seed; given up when the first leaves more misfit than limit. */
-static struct cell refine(struct fit_work *w, struct cell seed, double limit, uint64_t *cost)
+/* A step of a search by ever finer grids: spans, steps, and where misfits are cut. */
+static const struct nest {
+	double rspan, bspan;
+	unsigned nr, nb;
+	float cap;
+} nests[] = { { .05, .30, 11, 11, 24 }, /* the width of the coarse grid's mesh */
+	      { .015, .12, 9, 9, 8 },
+	      { .006, .05, 9, 9, 4 },
+	      { .002, .02, 7, 7, 4 } };
+
+static struct cell refine(struct fit_work *w, struct cell seed, unsigned from, unsigned to,
+			  uint64_t *cost)
 {
-	static const struct {
-		double rspan, bspan;
-		unsigned nr, nb;
-		float cap;
-	} nest[4] = { { .05, .30, 11, 11, 24 },
-		      { .015, .12, 9, 9, 8 },
-		      { .006, .05, 9, 9, 4 },
-		      { .002, .02, 7, 7, 4 } };
+	for (unsigned i = from; i < to; i++) {
+		unsigned n = grid(w->cell, seed.rate, nests[i].rspan, nests[i].nr, seed.burst,
+				  nests[i].bspan, nests[i].nb);
 
-	for (unsigned i = 0; i < 4; i++) {
-		unsigned n = grid(w->cell, seed.rate, nest[i].rspan, nest[i].nr, seed.burst,
-				  nest[i].bspan, nest[i].nb);
-
-		bank(w, w->cell, n, nest[i].cap, false);
+		bank(w, w->cell, n, nests[i].cap, false);
 		*cost += (uint64_t)n * w->n;
 		seed = w->cell[least(w->cell, n)];
-		if (i == 0 && seed.misfit > limit)
-			break;
 	}
 	return seed;
 }
@@ -514,6 +559,29 @@ static void delay_test(struct fit_work *w, const struct fit_packet *p, unsigned 
 	out->q_mid = median_of(w->tmp, k);
 }
 
+/*
+ * The best cell at about the rate that passed: what a limiter lets through that is
+ * never idle. There a virtual queue without correction drifts away.
+ */
+static struct cell at_base(struct fit_work *w, double *j, uint64_t *cost)
+{
+	enum { RATES = 4, BURSTS = 12 };
+	static const double share[RATES] = { 1, 1.01, 1.025, 1.05 };
+	unsigned n = 0, at;
+
+	for (unsigned i = 0; i < RATES; i++)
+		for (unsigned k = 0; k < BURSTS; k++) {
+			w->cell[n].rate = (float)(share[i] * w->base);
+			w->cell[n++].burst = (float)(BURST_MIN * pow(BURST_MAX / BURST_MIN,
+								     k / (BURSTS - 1.0)));
+		}
+	bank(w, w->cell, n, 24, false);
+	*cost += (uint64_t)n * w->n;
+	at = least(w->cell, n);
+	*j = w->cell[at].j;
+	return w->cell[at];
+}
+
 /* The best cells of a coarse grid, each of another neighbourhood. */
 static unsigned coarse(struct fit_work *w, struct cell *seed, unsigned max, uint64_t *cost)
 {
@@ -596,21 +664,47 @@ static void relocate(struct fit_work *w, struct cell c)
 	memcpy(w->is_lost, w->tmp_lost, w->n);
 }
 
+/* The neighbourhood of the best cell there is. */
+static struct cell search(struct fit_work *w, const struct rate_fit *near, double *quick,
+			  uint64_t *cost)
+{
+	struct cell seed[SEEDS + 3], best = { .misfit = HUGE_VALF };
+	unsigned seeds = 0;
+	double r, b, j;
+
+	if (near)
+		seed[seeds++] = (struct cell){ (float)near->rate, (float)near->burst, 0, 0 };
+	seed[seeds++] = at_base(w, &j, cost);
+	*quick = vq_search(w, 0.8 * w->base, 0.8 * RATE_SPAN * w->base, 40, &r, &b);
+	*cost += 40ull * w->n;
+	*quick = fmax(*quick, j);
+	if (*quick < QUICK_MIN)
+		return best;
+	seed[seeds++] = (struct cell){ (float)r, (float)fmax(b, 4.1 * slack_of(w, (float)r)), 0, 0 };
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < seeds; i++) {
+			struct cell c = refine(w, seed[i], 0, 1, cost);
+
+			if (c.misfit < best.misfit)
+				best = c;
+		}
+		if (pass || best.misfit <= MISFIT_GOOD)
+			break;
+		seeds = coarse(w, seed, SEEDS, cost);
+	}
+	return best;
+}
+
 void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_fit *near,
 	      struct rate_fit *out, uint64_t *cost)
 {
-	struct cell seed[SEEDS + 1], best = { .misfit = HUGE_VALF };
 	const struct fit_packet *p = in->packet;
-	unsigned n = in->packets, seeds = 0;
-	double r, b;
+	struct cell best;
+	unsigned n = in->packets;
 
 	memset(out, 0, sizeof(*out));
 	out->x_mid = out->q_mid = NAN;
 	out->dx = out->dq = out->slope = out->corr = out->jitter = NAN;
-	if (n > FIT_PACKETS_MAX) {
-		p += n - FIT_PACKETS_MAX;
-		n = FIT_PACKETS_MAX;
-	}
 	w->slack_packets = in->flows > 1 ? 2 : 1;
 	for (unsigned i = 0; i < n; i++)
 		out->lost += p[i].lost;
@@ -624,37 +718,18 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 		      out->runs >= FIT_MIN_RUNS && out->slices >= FIT_MIN_SLICES;
 	if (!out->enough)
 		return;
-	if (near)
-		seed[seeds++] = (struct cell){ (float)near->rate, (float)near->burst, 0, 0 };
-	out->quick = vq_search(w, 0.8 * w->base, 0.8 * RATE_SPAN * w->base, 40, &r, &b);
-	*cost += 40ull * n;
-	if (out->quick < QUICK_MIN)
-		return;
-	seed[seeds++] = (struct cell){ (float)r, (float)fmax(b, 4.1 * slack_of(w, (float)r)), 0, 0 };
-	for (unsigned i = 0; i < seeds; i++) {
-		struct cell c = refine(w, seed[i], HUGE_VAL, cost);
+	best = search(w, near, &out->quick, cost);
+	if (best.j >= HOPELESS_J)
+		best = refine(w, best, 1, NESTS, cost);
+	if (in->flows > 1 && best.j >= FIT_MIN_J) {
+		float j = best.j;
 
-		if (c.misfit < best.misfit)
-			best = c;
-	}
-	if (best.misfit > MISFIT_GOOD) {
-		seeds = coarse(w, seed, SEEDS, cost);
-		for (unsigned i = 0; i < seeds; i++) {
-			struct cell c = refine(w, seed[i], 2 * best.misfit, cost);
-
-			if (c.misfit < best.misfit)
-				best = c;
-		}
+		relocate(w, best);
+		best = refine(w, best, 0, NESTS, cost);
+		best.j = best.j < j ? best.j : j;
 	}
 	if (best.misfit == HUGE_VALF)
 		return;
-	if (in->flows > 1 && best.j >= FIT_MIN_J) {
-		double j = best.j;
-
-		relocate(w, best);
-		best = refine(w, best, HUGE_VAL, cost);
-		best.j = (float)fmin(best.j, j);
-	}
 	out->j = best.j;
 	out->misfit = best.misfit;
 	out->rate = best.rate;

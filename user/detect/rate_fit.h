@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FIT_PACKETS_MAX 12000
+#define FIT_PACKETS_MAX 16000 /* of bursts a few packets count as one */
 #define FIT_RTTS_MAX	4096
 #define FIT_MIN_LOST	15 /* and as many passed */
 #define FIT_MIN_RUNS	5
@@ -63,7 +63,7 @@ struct fit_work *fit_work_new(void);
 void fit_work_free(struct fit_work *w);
 
 struct fit_input {
-	const struct fit_packet *packet; /* in time order; the newest FIT_PACKETS_MAX are taken */
+	const struct fit_packet *packet; /* in time order */
 	unsigned packets;
 	const struct fit_rtt *rtt; /* in time order */
 	unsigned rtts;

@@ -83,13 +83,45 @@ uint64_t group_packets(const struct group *g)
 	return n;
 }
 
-static int by_time(const void *a, const void *b)
+static bool later(const struct fit_packet *a, const struct fit_packet *b)
 {
-	const struct fit_packet *x = a, *y = b;
+	return a->t > b->t || (a->t == b->t && a->lost > b->lost);
+}
 
-	if (x->t != y->t)
-		return x->t < y->t ? -1 : 1;
-	return x->lost - y->lost;
+/* A path's packets are in order but for the lost ones, which are not far from their place. */
+static void settle(struct fit_packet *p, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		struct fit_packet x = p[i];
+		unsigned j = i;
+
+		for (; j && later(&p[j - 1], &x); j--)
+			p[j] = p[j - 1];
+		p[j] = x;
+	}
+}
+
+/* Merges runs that end at end[0..k) until one is left. */
+static void merge(struct fit_packet *p, struct fit_packet *room, unsigned *end, unsigned k)
+{
+	while (k > 1) {
+		unsigned out = 0, from = 0;
+
+		for (unsigned i = 0; i < k; i += 2) {
+			unsigned a = from, mid = end[i], b = mid, to = i + 1 < k ? end[i + 1] : mid;
+			unsigned at = from;
+
+			while (a < mid && b < to)
+				room[at++] = later(&p[a], &p[b]) ? p[b++] : p[a++];
+			memcpy(&room[at], &p[a], (mid - a) * sizeof(*p));
+			at += mid - a;
+			memcpy(&room[at], &p[b], (to - b) * sizeof(*p));
+			memcpy(&p[from], &room[from], (to - from) * sizeof(*p));
+			end[out++] = to;
+			from = to;
+		}
+		k = out;
+	}
 }
 
 static int by_rtt_time(const void *a, const void *b)
@@ -126,7 +158,7 @@ void group_gather(struct rate *r, const struct group *g, enum side side, struct 
 		  uint64_t *origin_ns)
 {
 	uint64_t from = gather_from(g), origin = UINT64_MAX;
-	unsigned n = 0, m = 0;
+	unsigned n = 0, m = 0, end[MEMBERS_MAX];
 	double slice = .01;
 
 	for (unsigned i = 0; i < g->n; i++)
@@ -137,7 +169,10 @@ void group_gather(struct rate *r, const struct group *g, enum side side, struct 
 		double rtt = 0;
 		unsigned k;
 
-		n += series_packets(s, side, from, origin, r->packets + n, GATHER_MAX - n);
+		k = series_packets(s, side, from, origin, r->packets + n, GATHER_MAX - n);
+		settle(r->packets + n, k);
+		n += k;
+		end[i] = n;
 		k = series_rtts(s, side, from, origin, r->rtts + m, FIT_RTTS_MAX - m);
 		/* Servers are at different distances: only what a round trip is above the least. */
 		for (unsigned j = m; j < m + k; j++)
@@ -147,7 +182,7 @@ void group_gather(struct rate *r, const struct group *g, enum side side, struct 
 			rtt += s->rtt[j] ? s->rtt[j]->min_us * 1e-6 : 0;
 		slice = fmax(slice, rtt);
 	}
-	qsort(r->packets, n, sizeof(*r->packets), by_time);
+	merge(r->packets, r->room, end, g->n);
 	if (g->n > 1)
 		qsort(r->rtts, m, sizeof(*r->rtts), by_rtt_time);
 	*in = (struct fit_input){ .packet = r->packets, .packets = n, .rtt = r->rtts, .rtts = m,
