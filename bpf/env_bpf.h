@@ -132,7 +132,10 @@ static __always_inline struct weir_pkt *weir_quoted(void)
 {
 	struct percpu *m = mine();
 
-	return m ? &m->quoted : 0;
+	if (!m)
+		return 0;
+	barrier_var(m); /* or the offset is added before the check */
+	return &m->quoted;
 }
 
 static __always_inline struct weir_flow *weir_lookup4(const struct weir_key4 *k)

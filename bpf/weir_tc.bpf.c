@@ -21,6 +21,8 @@ static __always_inline int run(struct __sk_buff *skb, u8 link, u8 egress)
 
 	if (!p)
 		return NEXT;
+	/* Unrolled: 5.10 and 6.1 refuse a loop that the compiler lets run backward into its head. */
+#pragma unroll
 	for (int i = 0; i < 2; i++) {
 		look(&v, skb);
 		r = forgotten(&p->outcome, parse_packet(skb, &v, p));

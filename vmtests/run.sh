@@ -3,8 +3,9 @@
 # Boots each kernel and runs the scenarios in it.
 #
 #   run.sh BUILD_DIR [-k "KERNEL..."] [-s SET] [-S SCENARIO] [-j N] [-H live,offline] [-n TIMES]
-#          [-c CCA] [-1]
+#          [-c CCA] [-1] [-L]
 #
+# -L       only load the BPF objects
 # KERNEL   5.10 6.1 6.12 7, or one of them with -nobtf behind it (no BTF in sight)
 # Streams TAP; leaves results.tsv, results.tap, junit.xml, table.txt and, for each failure, the
 # packets, events and logs in BUILD_DIR/vmtests. Exit 0: nothing failed.
@@ -13,9 +14,9 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 64
 shift
-kernels="5.10 6.1 6.12 7 6.1-nobtf" set= only= jobs=${WEIR_VM_JOBS:-8} how=live,offline extra=
+kernels="5.10 6.1 6.12 7 6.1-nobtf" set= only= jobs=${WEIR_VM_JOBS:-8} how=live,offline extra= load_only=
 ceiling=${WEIR_INSN_CEILING:-1000000}
-while getopts k:s:S:j:H:n:c:1 c; do
+while getopts k:s:S:j:H:n:c:1L c; do
 	case $c in
 	k) kernels=$OPTARG ;;
 	s) set=$OPTARG ;;
@@ -25,6 +26,7 @@ while getopts k:s:S:j:H:n:c:1 c; do
 	n) extra="$extra -n $OPTARG" ;;
 	c) extra="$extra -c $OPTARG" ;;
 	1) extra="$extra -1" ;;
+	L) load_only=yes ;;
 	*) exit 64 ;;
 	esac
 done
@@ -105,6 +107,7 @@ for k in $kernels; do
 	/bin/vmprobe -l $ceiling /w/*.bpf.o 2>/art/verifier.txt; probe=\$?
 	[ \$probe = 0 ] && v=pass || v=fail
 	echo "RESULT	bpf-load	-	on	boot	\$v	0	every object passes the verifier, under $ceiling instructions a program"
+	[ -z "$load_only" ] || exit \$probe
 	/bin/scenario run -j $jobs ${set:+-s $set} -H $how $extra -o /art/s $files; rc=\$?
 	[ \$probe = 0 ] && exit \$rc || exit 1
 	END

@@ -2,6 +2,7 @@
 # VM tests and scenarios; included by the Makefile.
 #
 #   make vmtest [KERNEL="6.1 ..."] [SCENARIO=name,...] [SET=short]
+#   make vmload               do the BPF objects load on every kernel? Half a minute
 #   make vmsmoke              one kernel, a few scenarios: a minute or two
 #   make scenarios            the same scenarios in namespaces of this machine, as its kernel allows
 #   make soak MINUTES=30      mixed traffic, scenarios switched on and off
@@ -30,11 +31,14 @@ $(B)/scen/vmprobe: vmtests/vmprobe.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $< -lbpf
 
-.PHONY: vmtest vmsmoke scenarios soak soak-benign vmtest-build
+.PHONY: vmload vmtest vmsmoke scenarios soak soak-benign vmtest-build
 vmtest-build: $(B)/weir $(SCEN)
 
 vmtest: vmtest-build
 	$(Q)sh vmtests/run.sh $(B) $(if $(KERNEL),-k "$(KERNEL)") $(if $(SCENARIO),-S $(SCENARIO)) $(if $(SET),-s $(SET))
+
+vmload: vmtest-build
+	$(Q)sh vmtests/run.sh $(B) -L
 
 vmsmoke: vmtest-build
 	$(Q)sh vmtests/run.sh $(B) -k 6.1 -s smoke
