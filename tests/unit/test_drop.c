@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The detector on synthetic connections: three types, three clients, three
+ * servers, one exchange after the other, resends as TCP does them. What is
+ * dropped, where and when, is known exactly.
+ */
+#include <arpa/inet.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drop.h"
+
+#define MS     1000000ull
+#define SECOND 1000000000ull
+#define EPOCH  1800000000ull * SECOND
+#define RTT_MS 30
+#define FLOWS  400
+#define EVENTS 400000
+
+enum { SYN = 2, ACK = 16, FIN = 1 };
+
+/* ---- stand-ins for the model ---- */
+
+static uint64_t now_ns;
+
+uint64_t model_now(const struct model *m)
+{
+	return now_ns;
+}
+
+bool model_is_local(const struct model *m, const struct in6_addr *ip)
+{
+	return ip->s6_addr[12] == 10 && ip->s6_addr[13] == 10;
+}
+
+/* ---- the world ---- */
+
+struct event {
+	uint64_t ns;
+	unsigned flow, order;
+	struct weir_rec r;
+};
+
+static struct flow flows[FLOWS];
+static struct event *events;
+static unsigned nflows, nevents;
+static uint64_t seed;
+
+static double uniform(void)
+{
+	seed ^= seed >> 12;
+	seed ^= seed << 25;
+	seed ^= seed >> 27;
+	return (double)((seed * 0x2545F4914F6CDD1Du) >> 11) / 9007199254740992.0;
+}
+
+/* A packet on its way to the server, as the drop sees it. */
+struct packet {
+	unsigned type, server;
+	bool syn;
+	double at; /* seconds since the start */
+};
+
+typedef bool (*dropper)(const struct packet *p);
+
+static struct in6_addr address(unsigned net, unsigned host)
+{
+	struct in6_addr ip = { .s6_addr = { [10] = 0xff, [11] = 0xff, 10, net, 0, host } };
+
+	return ip;
+}
+
+static struct weir_rec *add(unsigned flow, double at, bool up, uint8_t flags, uint32_t seq,
+			    uint32_t len, uint32_t ack, uint8_t label)
+{
+	struct event *e = &events[nevents];
+
+	assert_true(nevents < EVENTS);
+	memset(e, 0, sizeof(*e));
+	e->order = nevents++;
+	e->flow = flow;
+	e->ns = EPOCH + (uint64_t)(at * SECOND);
+	e->r = (struct weir_rec){ .time_ns = e->ns,
+				  .flow_id = flow + 1,
+				  .proto = IPPROTO_TCP,
+				  .kind = WEIR_REC_PACKET,
+				  .dir = !up,
+				  .payload_len = len,
+				  .segs = 1,
+				  .seq = seq,
+				  .ack = ack,
+				  .tcp_flags = flags,
+				  .label = label,
+				  .rtt_min_us = up ? 0 : RTT_MS * 1000 };
+	return &e->r;
+}
+
+/* One message up and its acknowledgment, resent until it gets through or patience ends; its end. */
+static double exchange(unsigned flow, struct packet *p, uint32_t seq, uint32_t len, uint8_t flags,
+		       double until, dropper drop)
+{
+	double wait = p->syn ? 1 : 0.25, at = p->at;
+	bool first = true;
+
+	while (at < until) {
+		p->at = at;
+		add(flow, at, true, flags, seq, len, 1, first ? WEIR_IN_ORDER : WEIR_RETX_SEEN);
+		if (!drop(p)) {
+			add(flow, at + RTT_MS / 1e3, false, p->syn ? SYN | ACK : ACK, 0,
+			    p->syn ? 0 : 120, seq + len + p->syn, WEIR_IN_ORDER);
+			return at + RTT_MS / 1e3;
+		}
+		first = false;
+		at += wait;
+		wait *= 2;
+	}
+	return INFINITY;
+}
+
+static void connection(unsigned type, unsigned client, unsigned server, double at, double last,
+		       dropper drop)
+{
+	struct flow *f = &flows[nflows];
+	struct packet p = { .type = type, .server = server, .syn = true, .at = at };
+	uint32_t seq = 1;
+	double t;
+
+	assert_true(nflows < FLOWS);
+	memset(f, 0, sizeof(*f));
+	f->id = nflows + 1;
+	f->proto = IPPROTO_TCP;
+	f->client = (struct endpoint){ address(10, 2 + client), 20000 + nflows };
+	f->server = (struct endpoint){ address(30, 2 + server), 1000 + type };
+	f->source = SOURCE_PAYLOAD;
+	t = exchange(nflows, &p, 0, 0, SYN, at + 4, drop);
+	p.syn = false;
+	while (t < at + 4 && t < last) {
+		p.at = t;
+		t = exchange(nflows, &p, seq, 90, ACK, last, drop) + 0.05 + 0.1 * uniform();
+		seq += 90;
+	}
+	nflows++;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct event *x = a, *y = b;
+
+	return x->ns != y->ns ? (x->ns > y->ns) - (x->ns < y->ns) : (int)x->order - (int)y->order;
+}
+
+struct run {
+	struct findings *findings;
+	struct detect_env env;
+	void *d;
+	uint64_t next_tick;
+};
+
+static void start(struct run *run)
+{
+	memset(run, 0, sizeof(*run));
+	run->findings = findings_new(100, NULL, NULL);
+	run->env = (struct detect_env){ .findings = run->findings,
+					.sensitivity = SENSITIVITY_NORMAL };
+	run->d = detect_drop.create(&run->env);
+	assert_non_null(run->findings);
+	assert_non_null(run->d);
+}
+
+/* Feeds what was made, in order; a flow's type is known from its first payload on. */
+static void feed(struct run *run)
+{
+	qsort(events, nevents, sizeof(*events), by_time);
+	for (unsigned i = 0; i < nevents; i++) {
+		struct event *e = &events[i];
+		struct flow *f = &flows[e->flow];
+		unsigned way = e->r.dir;
+
+		now_ns = f->last_ns = e->ns;
+		while (run->next_tick && run->next_tick <= now_ns) {
+			detect_drop.tick(run->d, run->next_tick);
+			run->next_tick += SECOND;
+		}
+		if (!run->next_tick)
+			run->next_tick = now_ns + SECOND;
+		if (e->r.payload_len && !f->typed) {
+			f->type = f->server.port - 1000;
+			f->typed = true;
+			detect_drop.typed(run->d, f, 0);
+		}
+		e->r.own_pkts = f->count[way].packets;
+		e->r.peer_pkts = f->count[!way].packets;
+		detect_drop.packet(run->d, f, &e->r, NULL);
+		f->count[way].packets++;
+	}
+	for (unsigned i = 0; i < nflows; i++)
+		detect_drop.flow_end(run->d, &flows[i]);
+	detect_drop.finish(run->d, now_ns);
+}
+
+static void stop(struct run *run)
+{
+	detect_drop.destroy(run->d);
+	findings_free(run->findings);
+	nevents = nflows = 0;
+}
+
+/* Types 1 to 3, a connection each every 0.6 s. */
+static void traffic(double seconds, dropper drop)
+{
+	unsigned i = 0;
+
+	for (double t = 0; t < seconds - 4; t += 0.6, i++)
+		for (unsigned type = 1; type <= 3; type++)
+			connection(type, i % 3, i / 3 % 3, t + 0.05 * type, seconds, drop);
+}
+
+static const struct finding *only_claim(const struct run *run)
+{
+	const struct finding *claim = NULL;
+
+	for (unsigned i = 0; i < findings_count(run->findings); i++) {
+		const struct finding *f = findings_at(run->findings, i);
+
+		if (f->level < LEVEL_LIKELY)
+			continue;
+		assert_null(claim);
+		claim = f;
+	}
+	return claim;
+}
+
+static double fact(const struct facts *s, const char *name)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (!strcmp(s->fact[i].name, name))
+			return s->fact[i].value;
+	return NAN;
+}
+
+static double after_start(uint64_t ns)
+{
+	return (ns - EPOCH) / 1e9;
+}
+
+static bool quarter(const struct packet *p)
+{
+	return p->type == 2 && p->at > 6 && uniform() < 0.25;
+}
+
+static void test_quarter(void **state)
+{
+	const struct finding *f;
+	struct run run;
+	double ratio;
+
+	seed = 1;
+	start(&run);
+	traffic(24, quarter);
+	feed(&run);
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->kind, KIND_SELECTIVE_DROP);
+	assert_int_equal(f->subkind, SUBKIND_LOSS);
+	assert_int_equal(f->type, 2);
+	assert_int_equal(f->direction, DIRECTION_UP);
+	ratio = fact(&f->estimate, "drop_ratio");
+	assert_true(fabs(ratio - 0.25) < 0.05);
+	assert_true(fact(&f->estimate, "drop_ratio_low") < 0.25);
+	assert_true(fact(&f->estimate, "drop_ratio_high") > 0.25);
+	assert_true(fact(&f->control, "drop_ratio") < 0.01);
+	assert_true(after_start(f->start_ns) > 5.9 && after_start(f->start_ns) < 7.5);
+	assert_true(f->reasons.n && f->ruled_out.n);
+	stop(&run);
+}
+
+static bool syns(const struct packet *p)
+{
+	return p->type == 3 && p->syn && p->at > 8;
+}
+
+/* Openings that fail have no payload: their type is what the address and port were before. */
+static void test_openings(void **state)
+{
+	const struct finding *f;
+	struct run run;
+
+	seed = 2;
+	start(&run);
+	traffic(30, syns);
+	feed(&run);
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->subkind, SUBKIND_BLACKHOLE);
+	assert_int_equal(f->type, 3);
+	assert_true(fact(&f->estimate, "drop_ratio") > 0.99);
+	assert_true(fabs(after_start(f->start_ns) - 8) < 1);
+	stop(&run);
+}
+
+static bool six_seconds(const struct packet *p)
+{
+	return p->type == 1 && p->at > 7 && p->at < 13;
+}
+
+static void test_disruption(void **state)
+{
+	const struct finding *f;
+	struct run run;
+
+	seed = 3;
+	start(&run);
+	traffic(40, six_seconds);
+	feed(&run);
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_true(f->closed);
+	assert_true(fabs(after_start(f->start_ns) - 7) < 1);
+	assert_true(after_start(f->end_ns) >= 12.9 && after_start(f->end_ns) < 14.5);
+	assert_true(fact(&f->estimate, "drop_ratio") > 0.9);
+	stop(&run);
+}
+
+static bool everybody(const struct packet *p)
+{
+	return uniform() < 0.12;
+}
+
+static bool one_server(const struct packet *p)
+{
+	return p->type == 2 && p->server == 1 && p->at > 6;
+}
+
+static bool dead_server(const struct packet *p)
+{
+	return p->server == 1 && p->at > 6;
+}
+
+static bool outage(const struct packet *p)
+{
+	return p->at > 8 && p->at < 12;
+}
+
+static bool nothing(const struct packet *p)
+{
+	return false;
+}
+
+static void test_benign(void **state)
+{
+	static const dropper benign[] = { everybody, one_server, dead_server, outage, nothing };
+
+	for (unsigned i = 0; i < sizeof(benign) / sizeof(*benign); i++) {
+		struct run run;
+
+		seed = 10 + i;
+		start(&run);
+		traffic(30, benign[i]);
+		feed(&run);
+		if (only_claim(&run))
+			fail_msg("benign case %u is claimed", i);
+		stop(&run);
+	}
+}
+
+/* One type alone on the line: no control, nothing to say. */
+static void test_alone(void **state)
+{
+	struct run run;
+
+	seed = 4;
+	start(&run);
+	for (unsigned i = 0; i < 40; i++)
+		connection(2, i % 3, i / 3 % 3, i * 0.6, 28, quarter);
+	feed(&run);
+	assert_int_equal(findings_count(run.findings), 0);
+	assert_int_equal(drop_need(run.d, 2).need, 0);
+	stop(&run);
+}
+
+/* What a rate limit explains is left to it. */
+static void test_rate_limit(void **state)
+{
+	struct finding limit = { .key = 1,
+				 .kind = KIND_RATE_LIMIT,
+				 .level = LEVEL_LIKELY,
+				 .type = 2,
+				 .direction = DIRECTION_UP,
+				 .start_ns = EPOCH + 5 * SECOND };
+	const struct finding *f;
+	struct run run;
+
+	seed = 1;
+	start(&run);
+	fact_num(&limit.reasons, "rate", 1);
+	fact_num(&limit.ruled_out, "app", 1);
+	assert_true(findings_report(run.findings, &limit) >= 0);
+	traffic(24, quarter);
+	feed(&run);
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->kind, KIND_RATE_LIMIT);
+	stop(&run);
+}
+
+/* "12 of 30": trials of the last minute, and what a quarter's drop needs. */
+static void test_need(void **state)
+{
+	struct drop_need need;
+	struct run run;
+
+	seed = 5;
+	start(&run);
+	traffic(24, nothing);
+	feed(&run);
+	need = drop_need(run.d, 2);
+	assert_true(need.have > 100);
+	assert_in_range(need.need, 10, 60);
+	assert_int_equal(drop_need(run.d, 77).have, 0);
+	stop(&run);
+}
+
+/* Levels of a bucket of 1 kB/s tell what it lost; a coin does not. */
+static void test_queue_fit(void **state)
+{
+	static struct vq_log bucket, coin;
+	double level = 0, t = 0;
+
+	seed = 6;
+	for (unsigned i = 0; i < VQ_MAX; i++) {
+		double gap = uniform() < 0.2 ? 0.5 : 0.01;
+		struct vq_packet p = { .len = 100 };
+
+		t += gap;
+		p.t = t;
+		level = fmax(0, level - 1000 * gap);
+		p.lost = level + 100 > 600;
+		if (!p.lost)
+			level += 100;
+		bucket.p[bucket.n++] = p;
+		p.lost = uniform() < 0.25;
+		coin.p[coin.n++] = p;
+	}
+	assert_true(drop_queue_fit(&bucket, 0) > 0.9);
+	assert_true(drop_queue_fit(&coin, 0) < 0.7);
+	assert_true(isnan(drop_queue_fit(&coin, t)));
+}
+
+static int setup(void **state)
+{
+	events = calloc(EVENTS, sizeof(*events));
+	return !events;
+}
+
+static int teardown(void **state)
+{
+	free(events);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_quarter),	   cmocka_unit_test(test_openings),
+		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
+		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
+		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
