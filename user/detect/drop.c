@@ -83,6 +83,43 @@ static void note_lossy(struct drop_type *t, struct drop_flow *df, uint64_t ns)
 	t->lossy++;
 }
 
+static uint64_t tuple_key(const struct flow *f)
+{
+	const uint32_t *a = f->client.ip.s6_addr32, *b = f->server.ip.s6_addr32;
+	uint64_t h = f->server.port + 1;
+
+	for (unsigned i = 0; i < 4; i++)
+		h = ((h ^ a[i]) * 0x9e3779b97f4a7c15u ^ b[i]) * 0xc2b2ae3d27d4eb4fu ^ h >> 29;
+	return h ? h : 1;
+}
+
+/* Rows of failures of client, server and port: at least three over three seconds. */
+static void note_tuple(struct drop_type *t, const struct flow *f, const struct trial *tr)
+{
+	uint64_t key = tuple_key(f);
+	struct tuple *x = &t->tuple[key % TUPLES];
+
+	if (x->key != key) {
+		/* a running row keeps its place for a quarter of an hour */
+		if (!tr->lost || (x->last_ns && x->last_ns + 900 * SECOND > tr->time_ns))
+			return;
+		*x = (struct tuple){ .key = key };
+	}
+	if (tr->lost) {
+		if (!x->first_ns)
+			x->first_ns = tr->time_ns;
+		if (tr->time_ns > x->last_ns)
+			x->last_ns = tr->time_ns;
+		x->failures++;
+	} else if (x->first_ns && tr->time_ns > x->last_ns) {
+		if (x->failures >= 3 && x->last_ns > x->first_ns + 3 * SECOND)
+			t->residual[t->nresiduals++ % STOPS_MAX] = (struct residual){
+				x->first_ns, (x->last_ns - x->first_ns) / 1e9f,
+				(tr->time_ns - x->first_ns) / 1e9f };
+		*x = (struct tuple){ .key = key };
+	}
+}
+
 /* A fate of a packet of known type. */
 static void count(struct drop *d, struct drop_flow *df, unsigned type, const struct trial *t,
 		  uint16_t len)
@@ -111,6 +148,8 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 	}
 	if (t->channel != CH_OPEN)
 		vq_add(state, t->channel == CH_UP ? TO_SERVER : TO_CLIENT, t, len);
+	if (!df->far_client && t->channel != CH_DOWN)
+		note_tuple(state, f, t);
 	if (t->lost)
 		note_lossy(state, df, t->time_ns);
 }
@@ -151,8 +190,8 @@ void drop_tell_sent(struct drop *d, struct drop_flow *df, const struct sent *s, 
 			   .stage = s->stage,
 			   .thin = s->thin };
 
-	if (lost && !df->first_lost)
-		df->first_lost = df->out_packets ? df->out_packets : 1;
+	if (lost && s->nth && (!df->first_lost || s->nth < df->first_lost))
+		df->first_lost = s->nth;
 	drop_tell(d, df, &t, s->len);
 }
 

@@ -35,6 +35,7 @@ struct sent {
 	uint64_t ns;
 	uint32_t seq, end; /* TCP; UDP: seq is the request's id, hashed */
 	uint16_t n, len;   /* packets, payload bytes of one */
+	uint16_t nth;	   /* which of the flow's data packets that way; 0 none */
 	uint8_t state, channel, stage;
 	bool thin;
 };
@@ -82,6 +83,23 @@ struct vq_log {
 	unsigned n; /* ever */
 };
 
+/*
+ * Client, server, server's port: what residual blocks are keyed on (research
+ * B.6). How long one failed without a break.
+ */
+#define TUPLES 64
+struct tuple {
+	uint64_t key; /* hashed; 0: free */
+	uint64_t first_ns, last_ns; /* of the failures in a row; 0: none */
+	unsigned failures;
+};
+
+/* A row of failures that ended: it lasted at least low, at most high. */
+struct residual {
+	uint64_t start_ns;
+	float low_s, high_s;
+};
+
 /* A type's state beside its series. */
 struct drop_type {
 	uint64_t lossy_flow[LOSSY_MAX]; /* newest flows that lost packets */
@@ -94,6 +112,9 @@ struct drop_type {
 	uint32_t nstops;
 	uint8_t first_lost[STOPS_MAX]; /* which data packet was lost first */
 	uint32_t nfirst;
+	struct tuple tuple[TUPLES];
+	struct residual residual[STOPS_MAX];
+	uint32_t nresiduals; /* ever */
 	double size_n[4], size_lost[4]; /* by payload: to 200, 600, 1000, more */
 	uint32_t after_loss, lossy;	/* flows that lost; of them, those in which the far end went on */
 	uint64_t round_ns;

@@ -42,22 +42,24 @@ static uint64_t newest(const struct end *x)
 	return x->ok_ns > x->fail_ns ? x->ok_ns : x->fail_ns;
 }
 
-/* Brings an entry's counts to the type's round. */
-static void turn(const struct ends *e, struct end *x)
+static void grow(uint16_t *v, unsigned by)
 {
-	uint32_t behind = e->round[x->type] - x->round;
-	float kept = 0;
+	*v = *v + by > UINT16_MAX ? UINT16_MAX : *v + by;
+}
 
-	if (!behind)
-		return;
-	for (unsigned c = 0; c < ENDS_KINDS; c++) {
-		x->old_n[c] = behind == 1 ? x->n[c] : 0;
-		x->old_lost[c] = behind == 1 ? x->lost[c] : 0;
-		kept += x->old_lost[c];
-		x->n[c] = x->lost[c] = 0;
+static void tally(struct end_tally *t, uint32_t no, unsigned channel, unsigned n, unsigned lost)
+{
+	unsigned at = no % END_BUCKETS;
+
+	if (t->no[at] != no) {
+		if (no < t->no[at]) /* older than the ring */
+			return;
+		t->no[at] = no;
+		memset(t->n[at], 0, sizeof(t->n[at]));
+		memset(t->lost[at], 0, sizeof(t->lost[at]));
 	}
-	x->fail_first_ns = kept > 0 ? x->fail_first_ns : 0;
-	x->round = e->round[x->type];
+	grow(&t->n[at][channel], n);
+	grow(&t->lost[at][channel], lost);
 }
 
 void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned channel,
@@ -81,17 +83,11 @@ void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned
 		x->ip = *ip;
 		x->type = type;
 		x->used = true;
-		x->round = e->round[type];
 	}
-	turn(e, x);
-	x->n[channel] += n;
-	x->lost[channel] += lost;
-	if (lost) {
-		if (!x->fail_first_ns || time_ns < x->fail_first_ns)
-			x->fail_first_ns = time_ns;
-		if (time_ns > x->fail_ns)
-			x->fail_ns = time_ns;
-	}
+	tally(&x->fine, time_ns / END_FINE_NS, channel, n, lost);
+	tally(&x->coarse, time_ns / END_COARSE_NS, channel, n, lost);
+	if (lost && time_ns > x->fail_ns)
+		x->fail_ns = time_ns;
 	if (n > lost) {
 		if (time_ns > x->ok_ns)
 			x->ok_ns = time_ns;
@@ -130,30 +126,26 @@ bool ends_down(const struct ends *e, const struct in6_addr *ip, unsigned type, u
 	return others;
 }
 
-void ends_round(struct ends *e, unsigned type)
+void end_count(const struct end *x, unsigned channels, uint64_t from_ns, uint64_t to_ns, double *n,
+	       double *lost)
 {
-	e->round[type]++;
-}
+	bool fine = from_ns + (END_BUCKETS - 1) * END_FINE_NS > newest(x);
+	const struct end_tally *t = fine ? &x->fine : &x->coarse;
+	uint64_t width = fine ? END_FINE_NS : END_COARSE_NS;
 
-static float sum(const float now[ENDS_KINDS], const float old[ENDS_KINDS], uint32_t behind,
-		 unsigned channels)
-{
-	float v = 0;
-
-	for (unsigned c = 0; c < ENDS_KINDS; c++)
-		if (channels & 1u << c)
-			v += (behind <= 1 ? now[c] : 0) + (behind ? 0 : old[c]);
-	return v;
-}
-
-float end_n(const struct ends *e, const struct end *x, unsigned channels)
-{
-	return sum(x->n, x->old_n, e->round[x->type] - x->round, channels);
-}
-
-float end_lost(const struct ends *e, const struct end *x, unsigned channels)
-{
-	return sum(x->lost, x->old_lost, e->round[x->type] - x->round, channels);
+	*n = *lost = 0;
+	for (unsigned i = 0; i < END_BUCKETS; i++) {
+		if (t->no[i] < from_ns / width || t->no[i] > to_ns / width)
+			continue;
+		for (unsigned c = 0; c < ENDS_KINDS; c++) {
+			if (!(channels & 1u << c))
+				continue;
+			*n += t->n[i][c];
+			*lost += t->lost[i][c];
+		}
+	}
+	if (*n < *lost)
+		*n = *lost;
 }
 
 void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg), void *arg)

@@ -19,21 +19,28 @@
 #define SPOT_WAYS 4
 #define PORT_SLOTS 512
 
-/* An address and a type: what was lost and what got through, in this round and in the one before. */
+/* Packets offered and lost by channel, in buckets of time: 64 s finely, half an hour coarsely. */
+#define END_BUCKETS 16
+#define END_FINE_NS 4000000000ull
+#define END_COARSE_NS 120000000000ull
+
+struct end_tally {
+	uint32_t no[END_BUCKETS]; /* which bucket since the epoch */
+	uint16_t n[END_BUCKETS][ENDS_KINDS], lost[END_BUCKETS][ENDS_KINDS];
+};
+
+/* An address and a type. */
 struct end {
 	struct in6_addr ip;
 	uint16_t type;
 	bool used, many; /* many: flows got through other than ok_flow */
-	uint32_t round;	 /* of the type: see ends_round() */
 	uint64_t ok_flow;
 	uint64_t ok_ns, fail_ns; /* newest; 0 never */
-	uint64_t fail_first_ns;	 /* of this round */
-	float n[ENDS_KINDS], lost[ENDS_KINDS], old_n[ENDS_KINDS], old_lost[ENDS_KINDS];
+	struct end_tally fine, coarse;
 };
 
 struct ends {
 	struct end end[ENDS_SETS][ENDS_WAYS];
-	uint32_t round[MAX_TYPES];
 };
 
 /* Counts n packets of a channel of which lost were lost, between this address and us. */
@@ -49,12 +56,12 @@ bool ends_alive(const struct ends *e, const struct in6_addr *ip, uint64_t since_
 /* Do other types fail there now, with nothing that got through since? */
 bool ends_down(const struct ends *e, const struct in6_addr *ip, unsigned type, uint64_t now_ns);
 
-/* A new round of counts for the type; what the round before the last counted is dropped. */
-void ends_round(struct ends *e, unsigned type);
-
-/* This round's and the last one's packets of the channels whose bits are set. */
-float end_n(const struct ends *e, const struct end *x, unsigned channels);
-float end_lost(const struct ends *e, const struct end *x, unsigned channels);
+/*
+ * Packets and losses of the channels whose bits are set, from and to which is
+ * included, to a bucket: of the last minute finely, else of the last half hour.
+ */
+void end_count(const struct end *x, unsigned channels, uint64_t from_ns, uint64_t to_ns, double *n,
+	       double *lost);
 
 /* Every entry of a type (or of all: type < 0); stop when fn returns false. */
 void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg), void *arg);

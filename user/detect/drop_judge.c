@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define SECOND	  1000000000ull
-#define ROUND_NS  (32 * SECOND)
+#define ROUND_NS  (8 * SECOND)
 #define FIRED	  3    /* a channel takes part from here on */
 #define QUIET	  0    /* below: nothing is going on, counts may turn */
 #define RATIO_MIN 3    /* effect: so many times the control */
@@ -102,7 +102,7 @@ struct survey {
 	const struct drop *d;
 	struct drop_verdict *v;
 	unsigned type;
-	uint64_t first_ns, now_ns;
+	uint64_t first_ns, last_ns, now_ns;
 	double worst_lost, worst_n, clean_n, n, lost;
 	struct in6_addr net[8]; /* networks of the failing servers */
 };
@@ -131,16 +131,15 @@ static bool survey_far(const struct end *x, void *arg)
 {
 	struct survey *s = arg;
 	const struct ends *far = &s->d->far;
-	double n = end_n(far, x, s->v->channels), lost = end_lost(far, x, s->v->channels);
+	double n, lost;
 
-	if (x->ok_ns < s->first_ns && x->fail_ns < s->first_ns)
+	end_count(x, s->v->channels, s->first_ns, s->last_ns, &n, &lost);
+	if (!(n > 0))
 		return true;
 	if (!ends_alive(far, &x->ip, 1, 0)) {
 		s->v->never_alive++;
 		return true;
 	}
-	if (!(n > 0) && !(lost > 0))
-		return true;
 	s->v->servers++;
 	if (!(lost > 0)) {
 		s->clean_n += n;
@@ -159,7 +158,7 @@ static bool survey_far(const struct end *x, void *arg)
 		s->worst_lost = lost;
 		s->worst_n = n;
 	}
-	if (ends_alive(far, &x->ip, x->fail_first_ns, 0))
+	if (ends_alive(far, &x->ip, s->first_ns, 0))
 		s->v->alive++;
 	if (net_index(s, &x->ip) < 0) {
 		if (s->v->nets < 8)
@@ -174,20 +173,24 @@ static bool survey_nets(const struct end *x, void *arg)
 {
 	struct survey *s = arg;
 
-	if (x->type == s->type || s->d->bank.claimed[x->type] || net_index(s, &x->ip) < 0 ||
-	    (x->ok_ns < s->first_ns && x->fail_ns < s->first_ns))
+	double n, lost;
+
+	if (x->type == s->type || s->d->bank.claimed[x->type] || net_index(s, &x->ip) < 0)
 		return true;
-	s->v->matched_n += end_n(&s->d->far, x, ALL);
-	s->v->matched_lost += end_lost(&s->d->far, x, ALL);
+	end_count(x, ALL, s->first_ns, s->last_ns, &n, &lost);
+	s->v->matched_n += n;
+	s->v->matched_lost += lost;
 	return true;
 }
 
 static bool survey_near(const struct end *x, void *arg)
 {
 	struct survey *s = arg;
+	double n, lost;
 
-	if (x->fail_ns >= s->first_ns && end_lost(&s->d->near, x, s->v->channels) > 0)
-		s->v->clients++;
+	end_count(x, s->v->channels, s->first_ns, s->last_ns, &n, &lost);
+	s->v->clients += lost > 0;
+	s->v->all_clients += n > 0;
 	return true;
 }
 
@@ -197,6 +200,7 @@ static void survey(const struct drop *d, unsigned type, struct drop_verdict *v, 
 			    .v = v,
 			    .type = type,
 			    .first_ns = slot_ns(v->first),
+			    .last_ns = slot_ns(v->last),
 			    .now_ns = now_ns };
 	const struct drop_type *t = d->type[type];
 	double rest_n, rest_lost, share, p0 = 0;
@@ -371,8 +375,6 @@ void drop_judge(struct drop *d, uint64_t now_ns, bool last)
 			follow(d, type, now_ns, last);
 		if (!t->open && most < QUIET && now_ns > t->round_ns + ROUND_NS) {
 			t->round_ns = now_ns;
-			ends_round(&d->far, type);
-			ends_round(&d->near, type);
 			memset(t->size_n, 0, sizeof(t->size_n));
 			memset(t->size_lost, 0, sizeof(t->size_lost));
 			t->lossy = t->after_loss = 0;

@@ -13,7 +13,8 @@ struct drop_verdict {
 	double control, control_n, control_lost;
 	double evidence, tail_trials;
 	enum direction direction;
-	unsigned servers, failing, alive, down, never_alive, nets, clients, flows;
+	unsigned servers, failing, alive, down, never_alive, nets, flows;
+	unsigned clients, all_clients; /* that lost; that used the type */
 	double matched_n, matched_lost; /* other types in the failing servers' networks */
 	bool beyond_one;		/* stands without the worst server */
 	bool spared;			/* servers of the type that lose nothing: not the type's drop */

@@ -7,6 +7,7 @@
 
 #include "drop_judge.h"
 
+#define RESIDUAL_NS 900000000000ull /* blocks of an earlier finding may explain this one */
 #define HAS(v, c, s) ((v)->stages & 1 << ((c) * STAGES + (s)))
 
 static int by_value(const void *a, const void *b)
@@ -37,12 +38,53 @@ static bool sharp(const float *v, unsigned n, double *median)
 }
 
 struct shape {
-	bool freeze;
+	bool freeze, residual;
+	double residual_low, residual_high; /* seconds that a block lasts after what set it off */
 	double packets, bytes; /* at which flows stop */
 	bool by_bytes;
 	int nth;	/* the data packet that is lost first, 0: no pattern */
 	double cut;	/* payload size from which it drops, 0: none */
 };
+
+/*
+ * Blocks of one client, server and port that begin at different times and last
+ * equally long: three or more, of which most agree on a length.
+ */
+static void residual_of(const struct drop_type *t, const struct drop_verdict *v, struct shape *s)
+{
+	unsigned held = t->nresiduals < STOPS_MAX ? t->nresiduals : STOPS_MAX, n = 0, agree = 0;
+	float length[STOPS_MAX], middle;
+	uint64_t from = UINT64_MAX, to = 0;
+
+	for (unsigned i = 0; i < held; i++) {
+		const struct residual *r = &t->residual[i];
+
+		if (r->start_ns + RESIDUAL_NS < slot_ns(v->first))
+			continue;
+		length[n++] = (r->low_s + r->high_s) / 2;
+		from = r->start_ns < from ? r->start_ns : from;
+		to = r->start_ns > to ? r->start_ns : to;
+	}
+	if (n < 3)
+		return;
+	qsort(length, n, sizeof(*length), by_value);
+	middle = length[n / 2];
+	s->residual_high = INFINITY;
+	for (unsigned i = 0; i < held; i++) {
+		const struct residual *r = &t->residual[i];
+
+		if (r->start_ns + RESIDUAL_NS < slot_ns(v->first) || r->low_s > 1.1f * middle ||
+		    r->high_s < 0.9f * middle)
+			continue;
+		agree++;
+		s->residual_low = fmax(s->residual_low, r->low_s);
+		s->residual_high = fmin(s->residual_high, r->high_s);
+	}
+	/* all at once is an outage of the type, however many see it */
+	s->residual = agree * 10 >= n * 6 && agree >= 3 && (to - from) / 1e9 > middle / 2;
+	if (s->residual_low > s->residual_high)
+		s->residual_low = s->residual_high = middle;
+}
 
 static void shape_of(const struct drop_type *t, const struct drop_verdict *v, struct shape *s)
 {
@@ -52,6 +94,7 @@ static void shape_of(const struct drop_type *t, const struct drop_verdict *v, st
 	bool p, b;
 
 	memset(s, 0, sizeof(*s));
+	residual_of(t, v, s);
 	for (unsigned i = 0; i < held; i++) {
 		if (t->stop_ns[i] < slot_ns(v->first))
 			continue;
@@ -86,6 +129,8 @@ static void shape_of(const struct drop_type *t, const struct drop_verdict *v, st
 
 static enum subkind subkind_of(const struct drop_verdict *v, const struct shape *s)
 {
+	if (s->residual && v->ratio < 0.98)
+		return SUBKIND_RESIDUAL;
 	if (s->freeze && v->ratio < 0.98)
 		return SUBKIND_FREEZE;
 	return v->ratio >= 0.9 ? SUBKIND_BLACKHOLE : SUBKIND_LOSS;
@@ -123,6 +168,9 @@ static void reasons(const struct drop *d, const struct drop_type *t, const struc
 		fact_text(r, "direction", "nothing comes back: the way is not known");
 	else if (v->direction == DIRECTION_UP && t->after_loss)
 		fact_text(r, "far_end_still_heard", "in %u flows", t->after_loss);
+	if (s->residual)
+		fact_text(r, "residual", "client, server and port stay blocked for %.0f to %.0f s",
+			  s->residual_low, s->residual_high);
 	if (s->freeze && s->by_bytes)
 		fact_text(r, "freeze_at", "%.0f bytes from the server", s->bytes);
 	else if (s->freeze)
@@ -161,19 +209,6 @@ static void ruled_out(const struct drop_verdict *v, struct finding *f)
 	fact_text(r, "refused", "resets and refusals are not counted");
 }
 
-struct seen {
-	const struct ends *near;
-	unsigned clients;
-};
-
-static bool client_seen(const struct end *x, void *arg)
-{
-	struct seen *s = arg;
-
-	s->clients += end_n(s->near, x, 7) > 0;
-	return true;
-}
-
 void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, uint64_t end_ns)
 {
 	struct drop_type *t = d->type[type];
@@ -189,12 +224,10 @@ void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, ui
 			     .servers = v->failing };
 	struct shape s;
 	double doubt = exp(-v->evidence);
-	struct seen seen = { &d->near, 0 };
 
 	shape_of(t, v, &s);
 	f.subkind = subkind_of(v, &s);
 	f.confidence = fmin(0.9999, fmax(0.5, 1 - doubt));
-	ends_each(&d->near, type, client_seen, &seen);
 	for (unsigned i = 0; i < LOSSY_MAX && i < t->nlossy; i++) {
 		if (t->lossy_ns[i] < slot_ns(v->first))
 			continue;
@@ -209,6 +242,13 @@ void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, ui
 	fact_num(&f.estimate, "drop_ratio_high", v->range.high);
 	fact_num(&f.estimate, "packets_offered", v->n);
 	fact_num(&f.estimate, "packets_dropped", v->lost);
+	if (s.residual) {
+		fact_num(&f.estimate, "residual_s_low", s.residual_low);
+		fact_num(&f.estimate, "residual_s_high", s.residual_high);
+	}
+	if (s.freeze)
+		fact_num(&f.estimate, s.by_bytes ? "freeze_bytes" : "freeze_packets",
+			 s.by_bytes ? s.bytes : s.packets);
 	fact_num(&f.control, "drop_ratio", v->control);
 	fact_num(&f.control, "drop_ratio_low", v->control_range.low);
 	fact_num(&f.control, "drop_ratio_high", v->control_range.high);
@@ -216,7 +256,7 @@ void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, ui
 	reasons(d, t, v, &s, &f);
 	ruled_out(v, &f);
 	snprintf(f.what, sizeof(f.what), "%s%.0f %% dropped, %u of %u clients, control %.2g %%",
-		 f.subkind == SUBKIND_FREEZE ? "freezes: " : "", 100 * v->ratio, v->clients, seen.clients,
+		 f.subkind == SUBKIND_FREEZE ? "freezes: " : "", 100 * v->ratio, v->clients, v->all_clients,
 		 100 * v->control);
 	findings_report(d->env->findings, &f);
 }

@@ -156,8 +156,10 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 
 		drop_tell(d, df, &t, s.len);
 	}
-	if (len)
+	if (len) {
 		df->out_packets += s.n;
+		s.nth = df->out_packets > UINT16_MAX ? UINT16_MAX : df->out_packets;
+	}
 	drop_sent_add(d, df, &s);
 }
 

@@ -122,6 +122,7 @@ static void ask(struct drop *d, struct drop_flow *df, const struct weir_rec *r, 
 			  .len = r->payload_len,
 			  .channel = CH_OPEN,
 			  .stage = STAGE_FIRST,
+			  .nth = df->out_packets > UINT16_MAX ? UINT16_MAX : df->out_packets,
 			  .thin = true };
 
 	if (initial) {
@@ -278,7 +279,9 @@ void drop_udp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns)
 			continue;
 		}
 		drop_sent_remove(df, i);
-		df->lost_row++;
+		/* a row of them: unless a later one was answered */
+		if (df->far_ns < s.ns)
+			df->lost_row++;
 		drop_tell_sent(d, df, &s, true);
 	}
 }
