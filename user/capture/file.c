@@ -16,34 +16,44 @@
 #define BUFFER	(256 * 1024)
 #define TICK_NS 1000000000ULL
 
-/* A file or a pipe, gzipped or not, handed to libpcap byte by byte as it asks: so the offset is exact. */
+/* A file or a pipe, gzipped or not, as a stream that knows its place in the unpacked bytes. */
 struct reader {
 	gzFile gz;
-	uint64_t offset; /* of the next byte that libpcap will see, in the unpacked stream */
-	size_t at, n;
+	FILE *stream;
+	uint64_t offset; /* of what was handed to the stream's buffer */
 	char buffer[BUFFER];
 };
 
 static ssize_t reader_read(void *cookie, char *to, size_t size)
 {
 	struct reader *r = cookie;
-	size_t n;
+	int got = gzread(r->gz, to, size < BUFFER ? (unsigned)size : BUFFER);
 
-	if (r->at == r->n) {
-		int got = gzread(r->gz, r->buffer, BUFFER);
-
-		if (got < 0) {
-			errno = EIO;
-			return -1;
-		}
-		r->at = 0;
-		r->n = got;
+	if (got < 0) {
+		errno = EIO;
+		return -1;
 	}
-	n = r->n - r->at < size ? r->n - r->at : size;
-	memcpy(to, r->buffer + r->at, n);
-	r->at += n;
-	r->offset += n;
-	return n;
+	r->offset += (uint64_t)got;
+	return got;
+}
+
+/* Where the stream is, and no more: what ftello() takes what is still buffered from. */
+static int reader_seek(void *cookie, off64_t *offset, int whence)
+{
+	struct reader *r = cookie;
+
+	if (whence != SEEK_CUR || *offset)
+		return -1;
+	*offset = (off64_t)r->offset;
+	return 0;
+}
+
+/* The offset of the next byte that libpcap will see. */
+static uint64_t reader_at(const struct reader *r)
+{
+	off_t at = ftello(r->stream);
+
+	return at < 0 ? r->offset : (uint64_t)at;
 }
 
 static int reader_close(void *cookie)
@@ -57,7 +67,7 @@ static int reader_close(void *cookie)
 
 static FILE *open_reader(const char *path, struct reader **out)
 {
-	cookie_io_functions_t io = { .read = reader_read, .close = reader_close };
+	cookie_io_functions_t io = { .read = reader_read, .seek = reader_seek, .close = reader_close };
 	int fd = !strcmp(path, "-") ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	struct reader *r;
 	FILE *f;
@@ -78,7 +88,8 @@ static FILE *open_reader(const char *path, struct reader **out)
 		reader_close(r);
 		return NULL;
 	}
-	setvbuf(f, NULL, _IONBF, 0);
+	setvbuf(f, r->buffer, _IOFBF, BUFFER);
+	r->stream = f;
 	*out = r;
 	return f;
 }
@@ -214,7 +225,7 @@ static int set_filter(pcap_t *pcap, const char *filter)
 static int read_all(struct run *run, pcap_t *pcap, const struct reader *reader, const char *path)
 {
 	int dlt = pcap_datalink(pcap), got;
-	uint64_t next = 0, n = 0, at = reader->offset;
+	uint64_t next = 0, n = 0, at = reader_at(reader);
 	struct pcap_pkthdr *h;
 	const u_char *data;
 
@@ -223,7 +234,7 @@ static int read_all(struct run *run, pcap_t *pcap, const struct reader *reader, 
 
 		one_packet(run, dlt, h, data);
 		n++;
-		at = reader->offset;
+		at = reader_at(reader);
 		if (t >= next || t + 3600 * TICK_NS < next) { /* captures may step back */
 			next = t + TICK_NS;
 			host_engine_expire(run->engine, t);
