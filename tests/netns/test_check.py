@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""weir check: what this machine can do, and the gateway as it is."""
+import json
+import subprocess
+
+from gateway import OTHER, WEIR, Gateway, check, equal
+from test_errors import drop
+
+
+def lines(gw, *argv, wrap=()):
+    r = subprocess.run(["ip", "netns", "exec", gw.ns("g"), *wrap, WEIR, "check", "-j", *argv], timeout=30,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    found = [json.loads(x) for x in r.stdout.splitlines()]
+    return r.returncode, {x.get("need", "ready"): x for x in found}
+
+
+def test_a_gateway_with_nat():
+    with Gateway() as gw:
+        gw.ip("g", "route", "add", "default", "via", "203.0.113.2")
+        gw.run("g", "nft", "add table ip n; add chain ip n post { type nat hook postrouting priority 100; }; "
+               "add rule ip n post oif wan0 masquerade")
+        code, found = lines(gw)
+        equal(code, 0, "exit")
+        check(found["ready"]["ready"], found["ready"])
+        check(found["wan0"]["found"].startswith("WAN, veth"), found["wan0"])
+        check(found["lan0"]["found"].startswith("LAN, veth"), found["lan0"])
+        check("n/post" in found["NAT"]["found"], found["NAT"])
+        text = gw.run("g", WEIR, "check")
+        check("clients --- lan0 [ this gateway, NAT ] wan0 --- outside" in text, text)
+        check(text.rstrip().endswith("ready: full"), text)
+
+
+def test_without_rights():
+    with Gateway() as gw:
+        code, found = lines(gw, wrap=drop(""))
+        equal(code, 77, "exit")
+        equal(found["rights"]["state"], "fail", "rights")
+        equal(found["ready"]["ready"], False, "ready")
+
+
+def test_a_bridge_and_another_xdp_program():
+    with Gateway() as gw:
+        gw.ip("g", "link", "add", "br0", "type", "bridge")
+        gw.ip("g", "link", "set", "br0", "up")
+        gw.ip("g", "link", "set", "lan0", "master", "br0")
+        gw.ip("g", "link", "set", "dev", "wan0", "xdpdrv", "obj", OTHER, "sec", "xdp")
+        _, found = lines(gw, "lan0", "br0", "wan0")
+        check(found["lan0"]["found"].startswith("port, veth in br0"), found["lan0"])
+        equal(found["lan0"]["state"], "warn", "a port beside its bridge")
+        check(found["br0"]["found"].startswith("LAN, bridge"), found["br0"])
+
+
+def test_no_such_interface():
+    with Gateway() as gw:
+        code, _ = lines(gw, "nope")
+        equal(code, 66, "exit")

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "coverage.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "conntrack.h"
+
+#define DUMP_MAX 200000 /* connections looked at by one reading */
+
+static void copy_str(char *to, size_t size, const struct nlattr *a)
+{
+	snprintf(to, size, "%.*s", (int)mnl_attr_get_payload_len(a), mnl_attr_get_str(a));
+}
+
+static void read_devs(const struct nlattr *hook, struct coverage *c)
+{
+	const struct nlattr *a, *d;
+	size_t at = strlen(c->flowtable_devs);
+	char name[IFNAMSIZ];
+
+	mnl_attr_for_each_nested(a, hook) {
+		if (mnl_attr_get_type(a) != NFTA_FLOWTABLE_HOOK_DEVS)
+			continue;
+		mnl_attr_for_each_nested(d, a) {
+			if (mnl_attr_get_type(d) != NFTA_DEVICE_NAME || at >= sizeof(c->flowtable_devs))
+				continue;
+			copy_str(name, sizeof(name), d);
+			at += snprintf(c->flowtable_devs + at, sizeof(c->flowtable_devs) - at, "%s%s",
+				       at ? ", " : "", name);
+		}
+	}
+}
+
+static int on_flowtable(const struct nlmsghdr *h, void *arg)
+{
+	char table[32] = "", name[32] = "";
+	const struct nlattr *a, *hook = NULL;
+	struct coverage *c = arg;
+	bool hw = false;
+
+	if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWFLOWTABLE))
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg)) {
+		switch (mnl_attr_get_type(a)) {
+		case NFTA_FLOWTABLE_TABLE:
+			copy_str(table, sizeof(table), a);
+			break;
+		case NFTA_FLOWTABLE_NAME:
+			copy_str(name, sizeof(name), a);
+			break;
+		case NFTA_FLOWTABLE_FLAGS:
+			if (mnl_attr_get_payload_len(a) >= 4)
+				hw = ntohl(mnl_attr_get_u32(a)) & NFT_FLOWTABLE_HW_OFFLOAD;
+			break;
+		case NFTA_FLOWTABLE_HOOK:
+			hook = a;
+			break;
+		}
+	}
+	if (!c->flowtables++ || (hw && !c->hw_offload)) {
+		snprintf(c->flowtable, sizeof(c->flowtable), "%s/%s", table, name);
+		c->flowtable_devs[0] = 0;
+		if (hook)
+			read_devs(hook, c);
+	}
+	c->hw_offload |= hw;
+	return MNL_CB_OK;
+}
+
+static int on_chain(const struct nlmsghdr *h, void *arg)
+{
+	char table[32] = "", name[32] = "", type[16] = "";
+	const struct nlattr *a, *b;
+	struct coverage *c = arg;
+	unsigned hook = ~0u;
+
+	if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN))
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg)) {
+		switch (mnl_attr_get_type(a)) {
+		case NFTA_CHAIN_TABLE:
+			copy_str(table, sizeof(table), a);
+			break;
+		case NFTA_CHAIN_NAME:
+			copy_str(name, sizeof(name), a);
+			break;
+		case NFTA_CHAIN_TYPE:
+			copy_str(type, sizeof(type), a);
+			break;
+		case NFTA_CHAIN_HOOK:
+			mnl_attr_for_each_nested(b, a)
+				if (mnl_attr_get_type(b) == NFTA_HOOK_HOOKNUM &&
+				    mnl_attr_get_payload_len(b) >= 4)
+					hook = ntohl(mnl_attr_get_u32(b));
+			break;
+		}
+	}
+	if (!strcmp(type, "nat") && hook == NF_INET_POST_ROUTING && !c->nat) {
+		c->nat = true;
+		snprintf(c->nat_chain, sizeof(c->nat_chain), "%s/%s", table, name);
+	}
+	return MNL_CB_OK;
+}
+
+/* 0 or -errno. */
+static int dump(uint16_t what, mnl_cb_t cb, struct coverage *c)
+{
+	char buf[32768] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct mnl_socket *s;
+	struct nfgenmsg *g;
+	int more = -1;
+	ssize_t n;
+
+	h->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | what;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	h->nlmsg_seq = what;
+	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
+	g->nfgen_family = NFPROTO_UNSPEC;
+	g->version = NFNETLINK_V0;
+	s = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	if (!s)
+		return -errno;
+	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) >= 0 &&
+	    mnl_socket_sendto(s, h, h->nlmsg_len) >= 0)
+		do {
+			n = mnl_socket_recvfrom(s, buf, sizeof(buf));
+			more = n < 0 ? -1 : mnl_cb_run(buf, n, what, mnl_socket_get_portid(s), cb, c);
+		} while (more > MNL_CB_STOP);
+	more = more < 0 ? -errno : 0;
+	mnl_socket_close(s);
+	return more;
+}
+
+static bool count_entry(void *arg, const struct ct_entry *e)
+{
+	struct coverage *c = arg;
+
+	c->conntrack++;
+	c->translated += ct_translated(e);
+	return c->conntrack < DUMP_MAX;
+}
+
+void coverage_read(struct coverage *c)
+{
+	int err;
+
+	*c = (struct coverage){ 0 };
+	c->nft = !dump(NFT_MSG_GETCHAIN, on_chain, c);
+	/* Before 4.16, or built without: no flowtables to ask for. */
+	dump(NFT_MSG_GETFLOWTABLE, on_flowtable, c);
+	err = ct_dump(count_entry, c);
+	if (err)
+		c->conntrack = err;
+}
+
+void coverage_link(const struct link *l, char *why, size_t size)
+{
+	why[0] = 0;
+	if (link_has_lro(l->name))
+		snprintf(why, size, "LRO merges packets on %s for good: their number and times are lost "
+			 "(ethtool -K %s lro off).", l->name, l->name);
+}

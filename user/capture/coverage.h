@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What part of the traffic the hooks can't see, as far as the machine's set-up
+ * tells: flows handed to hardware, merged beyond recognition, rewritten.
+ */
+#ifndef WEIR_COVERAGE_H
+#define WEIR_COVERAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "links.h"
+
+struct coverage {
+	unsigned flowtables;	/* software or hardware */
+	bool hw_offload;	/* a flowtable hands connections to hardware */
+	char flowtable[64];	/* "table/name", of the hardware one if there is one */
+	char flowtable_devs[128];
+	bool nat;		/* a nat chain at postrouting */
+	char nat_chain[64];	/* "table/chain" */
+	int conntrack;		/* connections known, -errno when they can't be read */
+	unsigned translated;	/* among them: rewritten on their way */
+	bool nft;		/* nftables could be asked at all */
+};
+
+/* Asks nftables and conntrack of this namespace. What can't be asked stays zero, conntrack -errno. */
+void coverage_read(struct coverage *c);
+
+/* What of l hides traffic, as a sentence; "" nothing. */
+void coverage_link(const struct link *l, char *why, size_t size);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The gateway as its own routes and links describe it: which interface leads where. */
+#ifndef WEIR_GATEWAY_H
+#define WEIR_GATEWAY_H
+
+#include "links.h"
+
+enum role {
+	ROLE_NONE,    /* down, loopback, or without addresses to serve */
+	ROLE_WAN,     /* has a default route */
+	ROLE_LAN,     /* up, and none */
+	ROLE_PORT,    /* member of a bridge or bond: the master shows its traffic */
+	ROLE_CARRIER, /* carries a VLAN, a tunnel or a PPP session whose own interface shows it plain */
+};
+
+/* "WAN", "LAN", "port", "carrier", "-". */
+const char *role_name(enum role r);
+
+/* Fills role[i] for links[i]. default_routes: what routes_default() found. */
+void gateway_roles(const struct link *links, unsigned n, const unsigned *default_routes,
+		   unsigned nroutes, enum role *role);
+
+#endif

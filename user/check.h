@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What `weir check` found: one line per need, as a table or as JSON Lines. */
+#ifndef WEIR_CHECK_H
+#define WEIR_CHECK_H
+
+#include <stdbool.h>
+
+enum check_state { CHECK_OK, CHECK_WARN, CHECK_FAIL };
+
+/* One need. effect and fix: NULL or "" where all is well. */
+struct check_line {
+	enum check_state state;
+	const char *need, *found, *effect, *fix;
+};
+
+struct check {
+	bool json;
+	bool failed, rights, warned;
+	char reason[160]; /* of the first failure */
+};
+
+/* Prints the line and keeps the worst. rights: it failed for missing rights only. */
+void check_line(struct check *c, const struct check_line *line);
+void check_failed(struct check *c, const struct check_line *line, bool rights);
+
+/* The last line; the exit code: 0, EX_NOPERM when only rights are missing, EX_UNAVAILABLE. */
+int check_end(struct check *c, bool btf);
+
+/* The machine: kernel, rights, programs, hooks, extras. True: collecting is possible. */
+bool check_machine(struct check *c, bool *btf, bool *tcx);
+
+/* The gateway: interfaces with roles and hooks, NAT, offloads. names: those to look at, or n 0: all. */
+void check_gateway(struct check *c, char *const *names, unsigned n, unsigned hook, bool tcx);
+
+#endif

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "check.h"
+#include "commands.h"
+#include "error.h"
+#include "jbuf.h"
+#include "links.h"
+
+static const char *const words[] = { "ok", "warn", "FAIL" };
+
+static void print_json(const struct check_line *line)
+{
+	static const char *const lower[] = { "ok", "warn", "fail" };
+	struct jbuf b = { 0 };
+
+	jb_open(&b, NULL, '{');
+	jb_str(&b, "need", line->need);
+	jb_str(&b, "state", lower[line->state]);
+	jb_str(&b, "found", line->found);
+	jb_str(&b, "effect", line->effect);
+	jb_str(&b, "fix", line->fix);
+	jb_close(&b, '}');
+	printf("%.*s\n", (int)b.len, b.text ? b.text : "");
+	jbuf_free(&b);
+}
+
+void check_line(struct check *c, const struct check_line *line)
+{
+	c->warned |= line->state == CHECK_WARN;
+	if (c->json) {
+		print_json(line);
+		return;
+	}
+	printf("%-4s  %-14s  %s\n", words[line->state], line->need, line->found);
+	if (line->effect && line->effect[0])
+		printf("      %-14s  -> %s\n", "", line->effect);
+	if (line->fix && line->fix[0])
+		printf("      %-14s  fix: %s\n", "", line->fix);
+}
+
+void check_failed(struct check *c, const struct check_line *line, bool rights)
+{
+	if (!c->failed)
+		snprintf(c->reason, sizeof(c->reason), "%s: %s", line->need, line->found);
+	c->rights = rights && (!c->failed || c->rights);
+	c->failed = true;
+	check_line(c, line);
+}
+
+int check_end(struct check *c, bool btf)
+{
+	char ready[200];
+
+	if (c->failed)
+		snprintf(ready, sizeof(ready), "can't run: %s", c->reason);
+	else
+		snprintf(ready, sizeof(ready), "ready: %s", btf ? "full" : "without BTF extras");
+	if (c->json) {
+		struct jbuf b = { 0 };
+
+		jb_open(&b, NULL, '{');
+		jb_bool(&b, "ready", !c->failed);
+		jb_str(&b, "summary", ready);
+		jb_close(&b, '}');
+		printf("%.*s\n", (int)b.len, b.text ? b.text : "");
+		jbuf_free(&b);
+	} else {
+		puts(ready);
+	}
+	return !c->failed ? EX_OK : c->rights ? EX_NOPERM : EX_UNAVAILABLE;
+}
+
+int cmd_check(const struct options *o)
+{
+	struct check c = { .json = o->json };
+	struct link link;
+	bool btf, tcx;
+	int code;
+
+	for (unsigned i = 0; i < o->nifaces; i++)
+		if (link_get(o->iface[i], 0, &link))
+			return fail(EX_NOINPUT, "no interface \"%s\". \"weir check\" alone lists those "
+				    "there are.", o->iface[i]);
+	check_machine(&c, &btf, &tcx);
+	check_gateway(&c, o->iface, o->nifaces, o->hook, tcx);
+	code = check_end(&c, btf);
+	if (fflush(stdout) || ferror(stdout))
+		return fail(EX_IOERR, "can't write to stdout: %m. Is the disk full?");
+	return code;
+}
