@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		tls_tcp,	http_tcp,  ssh_tcp,  noise_tcp,	  mail_tcp,
 		bittorrent_tcp, mqtt_tcp,  rdp_tcp,  smb_tcp,	  sip_tcp,
 		mmtls_tcp,	stun_tcp,  dns_tcp,  ldap_tcp,	  openvpn_tcp,
-		fbzero_tcp,	socks_tcp, rtmp_tcp, mtproto_tcp, noisesocket_tcp,
+		fbzero_tcp, viber_tcp,	socks_tcp, rtmp_tcp, mtproto_tcp, noisesocket_tcp,
 	};
 	struct tcp_view v = { 0 };
 	uint8_t *up, *down;

@@ -66,6 +66,9 @@ static enum match utp(const struct udp_view *v)
 	/* Only data and FIN may carry payload; data does. */
 	if ((type >= 2 && v->len != head) || (type == 0 && v->len == head))
 		return MATCH_NO;
+	/* A SYN alone has enough that is fixed: no difference yet, sequence 1, nothing acknowledged. */
+	if (type == 4 && all_zero(p + 8, 4) && be16(p + 16) == 1 && !be16(p + 18) && v->len == head)
+		return MATCH_YES;
 	if (m->slot[SLOT_UTP][!w].kind == 0x10 && be16(m->slot[SLOT_UTP][!w].b) == conn &&
 	    type == 2 && be16(p + 18) == be16(m->slot[SLOT_UTP][!w].b + 4))
 		return MATCH_YES;

@@ -41,6 +41,9 @@ static bool zoom(const struct udp_view *v)
 
 	if (v->d.n < 31)
 		return false;
+	/* From peer to peer: a fixed word. */
+	if (be32(p) == 0x1f020200 || be32(p) == 0x1f030200)
+		return true;
 	if (p[0] == 1 && be16(p + 1) == 2 && all_zero(p + 19, 8) && be16(p + 27) == 2)
 		return true;
 	if (p[0] == 2 && be16(p + 1) == 1 && !all_zero(p + 3, 16) && all_zero(p + v->d.n - 8, 8) &&
@@ -75,26 +78,31 @@ static bool line_call(const struct udp_view *v)
 }
 
 /*
- * Viber's: two bytes of counter, a type, zero, and for its pings and answers
- * one fixed length each way.
+ * Viber's: two bytes of counter, then a little-endian type that fixes a length
+ * or a sub-type. On its own ports one datagram is enough, elsewhere two.
  */
 static bool viber(const struct udp_view *v)
 {
 	const uint8_t *p = v->d.p;
 	struct udp_memory *m = v->mem;
-	unsigned w = v->way;
+	uint16_t port = v->server_port;
+	unsigned w = v->way, type;
+	bool fits;
 
-	if (v->d.n < 12 || p[3])
+	if (v->d.n < 12)
 		return false;
-	if (p[2] == 3 && v->len == 34) {
-		m->slot[SLOT_VIBER][w].kind = 0xa0;
-		return m->slot[SLOT_VIBER][!w].kind == 0xa1;
+	type = p[2] | p[3] << 8;
+	fits = type == 3 || (type == 9 && v->len == 20) || (type == 1 && p[4] == 5 && !p[5]) ||
+	       ((type == 0x19 || type == 0x1b) && v->len == 34);
+	if (!fits) {
+		m->slot[SLOT_VIBER][w].kind = 0;
+		return false;
 	}
-	if (p[2] == 9 && v->len == 20) {
-		m->slot[SLOT_VIBER][w].kind = 0xa1;
-		return m->slot[SLOT_VIBER][!w].kind == 0xa0;
-	}
-	return false;
+	if (port == 7985 || port == 7987 || port == 5243 || port == 9785)
+		return true;
+	fits = m->slot[SLOT_VIBER][w].kind || m->slot[SLOT_VIBER][!w].kind;
+	m->slot[SLOT_VIBER][w].kind = 1;
+	return fits;
 }
 
 enum match calls_udp(const struct udp_view *v, struct found *out)
@@ -113,4 +121,23 @@ enum match calls_udp(const struct udp_view *v, struct found *out)
 	else
 		return MATCH_NO;
 	return MATCH_YES;
+}
+
+/* Viber's signalling opens with a message of eleven bytes that begins with its length. */
+enum match viber_tcp(const struct tcp_view *v, struct found *out)
+{
+	struct seg up = v->way[TO_SERVER], down = v->way[TO_CLIENT];
+
+	if (!up.n || up.p[0] != 11 || (up.n > 1 && up.p[1]))
+		return MATCH_NO;
+	if (up.n < 11)
+		return v->full ? MATCH_NO : MATCH_MORE;
+	if (v->server_port != 4244 && v->server_port != 5242 && v->server_port != 5243)
+		return MATCH_NO;
+	out->l7 = WEIR_L7_UNKNOWN;
+	out->sig = SIG_VIBER_TEXT;
+	out->final = true;
+	return v->first.n == 11 || (down.n > 2 && down.n == (size_t)(down.p[0] | down.p[1] << 8))
+		       ? MATCH_YES
+		       : MATCH_NO;
 }

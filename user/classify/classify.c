@@ -13,7 +13,7 @@
 static const tcp_probe tcp_probes[] = {
 	tls_tcp,     http_tcp,	 ssh_tcp,   noise_tcp, mail_tcp,    bittorrent_tcp,  mqtt_tcp,
 	rdp_tcp,     smb_tcp,	 sip_tcp,   mmtls_tcp, stun_tcp,    dns_tcp,	     ldap_tcp,
-	openvpn_tcp, fbzero_tcp, socks_tcp, rtmp_tcp,  mtproto_tcp, noisesocket_tcp,
+	openvpn_tcp, fbzero_tcp, viber_tcp, socks_tcp, rtmp_tcp,  mtproto_tcp, noisesocket_tcp,
 };
 
 static const udp_probe udp_probes[] = {

@@ -24,7 +24,7 @@ enum match { MATCH_NO, MATCH_MORE, MATCH_YES };
 			X(TELEGRAM_REFLECTOR, "telegram-reflector") X(MMTLS, "mmtls") X(           \
 				MS_TURN, "ms-turn") X(ZOOM_STUN, "zoom-stun")                      \
 				X(ZOOM_MEDIA, "zoom-media") X(DISCORD_VOICE, "discord-voice")      \
-					X(LINE_CALL, "line-call") X(VIBER_VOICE, "viber-voice")    \
+					X(LINE_CALL, "line-call") X(VIBER_VOICE, "viber-voice") X(VIBER_TEXT, "viber-text")    \
 						X(TOR_CERT, "tor-certificate")                     \
 							X(TOR_HELLO, "tor-hello")                  \
 								X(BITTORRENT, "bittorrent")        \
@@ -140,6 +140,7 @@ enum match ldap_udp(const struct udp_view *v, struct found *out);
 enum match socks_tcp(const struct tcp_view *v, struct found *out);
 enum match ntp_udp(const struct udp_view *v, struct found *out);
 enum match dhcp_udp(const struct udp_view *v, struct found *out);
+enum match viber_tcp(const struct tcp_view *v, struct found *out);
 enum match calls_udp(const struct udp_view *v, struct found *out);
 
 /* The criteria of USENIX Security 2023 on the first payload: none of the exemptions holds. */
