@@ -423,6 +423,27 @@ static void random_criteria(void **state)
 	assert_false(looks_random(b, 100));
 }
 
+/* Random, but for a length in front, or zeros: a protocol of its own. */
+static void plain_heads(void **state)
+{
+	struct blob b = { .n = 0 };
+
+	put_random(&b, 77, 400);
+	assert_false(has_plain_head(b.p, b.n));
+	b.p[2] = 400 >> 8;
+	b.p[3] = 400 & 255;
+	assert_true(has_plain_head(b.p, b.n));
+	b.p[2] = (400 - 4) & 255;
+	b.p[3] = (400 - 4) >> 8;
+	assert_true(has_plain_head(b.p, b.n));
+	b.p[3] ^= 0x40;
+	assert_false(has_plain_head(b.p, b.n));
+	b.p[14] = b.p[15] = 0;
+	assert_true(has_plain_head(b.p, b.n));
+	assert_false(has_plain_head(b.p, 1));
+	assert_false(has_plain_head(b.p, 0));
+}
+
 static void random_needs_the_first_byte(void **state)
 {
 	struct kit *k = *state;
@@ -509,6 +530,7 @@ int main(void)
 		T(noisesocket),
 		T(mtproto_obfuscated),
 		T(random_criteria),
+		cmocka_unit_test(plain_heads),
 		T(random_needs_the_first_byte),
 		T(by_ip_protocol),
 		T(damaged),

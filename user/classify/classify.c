@@ -125,7 +125,8 @@ static void tcp_run(struct classify_flow *cf, const struct flow *f, bool full)
 	if (k->tcp_chosen)
 		return;
 	/* Random from the first byte on: so the first byte must have been seen to be that. */
-	k->random = cf->exact[TO_SERVER] && looks_random(v.first.p, v.first.n);
+	k->random = cf->exact[TO_SERVER] && looks_random(v.first.p, v.first.n) &&
+		    !has_plain_head(v.first.p, v.first.n);
 	/* Nobody knows it: a little patience, for the other side has not spoken perhaps. */
 	if (!more && (++k->nothing >= NOTHING_MAX || (v.way[0].n && v.way[1].n)))
 		cf->done = true;
@@ -258,7 +259,7 @@ static void udp_packet(struct classifier *c, struct classify_flow *cf, const str
 	k->udp.all &= be16(p);
 	k->udp.any |= be16(p);
 	k->udp.datagrams++;
-	k->udp.random += looks_random(p, v.d.n);
+	k->udp.random += looks_random(p, v.d.n) && !has_plain_head(p, v.d.n);
 }
 
 /* Several datagrams, all random, and hardly a bit of their first two bytes the same in all. */

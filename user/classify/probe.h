@@ -146,6 +146,9 @@ enum match calls_udp(const struct udp_view *v, struct found *out);
 /* The criteria of USENIX Security 2023 on the first payload: none of the exemptions holds. */
 bool looks_random(const uint8_t *p, size_t n);
 
+/* A head in the clear, in what looks random: its own length, or zeros. */
+bool has_plain_head(const uint8_t *p, size_t n);
+
 /* A TLS ClientHello (handshake header included), possibly cut short. False: not one. */
 bool client_hello(struct seg hs, struct found *out);
 
