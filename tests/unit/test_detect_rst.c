@@ -292,6 +292,71 @@ static void refused_with_the_wrong_number(void **state)
 	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
 }
 
+/* R0, as on a gateway: the client's packets leave by this interface, and do not come in by it. */
+static void from_the_wrong_side(void **state)
+{
+	struct conn c = wire_conn(0);
+	const struct rst_event *e;
+
+	w.ifindex = 3;
+	for (unsigned i = 0; i < 6; i++) {
+		static const unsigned flags[] = { SYN, SYN | ACK, ACK, PSH | ACK, ACK, PSH | ACK };
+		bool client = i == 0 || i == 2 || i == 3;
+
+		w.egress = client;
+		wire_send(&w, i * 20, &c, client, flags[i], "some bytes", flags[i] & PSH ? 10 : 0);
+	}
+	w.egress = false;
+	wire_seg(&w, 105, &c, true, RST | ACK, c.cseq, c.sseq, NULL, 0, (struct look){ c.cttl, c.cipid + 1, 1, 1, 502, 0 });
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+	wire_idle(&w, 4000);
+	e = only_event();
+	assert_true(wire_reason(e, "wrong_interface") && e->from_client);
+	assert_int_equal(w.finding[0].direction, DIRECTION_UP);
+}
+
+/* In a capture there is one interface, and nothing leaves it. */
+static void one_interface_has_no_sides(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 30), &c, 30);
+
+	wire_send(&w, t + 50, &c, true, RST | ACK, NULL, 0);
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* The injector lost the race: the server is further on, and goes on. */
+static void behind_a_fast_server(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 15), &c, 15);
+	const struct rst_event *e;
+
+	wire_seg(&w, t + 1, &c, false, RST | ACK, c.sseq - 20, c.cseq, NULL, 0,
+		 (struct look){ c.sttl, c.sipid + 1, 1, 1, 502, 0 });
+	t = wire_exchange(&w, t + 5, &c, 15);
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(e->suspect && wire_reason(e, "seq_behind") && wire_reason(e, "both_ends_go_on"));
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
+/* The client answers nothing but acknowledgments to what is sent after its "reset". */
+static void acknowledges_what_came_later(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 30), &c, 30);
+	const struct rst_event *e;
+
+	wire_send(&w, t + 1, &c, true, RST | ACK, NULL, 0);
+	wire_send(&w, t + 30, &c, false, PSH | ACK, "bytes and bytes", 15);
+	wire_send(&w, t + 35, &c, true, ACK, NULL, 0);
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(e->suspect && wire_reason(e, "both_ends_go_on"));
+}
+
 /* A box that marks all its resets alike is known by many. */
 static void one_ipid_on_many_flows(void **state)
 {
@@ -549,6 +614,7 @@ int main(void)
 		T(overtaken_is_no_life), T(both_ends_go_on), T(spread_triple), T(ahead_of_what_was_sent),
 		T(behind_what_was_sent), T(acks_that_change), T(copies_with_changing_ttl), T(both_ends_reset),
 		T(refused_and_accepted), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking),
+		T(from_the_wrong_side), T(one_interface_has_no_sides), T(behind_a_fast_server), T(acknowledges_what_came_later),
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),
 		T(happy_eyeballs), T(reset_in_syn_sent), T(flood), T(blind_reset_flood),

@@ -36,6 +36,8 @@ struct wire {
 	struct pipeline *p;
 	struct host_engine *e;
 	uint64_t ticked;
+	uint16_t ifindex; /* of what comes; egress: seen on its way out of it */
+	bool egress;
 	unsigned nevents, nfindings;
 	struct rst_event event[4096];
 	uint64_t event_flow[4096];
@@ -93,7 +95,13 @@ static inline void wire_finding(void *s, const struct model *m, const struct fin
 
 static inline void wire_record(void *arg, const struct weir_rec *r, const uint8_t *payload)
 {
-	pipeline_record(((struct wire *)arg)->p, r, payload);
+	const struct wire *w = arg;
+	struct weir_rec seen = *r;
+
+	/* Which interface and way is the capture's to know. */
+	seen.ifindex = w->ifindex;
+	seen.flags |= w->egress ? WEIR_REC_EGRESS : 0;
+	pipeline_record(w->p, &seen, payload);
 }
 
 static inline void wire_flow_end(void *arg, const struct weir_key6 *key, const struct weir_flow *f, unsigned why)

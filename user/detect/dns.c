@@ -43,7 +43,7 @@ struct dns_detector {
 	struct question question[QUESTIONS];
 	struct resolver resolver[RESOLVERS];
 	struct inject inject;
-	unsigned names;
+	unsigned names, open; /* questions in the table */
 };
 
 static void dns_rest(const struct inject_group *g, struct finding *f);
@@ -102,6 +102,7 @@ static void settle(struct dns_detector *d, struct question *q)
 		h->answers++;
 	}
 	q->key = 0;
+	d->open--;
 }
 
 static bool over(const struct question *q, uint64_t now_ns)
@@ -131,6 +132,7 @@ static struct question *lookup(struct dns_detector *d, const struct flow *f, uin
 		settle(d, old);
 	memset(old, 0, sizeof(*old));
 	old->key = key;
+	d->open++;
 	old->flow_id = f->id;
 	old->asked_ns = now_ns;
 	old->resolver = f->server.ip;
@@ -317,7 +319,7 @@ static void dns_tick(void *arg, uint64_t now_ns)
 {
 	struct dns_detector *d = arg;
 
-	for (unsigned i = 0; i < QUESTIONS; i++)
+	for (unsigned i = 0; i < QUESTIONS && d->open; i++)
 		if (d->question[i].key && over(&d->question[i], now_ns))
 			settle(d, &d->question[i]);
 	inject_tick(&d->inject, now_ns);

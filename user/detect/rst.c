@@ -241,9 +241,10 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 	bool overtaken = age <= (own->reordered || h->reorders ? REORDER_US : RST_OVERTAKE_US);
 	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & TCP_FIN);
 	bool fresh = c->own_end_known && seq_dist(end, c->own_end) > 0;
-	bool before = c->life || c->late_synack;
+	int before = c->life + c->late_synack + c->life_answered;
 
-	if (r->label == WEIR_DUPLICATE || r->label == WEIR_KEEPALIVE)
+	/* Asked again after a refusal, it is another attempt: what comes answers that. */
+	if (r->label == WEIR_DUPLICATE || r->label == WEIR_KEEPALIVE || c->syn_again)
 		return false;
 	if (!overtaken)
 		b->genuine_after = true;
@@ -254,7 +255,7 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 		if ((r->tcp_flags & TCP_ACK) && c->syn_stage && !c->syn_again && c->peer_end_known &&
 		    r->ack == c->peer_end && (p->seq != r->seq + 1 || !overtaken))
 			c->late_synack = true;
-		return c->late_synack != before;
+		return c->life + c->late_synack + c->life_answered != before;
 	}
 	/* Bytes from beyond the reset were sent after it, whatever overtook what. */
 	if (fresh && r->payload_len && (((p->tcp_flags & TCP_ACK) && seq_dist(r->seq, p->seq) >= 0) || !overtaken)) {
@@ -268,10 +269,13 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 	}
 	if (fresh && !overtaken)
 		c->life = true;
+	/* Nor does a closed socket acknowledge what was sent to it later. */
+	if ((r->tcp_flags & TCP_ACK) && b->peer_sends && seq_dist(r->ack, b->peer_data_end) >= 0 && !overtaken)
+		c->life = c->life_data = c->life_answered = true;
 	if ((r->tcp_flags & TCP_ACK) && (c->own_pkts || c->late_synack) && seq_dist(r->ack, c->own_ack) > 0 &&
 	    (c->own_ack || c->late_synack) && !overtaken)
 		c->life = true;
-	return (c->life || c->late_synack) != before;
+	return c->life + c->late_synack + c->life_answered != before;
 }
 
 static bool receiver_goes_on(struct rst_burst *b, const struct weir_rec *r)
@@ -280,6 +284,13 @@ static bool receiver_goes_on(struct rst_burst *b, const struct weir_rec *r)
 
 	if ((r->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		c->syn_again = true;
+	if (c->syn_again)
+		return false;
+	if (r->payload_len && c->peer_end_known && !b->peer_sends &&
+	    seq_dist(r->seq + r->payload_len, c->peer_end) > 0 && seq_dist(r->seq, c->peer_end) >= 0) {
+		b->peer_sends = true;
+		b->peer_data_end = r->seq + r->payload_len;
+	}
 	if (!c->life_data || c->life_answered || !(r->tcp_flags & TCP_ACK) || seq_dist(r->ack, b->data_end) < 0)
 		return false;
 	c->life_answered = true;

@@ -23,6 +23,8 @@ struct rst_burst {
 	uint64_t first_ns, last_ns;
 	uint32_t flow_rtt_us;	/* the flow's own smallest us -> sender -> us before it */
 	uint32_t data_end;	/* of the sender's data after it */
+	uint32_t peer_data_end;	/* of the first new data that was sent to it afterwards */
+	bool peer_sends;
 	uint64_t group;		/* key of the finding it was reported to; 0: none yet */
 	uint32_t told_rules;	/* reported so far */
 	double told_score;

@@ -122,9 +122,13 @@ static uint32_t numbers(const struct rst_case *c, const struct rst_side *receive
 	/* One past a FIN, two for Weaver's tolerance. */
 	if (seq_dist(p->seq, c->own_end) > 2 && seq_dist(p->seq, c->peer_ack) > 0)
 		set |= RST_BIT(RST_R4_SEQ_AHEAD);
-	/* An honest reply repeats an acknowledgment; we must have seen them all to say it does not. */
-	if (seq_dist(p->seq, c->own_end) < 0 && receiver->nacked && receiver->nacked <= RST_ACKED &&
-	    receiver->whole && receiver->seen >= c->peer_pkts && rst_acked_age(receiver, p->seq, p->us) == ~0u)
+	/*
+	 * An honest reply repeats an acknowledgment, and has none itself (RFC 9293,
+	 * 3.10.7.1); we must have seen them all to say it does not.
+	 */
+	if (p->seq && seq_dist(p->seq, c->own_end) < 0 &&
+	    (has_ack(p) || (receiver->nacked && receiver->nacked <= RST_ACKED && receiver->whole &&
+			    receiver->seen >= c->peer_pkts && rst_acked_age(receiver, p->seq, p->us) == ~0u)))
 		set |= RST_BIT(RST_R3_SEQ_BEHIND);
 	return set;
 }
