@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* weir check: the kernel and our rights. */
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,18 +46,17 @@ static bool check_kernel(struct check *c)
 
 static bool check_rights(struct check *c)
 {
-	bool bpf = rights_bpf(), net = rights_net();
+	bool bpf = rights_bpf(), perfmon = rights_perfmon(), net = rights_net();
 	char found[64];
 
-	snprintf(found, sizeof(found), "%s%s%s%s", bpf ? "CAP_BPF " : "", net ? "CAP_NET_ADMIN " : "",
-		 rights_have(CAP_PERFMON) || rights_have(CAP_SYS_ADMIN) ? "CAP_PERFMON" : "",
-		 bpf || net ? "" : "none");
-	if (bpf && net) {
+	snprintf(found, sizeof(found), "%s%s%s%s", bpf ? "CAP_BPF " : "", perfmon ? "CAP_PERFMON " : "",
+		 net ? "CAP_NET_ADMIN" : "", bpf || perfmon || net ? "" : "none");
+	if (bpf && perfmon && net) {
 		check_line(c, &(struct check_line){ CHECK_OK, "rights", found, NULL, NULL });
 		return true;
 	}
 	check_failed(c, &(struct check_line){ CHECK_FAIL, "rights", found, "live capture can't start",
-					      "run as root, or: setcap cap_bpf,cap_net_admin+ep "
+					      "run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep "
 					      "$(command -v weir)" }, true);
 	return false;
 }

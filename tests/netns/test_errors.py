@@ -22,26 +22,29 @@ def drop(caps):
 
 def test_no_rights():
     with Gateway() as gw:
-        fails(gw, 77, "not permitted", "Run as root", "CAP_BPF and CAP_NET_ADMIN", "setcap",
+        fails(gw, 77, "not permitted", "Run as root", "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN", "setcap",
               wrap=drop(""))
 
 
-def test_only_cap_bpf():
+def test_some_rights():
     with Gateway() as gw:
-        fails(gw, 77, "CAP_NET_ADMIN is missing (CAP_BPF is there)", wrap=drop(",+bpf"))
+        fails(gw, 77, "CAP_PERFMON and CAP_NET_ADMIN are missing (CAP_BPF is there)", wrap=drop(",+bpf"))
+        fails(gw, 77, "CAP_NET_ADMIN is missing (CAP_BPF and CAP_PERFMON are there)",
+              wrap=drop(",+bpf,+perfmon"))
 
 
 def test_root_without_capabilities():
     with Gateway() as gw:
-        fails(gw, 77, "Running as root, but without CAP_BPF and CAP_NET_ADMIN in this container",
+        fails(gw, 77, "Running as root, but without CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN in this container",
               wrap=("setpriv", "--bounding-set=-all", "--inh-caps=-all"))
 
 
-def test_two_capabilities_are_enough():
+def test_three_capabilities_are_enough():
     with Gateway() as gw:
-        gw.serve()
-        out = gw.run("g", *drop(",+bpf,+net_admin"), WEIR, "watch", "wan0", "-j", "-n", "1")
-        check('"attach"' in out and '"stop"' in out, out)
+        for hook in ("auto", "tc", "xdp"):
+            out = gw.run("g", *drop(",+bpf,+perfmon,+net_admin"), WEIR, "watch", "wan0", "-j", "-n", "1",
+                         "--hook", hook)
+            check('"attach"' in out and '"stop"' in out, out)
 
 
 def test_no_such_interface():

@@ -60,28 +60,43 @@ static unsigned kernel_version(char *text, size_t size)
 	return major * 1000 + minor;
 }
 
+/* "CAP_BPF and CAP_PERFMON": those of the three that have is or is not. */
+static void name_rights(char *buf, size_t size, bool have)
+{
+	const char *names[3];
+	unsigned n = 0;
+
+	if (rights_bpf() == have)
+		names[n++] = "CAP_BPF";
+	if (rights_perfmon() == have)
+		names[n++] = "CAP_PERFMON";
+	if (rights_net() == have)
+		names[n++] = "CAP_NET_ADMIN";
+	snprintf(buf, size, "%s%s%s%s%s", n ? names[0] : "", n == 3 ? ", " : n == 2 ? " and " : "",
+		 n > 1 ? names[1] : "", n == 3 ? " and " : "", n == 3 ? names[2] : "");
+}
+
 int live_check_rights(struct live_error *e)
 {
-	char version[32] = "";
+	char version[32] = "", missing[64], there[64];
+	unsigned v = kernel_version(version, sizeof(version));
 
-	if (rights_bpf() && rights_net())
+	name_rights(missing, sizeof(missing), false);
+	name_rights(there, sizeof(there), true);
+	/* The kernel's age is the better reason: see why_not(). */
+	if (!missing[0] || (v && v < 5010))
 		return 0;
-	if (kernel_version(version, sizeof(version)) && kernel_version(version, sizeof(version)) < 5010)
-		return 0; /* the kernel's age is the better reason: see why_not() */
-	if (rights_bpf())
-		return live_fail(e, EX_NOPERM, "can't attach BPF programs: not permitted. "
-				 "CAP_NET_ADMIN is missing (CAP_BPF is there).");
-	if (rights_net() && geteuid())
-		return live_fail(e, EX_NOPERM, "can't load BPF programs: not permitted. "
-				 "CAP_BPF is missing (CAP_NET_ADMIN is there).");
+	if (there[0])
+		return live_fail(e, EX_NOPERM, "can't load BPF programs: not permitted. %s %s missing "
+				 "(%s %s there).", missing, strchr(missing, ' ') ? "are" : "is", there,
+				 strchr(there, ' ') ? "are" : "is");
 	if (!geteuid())
 		return live_fail(e, EX_NOPERM, "can't load BPF programs: not permitted. Running as "
 				 "root, but without %s in this container (docker: --cap-add BPF "
-				 "--cap-add NET_ADMIN --network host).",
-				 rights_net() ? "CAP_BPF" : "CAP_BPF and CAP_NET_ADMIN");
+				 "--cap-add PERFMON --cap-add NET_ADMIN --network host).", missing);
 	return live_fail(e, EX_NOPERM, "can't load BPF programs: not permitted. Run as root, or give "
-			 "CAP_BPF and CAP_NET_ADMIN (setcap cap_bpf,cap_net_admin+ep "
-			 "$(command -v weir)).");
+			 "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN "
+			 "(setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v weir)).");
 }
 
 static int why_not(struct live_error *e, int err, unsigned max_flows)

@@ -48,6 +48,11 @@ bool rights_bpf(void)
 	return rights_have(CAP_BPF) || rights_have(CAP_SYS_ADMIN);
 }
 
+bool rights_perfmon(void)
+{
+	return rights_have(CAP_PERFMON) || rights_have(CAP_SYS_ADMIN);
+}
+
 bool rights_net(void)
 {
 	return rights_have(CAP_NET_ADMIN) || rights_have(CAP_SYS_ADMIN);

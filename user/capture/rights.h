@@ -9,6 +9,8 @@
 /* Is CAP_* effective? Without CAP_BPF (before 5.8) CAP_SYS_ADMIN stands for it: see rights_bpf. */
 bool rights_have(unsigned cap);
 bool rights_bpf(void); /* may load programs and read maps */
+/* May have packet bounds taken on trust: without it the verifier refuses any parser with variable offsets. */
+bool rights_perfmon(void);
 bool rights_net(void); /* may attach them: CAP_NET_ADMIN or CAP_SYS_ADMIN */
 
 /*
