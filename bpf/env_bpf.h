@@ -309,7 +309,8 @@ WEIR_SUB int weir_load_payload(struct xdp_md *ctx, u32 off, u32 n)
 	for (i = 0; i + 32 <= WEIR_PAYLOAD_MAX; i += 32) {
 		if (i + 32 > n || from + i + 32 > end)
 			break;
-		__builtin_memcpy(m->out.payload + i, from + i, 32);
+		for (u32 w = 0; w < 32; w += 8) /* memcpy would go byte by byte */
+			*(u64 *)(m->out.payload + i + w) = ldraw64(from + i + w);
 	}
 	i = weir_index(forgotten(&m->pkt.found, i), 2048);
 	n = forgotten(&m->pkt.found, n);

@@ -103,13 +103,65 @@ WEIR_SUB int weir_tcp_options(WEIR_CTX *ctx, u32 off, u32 n)
 			p->wscale = o[2];
 		} else if (o[0] == 5 && len >= 10) {
 			p->nsack = len >= 26 ? 3 : len >= 18 ? 2 : 1;
-			for (u32 b = 0; b < WEIR_MAX_SACK; b++) {
-				p->sack[b][0] = ld32(o + 2 + 8 * b);
-				p->sack[b][1] = ld32(o + 6 + 8 * b);
-			}
+			p->outcome = i + 2;
+		}
+	}
+	if (p->nsack) {
+		const u8 *o = p->bytes + weir_index(p->outcome, 64);
+
+		for (u32 b = 0; b < WEIR_MAX_SACK; b++) {
+			p->sack[b][0] = ld32(o + 8 * b);
+			p->sack[b][1] = ld32(o + 4 + 8 * b);
 		}
 	}
 	return 0;
+}
+
+#define MAX_EXT_BYTES 2048 /* at_offset() reaches no further */
+
+/* Hop-by-hop, routing, fragment, AH, destination options (RFC 8200, RFC 4302). */
+static __always_inline int is_extension(u8 type)
+{
+	return type < 64 && (1ULL << type & (1ULL << 0 | 1ULL << 43 | 1ULL << 44 | 1ULL << 51 | 1ULL << 60));
+}
+
+/*
+ * IPv6 extension headers, from the first on, which pkt->proto names, in a packet
+ * of total bytes. Leaves in pkt->proto what follows them, in pkt->found where.
+ * PARSED_OK or a reason. The cursor is in the map's memory, as above.
+ */
+WEIR_SUB int weir_ext_headers(WEIR_CTX *ctx, u32 l3_off, u32 total)
+{
+	struct weir_pkt *p = weir_pkt();
+
+	if (!p)
+		return WEIR_TRUNCATED;
+	p->found = 40;
+	for (u32 turn = 0; turn < MAX_EXT; turn++) {
+		u32 at = *(volatile u32 *)&p->found, len;
+		const u8 *b = p->bytes;
+		u8 type = p->proto;
+
+		if (at > MAX_EXT_BYTES)
+			return WEIR_EXT_HEADERS;
+		if (!is_extension(type))
+			return PARSED_OK;
+		if (at + 8 > total)
+			return WEIR_MALFORMED;
+		if (weir_load_few(ctx, l3_off + at, 8))
+			return WEIR_TRUNCATED;
+		len = type == 44 ? 8 : type == 51 ? (b[1] + 2u) * 4 : (b[1] + 1u) * 8;
+		if (type == 44) {
+			if (ld16(b + 2) & 0xfff8)
+				return WEIR_FRAGMENT;
+			p->rec_flags |= (b[3] & 1) * WEIR_REC_FRAG;
+		}
+		p->proto = b[0];
+		*(volatile u32 *)&p->found = at + len;
+		if (at + len > total)
+			return WEIR_MALFORMED;
+	}
+	return p->found > MAX_EXT_BYTES || is_extension(p->proto) ? WEIR_EXT_HEADERS : PARSED_OK;
 }
 
 /* The two ends in canonical order; says which way the packet goes. */
@@ -235,7 +287,7 @@ static __always_inline int parse_packet(WEIR_CTX *ctx, const struct weir_view *v
 		if (frag & 0x2000)
 			p->rec_flags |= WEIR_REC_FRAG;
 	} else {
-		u32 next, jumbo = 0;
+		u32 jumbo = 0;
 
 		if (c + 40 > v->end)
 			return room < 40 ? WEIR_MALFORMED : WEIR_TRUNCATED;
@@ -250,34 +302,14 @@ static __always_inline int parse_packet(WEIR_CTX *ctx, const struct weir_view *v
 			return WEIR_MALFORMED;
 		p->tos = ((c[0] & 0xf) << 4) | (c[1] >> 4);
 		p->ttl = c[7];
-		next = c[6];
+		p->proto = c[6];
 		ip_header = 40;
-		for (int i = 0; i <= MAX_EXT; i++) {
-			u32 len;
-
-			if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60)
-				break;
-			if (i == MAX_EXT || ip_header > 2048)
-				return WEIR_EXT_HEADERS;
-			ip_header = forgotten(&p->l4_off, ip_header);
-			c = at_offset(v, l3_off + ip_header);
-			if (c + 8 > v->end)
-				return ip_header + 8 > total ? WEIR_MALFORMED : WEIR_TRUNCATED;
-			len = next == 44 ? 8 : next == 51 ? (c[1] + 2u) * 4 : (c[1] + 1u) * 8;
-			if (next == 44) {
-				u32 frag = ld16(c + 2);
-
-				if (frag & 0xfff8)
-					return WEIR_FRAGMENT;
-				if (frag & 1)
-					p->rec_flags |= WEIR_REC_FRAG;
-			}
-			next = c[0];
-			ip_header += len;
-			if (ip_header > total)
-				return WEIR_MALFORMED;
+		if (is_extension(p->proto)) {
+			r = weir_ext_headers(ctx, l3_off, total);
+			if (r != PARSED_OK)
+				return r;
+			ip_header = p->found;
 		}
-		p->proto = next;
 	}
 	total = forgotten(&p->ip_len, total);
 	ip_header = forgotten(&p->payload_off, ip_header);

@@ -105,8 +105,10 @@ WEIR_SUB int weir_emit(WEIR_CTX *ctx, u32 kind_payload)
 	r->count = 0;
 	if (p->proto == PROTO_TCP) {
 		for (int i = 0; i < WEIR_MAX_SACK; i++) {
-			r->sack[i][0] = p->sack[i][0];
-			r->sack[i][1] = p->sack[i][1];
+			u32 there = (u32)((s32)(i - p->nsack) >> 31); /* all ones or 0: no branch to verify */
+
+			r->sack[i][0] = p->sack[i][0] & there;
+			r->sack[i][1] = p->sack[i][1] & there;
 		}
 	} else {
 		struct weir_pkt *loaded = weir_pkt();
