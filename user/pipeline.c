@@ -223,19 +223,45 @@ static void reused(struct pipeline *p, const struct weir_rec *r, const uint8_t *
 	end_flow(p, f, END_REUSED);
 }
 
+/* The flow of a record, made where new, at the price of the oldest where the model is full. */
+static struct flow *flow_of(struct pipeline *p, const struct weir_rec *r)
+{
+	struct flow *evict, *f = model_flow_of(p->model, r, &evict);
+
+	if (f || !evict)
+		return f;
+	end_flow(p, evict, END_EVICTED);
+	return model_flow_of(p->model, r, &evict);
+}
+
+/* A flow whose every record was lost is known by its counters all the same. */
+static struct flow *flow_of_counters(struct pipeline *p, const struct weir_key6 *key,
+				     const struct weir_flow *c)
+{
+	struct flow *f = model_flow(p->model, c->id);
+	struct weir_rec r = { .kind = WEIR_REC_PACKET, .flow_id = c->id, .time_ns = c->start_ns,
+			      .sport = key->lo_port, .dport = key->hi_port, .proto = key->proto,
+			      .ifindex = key->ifindex, .client = c->client };
+
+	if (f)
+		return f;
+	memcpy(r.saddr, key->lo, sizeof(r.saddr));
+	memcpy(r.daddr, key->hi, sizeof(r.daddr));
+	f = flow_of(p, &r);
+	if (f)
+		f->fragile = true;
+	return f;
+}
+
 void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
 {
-	struct flow *f, *evict;
+	struct flow *f;
 
 	if (r->kind == WEIR_REC_REUSE) {
 		reused(p, r, payload);
 		return;
 	}
-	f = model_flow_of(p->model, r, &evict);
-	if (!f && evict) {
-		end_flow(p, evict, END_EVICTED);
-		f = model_flow_of(p->model, r, &evict);
-	}
+	f = flow_of(p, r);
 	if (!f)
 		return;
 	if (r->time_ns < p->lost_until)
@@ -252,7 +278,7 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c)
 {
-	struct flow *f = model_flow(p->model, c->id);
+	struct flow *f = flow_of_counters(p, key, c);
 
 	if (f)
 		model_counters(p->model, f, c);
@@ -261,7 +287,7 @@ void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const st
 void pipeline_flow_end(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c,
 		       enum flow_end why)
 {
-	struct flow *f = model_flow(p->model, c->id);
+	struct flow *f = flow_of_counters(p, key, c);
 
 	if (!f)
 		return;

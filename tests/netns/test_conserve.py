@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Conservation: what the hooks saw is in flows or counted elsewhere, and is what others count."""
+import signal
 import time
 
 from gateway import CLIENT4, CLIENT6, SERVER4, SERVER6, TRAFFIC, Failed, Gateway, check, delta, equal
@@ -94,6 +95,27 @@ def test_1000_flows_v6_no_offloads():
 
 def test_1000_flows_v4_xdp():
     return thousand(SERVER4, False, hook="xdp")
+
+
+def test_lost_records_lose_no_packet():
+    """The reader stands still while 2,000 flows pass: records are lost and counted, no flow, no packet is."""
+    with Gateway() as gw:
+        gw.serve(SERVER4)
+        gw.fetch(SERVER4)
+        w, _ = quiet_start(gw)
+        w.proc.send_signal(signal.SIGSTOP)
+        gw.fetch(SERVER4, conns=2000, size=60000, at_once=100)
+        w.proc.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        events = w.stop()
+        stop = totals(events)
+        flows_add_up(events, stop)
+        lost = stop["records"]["lost"]["ring_full"]
+        check(lost > 0, "nothing was lost: the test does not test")
+        flows = [e for e in events if e["event_type"] == "flow" and e.get("dest_port") == 7000]
+        equal(len(flows), 2000, "flows")
+        equal({e["src_ip"] for e in flows}, {CLIENT4}, "clients")
+        return f"{lost} records lost, {stop['records']['sent']} sent"
 
 
 def flood(server, client, source):

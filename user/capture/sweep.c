@@ -213,6 +213,10 @@ static int judge(struct sweep *s, const struct table *t, unsigned n, uint64_t no
 		enum flow_end why;
 		struct weir_key6 key;
 
+		if (!f->id && !all) {
+			s->count++; /* just being made */
+			continue;
+		}
 		if (t->v6)
 			memcpy(&key, raw, sizeof(key));
 		else
