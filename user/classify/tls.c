@@ -104,14 +104,12 @@ bool client_hello(struct seg hs, struct found *out)
  * Tor's link certificate up to TLS 1.2: subject CN www.<random>.net, issuer CN
  * www.<random>.com, nothing else in either name, both base32 of 8 to 20 letters.
  */
-static bool tor_name(const uint8_t *p, size_t n, const char *tld)
+static bool tor_name(const uint8_t *p, size_t n, const char *tld, size_t most)
 {
-	size_t l = n;
-
-	if (n < 4 + 8 + 4 || n > 4 + 20 + 4 || memcmp(p, "www.", 4) || memcmp(p + n - 4, tld, 4))
+	if (n < 4 + 8 + 4 || n > 4 + most + 4 || memcmp(p, "www.", 4) || memcmp(p + n - 4, tld, 4))
 		return false;
-	for (l = 4; l < n - 4; l++)
-		if (!((p[l] >= 'a' && p[l] <= 'z') || (p[l] >= '2' && p[l] <= '7')))
+	for (size_t i = 4; i < n - 4; i++)
+		if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= '2' && p[i] <= '7')))
 			return false;
 	return true;
 }
@@ -132,9 +130,9 @@ static bool tor_certificate(struct seg s)
 			return false;
 		names++;
 		if (names == 1)
-			issuer = tor_name(s.p + i + 7, len, ".com");
+			issuer = tor_name(s.p + i + 7, len, ".com", 20);
 		else
-			return issuer && tor_name(s.p + i + 7, len, ".net");
+			return issuer && tor_name(s.p + i + 7, len, ".net", 20);
 	}
 	return false;
 }
@@ -260,17 +258,16 @@ static enum match hello_side(struct seg s, const struct tcp_view *v, struct foun
 }
 
 /*
- * Whether no name is to be had because this is Tor: its clients send a made-up
- * www.<base32>.com or .net and no ALPN, which every browser has; the name must
- * not read like words: at least two digits or a run of five consonants.
+ * Tor's clients send a made-up www.<4 to 25 base32 letters>.com and no ALPN,
+ * which every browser has. Taken for that only where the name does not read like
+ * words (two digits, or five consonants in a row) and is long enough to tell, and
+ * where the server's certificate, as far as it is in the clear, is not for it.
  */
-static bool tor_hello(const struct found *f)
+static bool tor_hello(const struct found *f, struct seg server)
 {
 	size_t n = strlen(f->host), run = 0, longest = 0, digits = 0;
 
-	if (f->alpn[0] || f->ech ||
-	    (!tor_name((const uint8_t *)f->host, n, ".com") &&
-	     !tor_name((const uint8_t *)f->host, n, ".net")))
+	if (f->alpn[0] || f->ech || !tor_name((const uint8_t *)f->host, n, ".com", 25))
 		return false;
 	for (size_t i = 4; i < n - 4; i++) {
 		bool digit = f->host[i] <= '9';
@@ -280,7 +277,7 @@ static bool tor_hello(const struct found *f)
 		if (run > longest)
 			longest = run;
 	}
-	return digits >= 2 || longest >= 5;
+	return (digits >= 2 || longest >= 5) && !memmem(server.p, server.n, f->host + 4, n - 4);
 }
 
 enum match tls_tcp(const struct tcp_view *v, struct found *out)
@@ -294,7 +291,7 @@ enum match tls_tcp(const struct tcp_view *v, struct found *out)
 		first = hello_side(v->way[TO_CLIENT], v, out);
 	if (first == MATCH_NO && (sslv2_hello(v->way[TO_SERVER])))
 		first = MATCH_YES;
-	if (first == MATCH_YES && tor_hello(out)) {
+	if (first == MATCH_YES && tor_hello(out, v->way[TO_CLIENT])) {
 		out->sig = SIG_TOR_HELLO;
 		/* The certificate says more. */
 		out->final = v->full || v->way[TO_CLIENT].n > 1200;

@@ -72,6 +72,19 @@ static bool all_printable(const uint8_t *p, size_t n)
 	return true;
 }
 
+/* A session id is drawn at random: no two zeros together, neither few ones nor many. */
+static bool random_id(const uint8_t *p)
+{
+	unsigned ones = 0;
+
+	for (unsigned i = 0; i < 8; i++) {
+		ones += (unsigned)__builtin_popcount(p[i]);
+		if (i && !p[i] && !p[i - 1])
+			return false;
+	}
+	return ones >= 14 && ones <= 50;
+}
+
 static bool resets_client(unsigned op)
 {
 	return op == RESET_CLIENT_V1 || op == RESET_CLIENT_V2 || op == RESET_CLIENT_V3;
@@ -126,19 +139,26 @@ static enum match openvpn(struct seg d, size_t len, unsigned way, struct udp_mem
 		m->slot[SLOT_OPENVPN][way].kind = 0x70;
 		return MATCH_MORE;
 	}
+	/* The answer names the client's session, in the clear but for tls-crypt, which has a form. */
 	if ((op == RESET_SERVER_V2 || op == RESET_SERVER_V1) && !(d.p[0] & 7)) {
-		if (m->slot[SLOT_OPENVPN][!way].kind == 0x70 && len >= 22)
+		if (names_session(d.p, d.n, m->session))
 			return MATCH_YES;
-		return names_session(d.p, d.n, m->session) ? MATCH_YES : MATCH_MORE;
+		return len >= 54 && reset_form(d.p, d.n, len) ? MATCH_YES : MATCH_MORE;
 	}
-	/* Midway: control packets or acknowledgments of one session id, twice. */
+	/* Midway: control packets or acknowledgments of one session id, twice, and not the same. */
 	if (op == CONTROL_V1 || op == ACK_V1) {
-		if (all_zero(d.p + 1, 8) || all_printable(d.p, 9))
+		uint32_t rest = 0;
+
+		if (!random_id(d.p + 1) || all_printable(d.p, 9))
 			return MATCH_NO;
+		for (size_t i = 9; i < d.n && i < 64; i++)
+			rest = rest * 31 + d.p[i];
 		if (!memcmp(m->slot[SLOT_OPENVPN][way].b, d.p + 1, 8) &&
-		    (m->slot[SLOT_OPENVPN][way].kind & 0xf0) == 0x80)
-			return MATCH_YES;
+		    m->slot[SLOT_OPENVPN][way].kind == 0x80)
+			return memcmp(m->slot[SLOT_OPENVPN][way].b + 8, &rest, 4) ? MATCH_YES
+										  : MATCH_MORE;
 		memcpy(m->slot[SLOT_OPENVPN][way].b, d.p + 1, 8);
+		memcpy(m->slot[SLOT_OPENVPN][way].b + 8, &rest, 4);
 		m->slot[SLOT_OPENVPN][way].kind = 0x80;
 		return MATCH_MORE;
 	}
