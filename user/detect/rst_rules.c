@@ -106,10 +106,8 @@ static uint32_t timing(const struct rst_case *c, const struct rst_base *base)
 	if (grade == 1)
 		return RST_BIT(RST_R1_GRADED);
 	/* A reset that only repeats an acknowledgment may be an endpoint's own abort. */
-	if (!has_ack(&c->one[0]) && rst_too_soon(c->trigger_age_us, base) &&
-	    c->trigger_age_us < base->min_us / 2)
-		return RST_BIT(RST_R1B_TRIGGER);
-	return 0;
+	grade = has_ack(&c->one[0]) ? 0 : rst_too_soon(c->trigger_age_us, base);
+	return grade == 2 || (grade == 1 && c->trigger_age_us < base->min_us / 2) ? RST_BIT(RST_R1B_TRIGGER) : 0;
 }
 
 static uint32_t numbers(const struct rst_case *c, const struct rst_side *receiver)
