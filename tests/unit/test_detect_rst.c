@@ -357,6 +357,33 @@ static void acknowledges_what_came_later(void **state)
 	assert_true(e->suspect && wire_reason(e, "both_ends_go_on"));
 }
 
+/* A router says so: told as possible, no claim. Unreachable ports are not prohibited ones. */
+static void icmp_prohibited(void **state)
+{
+	struct conn c = wire_conn(0);
+	struct look router = { 250, 0, 0, 0, 0, 0 };
+	uint8_t b[8 + 28] = { 3, 3 };
+
+	wire_send(&w, 0, &c, true, SYN, NULL, 0);
+	b[8] = 0x45;
+	b[16] = 60; /* of the 64 that it left us with */
+	b[17] = 6;
+	put32(b + 20, c.cip);
+	put32(b + 24, c.sip);
+	put16(b + 28, c.cport);
+	put16(b + 30, c.sport);
+	wire_ip(&w, 20, 0x05050505, c.cip, 1, &router, b, sizeof(b));
+	assert_int_equal(w.nfindings, 0);
+	b[1] = 13;
+	wire_ip(&w, 21, 0x05050505, c.cip, 1, &router, b, sizeof(b));
+	wire_close(&w);
+	assert_int_equal(w.nfindings, 1);
+	assert_int_equal(w.finding[0].level, LEVEL_POSSIBLE);
+	assert_true(wire_because(&w.finding[0], "icmp_prohibited"));
+	assert_string_equal(w.finding[0].estimate.fact[w.finding[0].estimate.n - 1].name, "drop_hops");
+	assert_true(w.finding[0].estimate.fact[w.finding[0].estimate.n - 1].value == 4);
+}
+
 /* A box that marks all its resets alike is known by many. */
 static void one_ipid_on_many_flows(void **state)
 {
@@ -613,7 +640,7 @@ int main(void)
 		T(ack_sooner_than_it_can_be), T(one_sample_is_no_proof), T(jitter_is_no_proof), T(life_after_reset),
 		T(overtaken_is_no_life), T(both_ends_go_on), T(spread_triple), T(ahead_of_what_was_sent),
 		T(behind_what_was_sent), T(acks_that_change), T(copies_with_changing_ttl), T(both_ends_reset),
-		T(refused_and_accepted), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking),
+		T(refused_and_accepted), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(icmp_prohibited),
 		T(from_the_wrong_side), T(one_interface_has_no_sides), T(behind_a_fast_server), T(acknowledges_what_came_later),
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),

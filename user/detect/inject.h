@@ -47,6 +47,7 @@ struct inject_group {
 	const char *signature, *stage, *label;
 	char trigger[96], text[2][96]; /* text: the detector's */
 	uint32_t residual_low_s, residual_high_s; /* last failure, first success after a trigger; 0 none */
+	uint32_t icmp, drop_hops; /* ICMP type << 8 | code that said so, and how far from us the packet was dropped */
 	uint32_t passed_with, passed_without; /* flows to the same server that passed */
 	uint64_t last_ns;
 };

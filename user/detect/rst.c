@@ -329,6 +329,8 @@ static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r, c
 	bool news = false;
 
 	expire(d, r->time_ns);
+	if (r->kind == WEIR_REC_ICMP)
+		rst_on_icmp(d, f, r);
 	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_TCP)
 		return;
 	if (!s) {

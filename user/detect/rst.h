@@ -63,6 +63,9 @@ bool rst_residual(struct rst_detector *d, const struct flow *f, uint64_t now_ns,
 /* A flow ended that passed. */
 void rst_note_passed(struct rst_detector *d, const struct flow *f);
 
+/* An ICMP error that quotes the flow: one that says "prohibited" is told of as possible. */
+void rst_on_icmp(struct rst_detector *d, const struct flow *f, const struct weir_rec *r);
+
 void rst_rest(const struct inject_group *g, struct finding *f);
 
 #endif

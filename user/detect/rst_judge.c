@@ -302,6 +302,18 @@ void rst_rest(const struct inject_group *g, struct finding *f)
 	struct facts *out = &f->ruled_out;
 	uint32_t flows = g->injected + g->probable;
 
+	if (f->kind == KIND_SELECTIVE_DROP) {
+		fact_text(&f->reasons, "icmp", "type %u code %u: prohibited", g->icmp >> 8, g->icmp & 0xff);
+		if (g->drop_hops)
+			fact_num(&f->estimate, "drop_hops", g->drop_hops);
+		fact_text(out, "closed_port", "the error says prohibited, not unreachable");
+		fact_text(out, "loss", "an answer came");
+		return;
+	}
+
+	/* Which side of us they came from: the claimed sender's, unless the interface says otherwise. */
+	fact_text(&f->estimate, "side", "%s",
+		  g->up && g->down ? "both" : g->down != !!g->rule_cases[RST_R0_INTERFACE] ? "server" : "client");
 	if (g->rtt_us && g->delay_min_us)
 		fact_text(&f->reasons, "distance", "the reset came %.1f ms after what it answers; its sender is %.1f ms away",
 			  g->delay_min_us / 1000.0, g->rtt_us / 1000.0);

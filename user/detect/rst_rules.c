@@ -37,6 +37,7 @@ static const struct {
 	[RST_RESERVED] = { "reserved_bits", 1 },
 	[RST_PAYLOAD] = { "payload", 1 },
 	[RST_WINDOW] = { "window", 1 },
+	[RST_ICMP] = { "icmp_prohibited", 4 },
 	[RST_FIN] = { "after_fin", -4 },
 	[RST_IDLE] = { "after_idle", -4 },
 	[RST_SERVER_WIDE] = { "server_wide", -3 },

@@ -97,6 +97,7 @@ enum rst_rule {
 	RST_RESERVED,
 	RST_PAYLOAD,
 	RST_WINDOW,
+	RST_ICMP,	/* no reset at all: a router says that the flow is prohibited */
 	/* guards */
 	RST_FIN,
 	RST_IDLE,

@@ -385,6 +385,8 @@ void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, boo
 		unlink_lru(m, f);
 		link_lru(m, f);
 	}
+	if (r->kind == WEIR_REC_ICMP)
+		f->icmp = (uint16_t)r->seq;
 	if (r->kind != WEIR_REC_PACKET)
 		return;
 	if (r->client && r->client != f->engine_client)

@@ -73,6 +73,7 @@ struct flow {
 	struct flow_counts count[2];
 	uint32_t handshake_us;
 	uint16_t ifindex;
+	uint16_t icmp;		/* newest ICMP error that quoted a packet of it: type << 8 | code; 0 none */
 	uint8_t proto;
 	uint8_t client_dir;	/* engine direction in which the client sends: 0 or 1 */
 	uint8_t l7;		/* enum weir_l7 */
