@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "error.h"
-#include "history.h"
+#include "extras.h"
 
 static void live_options(const struct options *o, struct live_config *cfg)
 {
@@ -47,54 +47,48 @@ static int run(struct live *l, struct pipeline *p, const struct live_ui *ui, str
 	return err ? broken(e, EX_SOFTWARE, "capture broke off", -err) : EX_OK;
 }
 
-static void close_all(const struct sink_ref *sinks, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		sinks[i].ops->close(sinks[i].s);
-}
-
 int capture_run(const struct options *o, const struct sink_ref *sinks, unsigned n,
 		const struct live_ui *ui, struct live_error *e)
 {
 	struct pipeline_config cfg = { 0 };
 	struct live_config live_cfg;
-	struct history_error he;
 	struct pipeline *p;
+	struct extras x;
 	struct live *l;
-	int code;
+	int code, kept;
 
+	options_pipeline(o, &cfg);
+	cfg.live = true;
+	for (unsigned i = 0; i < n && cfg.nsinks < PIPELINE_SINKS; i++)
+		cfg.sink[cfg.nsinks++] = sinks[i];
+	e->code = extras_open(&x, o, &cfg, e->text, sizeof(e->text));
+	if (e->code) {
+		extras_drop_sinks(&cfg);
+		return e->code;
+	}
 	live_options(o, &live_cfg);
 	l = live_open(&live_cfg, e);
 	if (!l) {
-		close_all(sinks, n);
+		extras_drop_sinks(&cfg);
+		extras_close(&x);
 		return e->code;
 	}
-	options_pipeline(o, &cfg);
-	cfg.live = true;
 	/* Both tables full, and the flows that are just leaving: the model evicts none by itself. */
 	cfg.max_flows = 2 * live_max_flows(l) + 4096;
-	for (unsigned i = 0; i < n && cfg.nsinks < PIPELINE_SINKS; i++)
-		cfg.sink[cfg.nsinks++] = sinks[i];
-	if (o->history && cfg.nsinks < PIPELINE_SINKS) {
-		struct sink_ref history = history_sink(o->history, &he);
-
-		if (!history.ops) {
-			close_all(sinks, n);
-			live_free(l);
-			e->code = he.code;
-			snprintf(e->text, sizeof(e->text), "%s", he.text);
-			return e->code;
-		}
-		cfg.sink[cfg.nsinks++] = history;
-	}
 	p = pipeline_new(&cfg);
 	if (p) {
 		code = run(l, p, ui, e);
 	} else {
-		close_all(cfg.sink, cfg.nsinks);
+		extras_drop_sinks(&cfg);
 		code = broken(e, EX_OSERR, "can't set up", ENOMEM);
 	}
 	live_free(l);
 	pipeline_free(p);
+	kept = extras_close(&x);
+	if (!code && kept) {
+		snprintf(e->text, sizeof(e->text), "not all evidence could be written to %s. Free space there.",
+			 o->evidence);
+		code = e->code = kept;
+	}
 	return code;
 }

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "commands.h"
 
-/* Parts of the program that are built later bring these; a row without one is not listed. */
-#pragma weak cmd_live
-#pragma weak cmd_watch
-#pragma weak cmd_analyze
+/* Comes with a part of the program that is built later; until then it is not listed. */
 #pragma weak cmd_check
-#pragma weak cmd_findings
-#pragma weak cmd_evidence
 
 /* clang-format off */
 static const struct command commands[] = {

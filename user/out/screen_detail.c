@@ -123,7 +123,7 @@ void view_finding(struct screen *s, int rows, int cols)
 	format_clock(clock, s->status.now_ns);
 	draw_text(0, 0, cols, s->attr[f->level >= LEVEL_LIKELY ? PAINT_BAD : PAINT_WARN],
 		  "finding #%u  %s/%s  %s, %s  %s %.2f  %s", f->id, kind_name(f->kind),
-		  subkind_name(f->subkind), f->type >= 0 ? model_type_name(s->m, f->type) : "several types",
+		  subkind_name(f->subkind), f->type >= 0 ? model_type_name(s->m, f->type) : "single flows",
 		  direction_name(f->direction), level_name(f->level), f->confidence,
 		  s->paused ? "PAUSED" : "");
 	draw_text(1, 0, cols, A_NORMAL, " since %.19sZ (%s%s)  %u flows  %u clients  %u servers  %s",

@@ -173,7 +173,7 @@ void panel_findings(struct screen *s, int y, int height, int cols)
 			  wide ? kind_name(e->kind) : finding_short(e));
 		x = wide ? 31 : 19;
 		draw_text(y + 1 + i, x, 14, attr, "%s",
-			  e->type >= 0 ? model_type_name(s->m, e->type) : "several types");
+			  e->type >= 0 ? model_type_name(s->m, e->type) : clients);
 		x += 15;
 		draw_text(y + 1 + i, x, 4, attr, "%s", direction_name(e->direction));
 		x += 5;
