@@ -43,6 +43,7 @@ SANOBJ	:= $(LIBOBJ:$(B)/%=$(B)/san/%)
 FUZZOBJ	:= $(LIBOBJ:$(B)/%=$(B)/fuzzobj/%)
 SAN	:= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g -ffunction-sections -fdata-sections
 UNIT	:= $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+BENCHES	:= $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/bench_*.c))
 FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DELETE_ON_ERROR:
@@ -95,6 +96,15 @@ $(B)/libsan.a: $(SANOBJ)
 $(B)/libfuzz.a: $(FUZZOBJ)
 	$(Q)rm -f $@; ar rcs $@ $^
 
+$(B)/libweir.a: $(LIBOBJ)
+	$(Q)rm -f $@; ar rcs $@ $^
+
+# Benchmarks of parts, as they ship: no sanitizer.
+$(B)/bench/%: tests/bench/%.c $(B)/libweir.a
+	$(call msg,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(CFLAGS) $(WARN) $(INC) -Itests/unit -o $@ $< $(B)/libweir.a $(LDFLAGS) $(LIBS) -lcmocka
+
 $(B)/unit/%: tests/unit/%.c $(B)/libsan.a
 	$(call msg,UNIT,$@)
 	$(Q)mkdir -p $(@D)
@@ -139,6 +149,9 @@ $(B)/screen-demo: tests/screen/demo.c tests/unit/fake_model.h $(B)/libsan.a
 
 unit: $(UNIT)
 	$(Q)B=$(B) ONLY=unit/ tests/run $(sort $(UNIT))
+
+bench: $(BENCHES)
+	$(Q)for b in $^; do echo "== $$b"; $$b || exit 1; done
 
 fuzz: $(FUZZERS)
 	$(Q)for f in $(sort $^); do mkdir -p $(B)/corpus/$${f##*/}; echo "== $$f"; \
