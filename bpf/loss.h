@@ -12,6 +12,13 @@
 #define DUP_NS	   5000000ULL
 #define DUP6_NS	   200000ULL /* IPv6 has no ID to compare */
 #define REORDER_US 3000	     /* without any RTT sample */
+#define FILL_AGAIN 3	     /* further holes that one packet may fill: a sender repacks, hosts merge */
+
+/* Counters of 16 bits stay at their end. No branch: the verifier would walk on from both its sides. */
+static __always_inline void count16(u16 *n)
+{
+	*n += (*n - 0xffffu) >> 31;
+}
 
 static __always_inline void loss_event(struct weir_flow *f, struct weir_dir_cold *c, u32 now_us)
 {
@@ -138,7 +145,7 @@ WEIR_SUB int weir_label(u32 seg_len)
 	struct weir_flow *f = p ? weir_again(p) : 0;
 	struct weir_dir_cold *c;
 	struct weir_dir *d, *o;
-	u32 e, now_us;
+	u32 e, now_us, age_us;
 	u32 dir;
 	int label;
 
@@ -160,12 +167,16 @@ WEIR_SUB int weir_label(u32 seg_len)
 		loss_event(f, c, now_us);
 		return WEIR_HOLE;
 	}
+	if (d->end - p->seq > HOLE_SANE) { /* likewise; or ours again after another's */
+		d->end = e;
+		return WEIR_IN_ORDER;
+	}
 	if (seq_after(e, d->end)) { /* something new behind it */
 		d->end = e;
 	}
 	if (p->payload_len <= 1 && !(p->tcp_flags & (TCP_SYN | TCP_FIN)) && p->seq + 1 == p->own_end &&
 	    (o->flags & WEIR_DIR_ACK) && !seq_before(o->ack, p->own_end)) {
-		c->keepalives++;
+		count16(&c->keepalives);
 		return WEIR_KEEPALIVE;
 	}
 	d->seq_us = 0; /* Karn: which copy is answered can't be told */
@@ -173,15 +184,22 @@ WEIR_SUB int weir_label(u32 seg_len)
 		p->flow_id = f->id;
 		p->path_us = d->rtt_min_us + o->rtt_min_us;
 		label = weir_fill(p->seq, e);
-		if (label && label < FILLED_LAST && p->segs > 1) /* a merged packet may fill two */
-			label |= weir_fill(p->seq, e) & FILLED_LAST;
+		age_us = p->hole_age_us;
+		for (u32 i = 0; i < FILL_AGAIN && label && label < FILLED_LAST; i++) {
+			int more = weir_fill(p->seq, e);
+
+			if (!more)
+				break;
+			label |= more & FILLED_LAST;
+		}
+		p->hole_age_us = age_us;
 		if (label & FILLED_LAST) {
 			d->flags &= ~WEIR_DIR_LOSSY;
 			o->flags &= ~WEIR_DIR_LOSSY;
 		}
 		label &= ~FILLED_LAST;
 		if (label == WEIR_REORDER) {
-			c->reordered++;
+			count16(&c->reordered);
 			return label;
 		}
 		if (label == WEIR_RETX_FILL) {
@@ -193,12 +211,12 @@ WEIR_SUB int weir_label(u32 seg_len)
 	}
 	if (p->v4 ? p->ipid && p->ipid == d->ipid && p->now_ns - d->last_ns < DUP_NS :
 		    p->now_ns - d->last_ns < DUP6_NS && e == p->own_end) {
-		c->duplicated++;
+		count16(&c->duplicated);
 		return WEIR_DUPLICATE;
 	}
 	c->retx += p->segs;
 	if ((o->flags & WEIR_DIR_ACK) && !seq_after(e, o->ack)) {
-		c->spurious++;
+		count16(&c->spurious);
 		return WEIR_RETX_ACKED;
 	}
 	c->lost_after += p->segs;

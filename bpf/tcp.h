@@ -101,7 +101,7 @@ WEIR_SUB int weir_sack(u32 nsack)
 	if (!f || !nsack || !is_dsack(p))
 		return 0;
 	o = &f->cold[!(p->dir & 1)];
-	f->cold[p->dir & 1].dsacks++;
+	count16(&f->cold[p->dir & 1].dsacks);
 	p->rec_flags |= WEIR_REC_DSACK;
 	if (o->lost_after)
 		o->lost_after--;
@@ -143,7 +143,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		return;
 	if ((p->tcp_flags & TCP_ACK) && (o->flags & WEIR_DIR_SEQ)) {
 		sample_rtt(d, o, p);
-		if (!(d->flags & WEIR_DIR_ACK) || (seq_after(p->ack, d->ack) && !seq_after(p->ack, o->end))) {
+		if (!seq_after(p->ack, o->end) && (!(d->flags & WEIR_DIR_ACK) || seq_after(p->ack, d->ack))) {
 			d->ack = p->ack;
 			d->flags |= WEIR_DIR_ACK;
 		}
@@ -153,7 +153,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 			weir_handshake(p->now_us);
 	}
 	if (!p->win && !(p->tcp_flags & TCP_SYN))
-		f->cold[dir].zero_windows++;
+		count16(&f->cold[dir].zero_windows);
 	if (!(d->flags & WEIR_DIR_SEQ)) {
 		d->flags |= WEIR_DIR_SEQ;
 		d->end = end;
@@ -161,7 +161,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		p->label = weir_label(seg_len);
 		return;
 	} else if (!seg_len && p->seq + 1 == d->end && (o->flags & WEIR_DIR_ACK) && o->ack == d->end) {
-		f->cold[dir].keepalives++;
+		count16(&f->cold[dir].keepalives);
 		p->label = WEIR_KEEPALIVE;
 		return;
 	} else if (seg_len) {
