@@ -35,8 +35,7 @@ static __always_inline void take_rtt(struct weir_dir *d, struct weir_pkt *p, u32
  */
 static __always_inline void sample_rtt(struct weir_dir *d, const struct weir_dir *o, struct weir_pkt *p)
 {
-	if (o->seq_us && p->ack == o->seq_end && d->seen != o->seq_end) {
-		d->seen = o->seq_end;
+	if (o->seq_us && p->ack == o->seq_end && (!(d->flags & WEIR_DIR_ACK) || seq_after(p->ack, d->ack))) {
 		take_rtt(d, p, p->now_us - o->seq_us);
 	} else if (o->ts_us && p->has_ts && p->payload_len && p->tsecr == o->tsval && d->seen != o->tsval) {
 		d->seen = o->tsval;

@@ -49,7 +49,7 @@ struct weir_dir {
 	__u32 ts_us;	 /* when it first passed (µs, wraps); 0: none */
 	__u32 seq_end;	 /* end of the segment being timed */
 	__u32 seq_us;	 /* when it passed; 0: none, or resent */
-	__u32 seen;	 /* the peer's seq_end or tsval that was sampled last */
+	__u32 seen;	 /* the peer's tsval that was sampled last */
 	__u32 rtt_min_us;/* us -> sender of this direction -> us; 0: none */
 	__u32 data_packets; /* with payload */
 	__u16 win;	 /* as sent, unscaled */
