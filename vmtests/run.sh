@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 64
 shift
 kernels="5.10 6.1 6.12 7 6.1-nobtf" set= only= jobs=${WEIR_VM_JOBS:-8} how=live,offline extra= load_only=
-ceiling=${WEIR_INSN_CEILING:-1000000}
+ceiling=${WEIR_INSN_CEILING:-100000}
 while getopts k:s:S:j:H:n:c:1L c; do
 	case $c in
 	k) kernels=$OPTARG ;;
