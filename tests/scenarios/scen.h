@@ -102,6 +102,7 @@ enum verdict { PASS, FAIL, SKIP };
 struct outcome {
 	enum verdict live, offline;
 	bool has_live, has_offline;
+	double lag_most, lag_share; /* the machine's: seconds, share of the time */
 	char live_why[1500], offline_why[1500];
 };
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -300,6 +302,60 @@ static void kill_all(struct run *r)
 	r->procs = 0;
 }
 
+/* One at a time builds, analyses and clears: that is work, the rest is mostly waiting. */
+static void hold(struct run *r)
+{
+	char path[300];
+
+	if (r->lock > 0)
+		return;
+	snprintf(path, sizeof(path), "%.280s/.work", r->o->out);
+	r->lock = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (r->lock > 0)
+		flock(r->lock, LOCK_EX);
+}
+
+static void release(struct run *r)
+{
+	if (r->lock > 0)
+		close(r->lock);
+	r->lock = 0;
+}
+
+/* How late a sleeper wakes tells whether the machine could keep the scenario's times. */
+static void watch_lag(struct run *r)
+{
+	r->lag = mmap(NULL, sizeof(*r->lag), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (r->lag == MAP_FAILED)
+		r->lag = NULL;
+	r->lag_pid = r->lag ? fork() : -1;
+	while (!r->lag_pid) {
+		double due = now_s() + 0.02, late;
+
+		sleep_until(due);
+		late = now_s() - due;
+		if (late > r->lag->most)
+			r->lag->most = late;
+		if (late > 0.01)
+			r->lag->sum += late;
+	}
+}
+
+static void end_lag(struct run *r, struct outcome *out)
+{
+	int st;
+
+	if (r->lag_pid <= 0)
+		return;
+	kill(r->lag_pid, SIGKILL);
+	waitpid(r->lag_pid, &st, 0);
+	r->lag_pid = 0;
+	out->lag_most = r->lag->most;
+	out->lag_share = r->lag->sum / r->s->end;
+	munmap(r->lag, sizeof(*r->lag));
+}
+
 static void refuse(struct outcome *out, enum verdict v, const char *why)
 {
 	out->live = out->offline = v;
@@ -331,6 +387,7 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 		refuse(out, SKIP, s->need + strcspn(s->need, " "));
 		goto end;
 	}
+	hold(r);
 	if (net_up(&r->net, s, o->tag, o->cca ? o->cca : s->cca, r->why, sizeof(r->why))) {
 		refuse(out, o->lenient ? SKIP : FAIL, r->why);
 		goto end;
@@ -353,6 +410,8 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 		snprintf(out->live_why, sizeof(out->live_why), "weir watch did not attach: %s",
 			 r->why);
 	}
+	release(r);
+	watch_lag(r);
 	r->start = now_s();
 	for (int i = 0; i < s->steps; i++) {
 		const struct step *st = &s->step[s->order[i]];
@@ -364,6 +423,7 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 		}
 	}
 	rest_until(r, r->start + s->end);
+	end_lag(r, out);
 	path_of(r, forged, sizeof(forged), "forged.log");
 	r->truth.forged_log = r->forged ? forged : NULL;
 	if (r->weir > 0) {
@@ -374,15 +434,19 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 		stop(dump, 5);
 		dump = -1;
 		kill_all(r);
+		hold(r);
 		judge_offline(r, out);
 	}
 end:
+	end_lag(r, out);
 	if (r->weir > 0)
 		stop(r->weir, 1);
 	if (dump > 0)
 		stop(dump, 1);
 	kill_all(r);
+	hold(r);
 	net_down(&r->net);
+	release(r);
 	if (!o->keep && (!out->has_live || out->live != FAIL) &&
 	    (!out->has_offline || out->offline != FAIL)) {
 		char *argv[] = { "rm", "-rf", r->dir, NULL };

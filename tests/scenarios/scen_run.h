@@ -30,6 +30,11 @@ struct run {
 	pid_t weir;	 /* <= 0: not running */
 	uint64_t before; /* the interface's packets when weir attached */
 	struct usage first, last;
+	int lock; /* held: this run is working, not waiting; 0: not held */
+	struct lag {
+		double most, sum; /* seconds late */
+	} * lag;
+	pid_t lag_pid;
 	bool on, forged;
 };
 
