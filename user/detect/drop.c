@@ -52,21 +52,22 @@ bool drop_thin(struct drop_flow *df, unsigned way, uint64_t now_ns, unsigned pac
 	return p->now <= THIN_PER_RTT && p->before <= THIN_PER_RTT;
 }
 
-static void vq_add(struct drop_type *t, unsigned way, const struct trial *tr, uint16_t len)
+/* Notes n packets of a way for drop_queue_fit(); the log begins with the first loss. */
+void drop_vq(struct drop *d, const struct flow *f, unsigned way, uint64_t ns, unsigned n,
+	     uint16_t len, bool lost)
 {
-	struct vq_log *v = t->vq[way];
+	struct drop_type *t = d->type[f->type];
+	struct vq_log *v = t ? t->vq[way] : NULL;
 
 	if (!v) {
-		if (!tr->lost)
+		if (!lost || !t)
 			return;
 		v = t->vq[way] = calloc(1, sizeof(*v));
 		if (!v)
 			return;
 	}
-	for (unsigned i = 0; i < tr->n && i < 32; i++)
-		v->p[v->n++ % VQ_MAX] = (struct vq_packet){ tr->time_ns / 1e9, len + 40, i < tr->lost };
-	if (!tr->n && tr->lost)
-		v->p[v->n++ % VQ_MAX] = (struct vq_packet){ tr->time_ns / 1e9, len + 40, true };
+	for (unsigned i = 0; i < n && i < 32; i++)
+		v->p[v->n++ % VQ_MAX] = (struct vq_packet){ ns / 1e9, len + 40, lost };
 }
 
 static void note_lossy(struct drop_type *t, struct drop_flow *df, uint64_t ns)
@@ -146,8 +147,6 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 		state->size_n[bin] += t->n;
 		state->size_lost[bin] += t->lost;
 	}
-	if (t->channel != CH_OPEN)
-		vq_add(state, t->channel == CH_UP ? TO_SERVER : TO_CLIENT, t, len);
 	if (!df->far_client && t->channel != CH_DOWN)
 		note_tuple(state, f, t);
 	if (t->lost)
@@ -190,6 +189,8 @@ void drop_tell_sent(struct drop *d, struct drop_flow *df, const struct sent *s, 
 			   .stage = s->stage,
 			   .thin = s->thin };
 
+	if (s->channel != CH_OPEN)
+		drop_vq(d, df->flow, drop_out(df), s->ns, s->n, s->len, lost);
 	if (lost && s->nth && (!df->first_lost || s->nth < df->first_lost))
 		df->first_lost = s->nth;
 	drop_tell(d, df, &t, s->len);

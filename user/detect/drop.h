@@ -20,7 +20,7 @@ struct drop_need drop_need(const void *detector, unsigned type);
 #define SENT_MAX  10
 #define EARLY_MAX 6
 #define LOSSY_MAX 64
-#define VQ_MAX	  512
+#define VQ_MAX	  1024
 #define STOPS_MAX 16
 
 enum sent_state {
@@ -152,6 +152,10 @@ void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r);
 /* Time passes for the flow's open packets. */
 void drop_tcp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns);
 void drop_udp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns);
+
+/* Notes packets of a way for drop_queue_fit(): every one that passed or was lost beyond us. */
+void drop_vq(struct drop *d, const struct flow *f, unsigned way, uint64_t ns, unsigned n,
+	     uint16_t len, bool lost);
 
 /* Tells a fate. */
 void drop_tell(struct drop *d, struct drop_flow *df, const struct trial *t, uint16_t len);

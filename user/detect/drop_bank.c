@@ -160,6 +160,8 @@ static void episode_add(struct episode *e, const struct slot *s, uint64_t no)
 	}
 	if (!e->first)
 		e->first = no;
+	if (e->last && no - e->last > e->gap)
+		e->gap = no - e->last;
 	e->last = no;
 	e->after = 0;
 	e->tail_trials = 0;

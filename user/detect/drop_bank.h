@@ -41,6 +41,7 @@ struct episode {
 	double w;	       /* CUSUM of the log likelihood ratio; 0: none */
 	uint64_t first, last;  /* slot numbers of the first and the newest failure */
 	uint64_t after;	       /* of the first success after the newest failure; 0: none */
+	uint64_t gap;	       /* slots, the longest without failure between two */
 	struct tally sum;      /* up to the newest failure */
 	struct tally tail;     /* after it */
 	double trials, failed; /* slots judged, lost shares */

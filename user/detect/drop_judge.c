@@ -15,7 +15,7 @@
 #define FLOWS_MIN 3
 #define SPAN_SLOTS 32	 /* 2 s between the first and the newest failure */
 #define RECOVERED (-12)	 /* log probability that a drop of this ratio spares all that came since */
-#define RECOVERED_NS (3 * SECOND)
+#define RECOVERED_NS (5 * SECOND) /* and at least this long, and twice the longest pause so far */
 #define QUEUE_FIT 0.8
 #define ALL	  ((1 << CHANNELS) - 1)
 
@@ -76,6 +76,7 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 		v->control_n += n;
 		v->control_lost += failed;
 		v->tail_trials += e->tail_trials;
+		v->gap = e->gap > v->gap ? e->gap : v->gap;
 		if (!v->first || e->first < v->first)
 			v->first = e->first;
 		if (e->last >= v->last) {
@@ -289,9 +290,17 @@ static int level_of(const struct drop *d, unsigned type, struct drop_verdict *v)
 	return LEVEL_LIKELY;
 }
 
-static double recovery(const struct drop_verdict *v)
+/* Is it over? At the end of what there is to see the sparing alone decides. */
+static bool over(const struct drop_verdict *v, uint64_t now_ns, bool last)
 {
-	return v->after ? v->tail_trials * log1p(-fmin(v->ratio, 0.95)) : 0;
+	uint64_t wait = slot_ns(2 * v->gap);
+
+	if (!v->after || v->tail_trials * log1p(-fmin(v->ratio, 0.95)) > RECOVERED)
+		return false;
+	if (wait < RECOVERED_NS)
+		wait = RECOVERED_NS;
+	/* what came in the newest seconds is not judged yet */
+	return last || slot_ns(v->last + LAG_SLOTS) + wait < now_ns;
 }
 
 static void mark_hours(struct drop_type *t, uint64_t from_ns, uint64_t to_ns)
@@ -349,7 +358,7 @@ static void follow(struct drop *d, unsigned type, uint64_t now_ns, bool last)
 		t->start_ns = slot_ns(v.first);
 	t->last_ns = slot_ns(v.last);
 	d->bank.claimed[type] = t->level >= LEVEL_LIKELY;
-	if (v.after && recovery(&v) < RECOVERED && slot_ns(v.last) + RECOVERED_NS < now_ns) {
+	if (over(&v, now_ns, last)) {
 		close_claim(d, type, &v);
 		return;
 	}

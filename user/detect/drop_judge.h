@@ -8,6 +8,7 @@
 struct drop_verdict {
 	uint8_t channels, stages;    /* bits; stages: channel * STAGES + stage */
 	uint64_t first, last, after; /* slots: first and newest failure, first success after it (0 none) */
+	uint64_t gap;		     /* slots: longest pause between failures */
 	double n, lost, ratio;	     /* packets offered and dropped from first to last */
 	struct range range, control_range;
 	double control, control_n, control_lost;

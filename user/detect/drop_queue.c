@@ -22,9 +22,10 @@ static int by_time(const void *a, const void *b)
 
 double drop_queue_fit(const struct vq_log *log, double since_s)
 {
-	static const double factors[] = { 0.5, 0.7, 0.85, 0.95, 1, 1.1, 1.3, 1.6, 2, 3 };
-	struct vq_packet p[VQ_MAX];
-	double level[2][VQ_MAX], best = NAN, bytes = 0, span;
+	static const double factors[] = { 0.5, 0.7, 0.85, 0.93, 1, 1.07, 1.15, 1.3, 1.6, 2, 3 };
+	static _Thread_local struct vq_packet p[VQ_MAX];
+	static _Thread_local double level[2][VQ_MAX];
+	double best = NAN, bytes = 0, span;
 	unsigned n = 0, held = log->n < VQ_MAX ? log->n : VQ_MAX, lost = 0;
 
 	for (unsigned i = 0; i < held; i++)
