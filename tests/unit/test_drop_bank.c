@@ -67,6 +67,7 @@ static unsigned hour(struct drop_bank *b, uint64_t *slot, const double rate[TYPE
 	for (unsigned i = 0; i < slots; i++, ++*slot) {
 		double p = path_step(path);
 
+		bank_advance(b, slot_ns(*slot), false);
 		for (unsigned t = 0; t < TYPES; t++) {
 			struct trial x = { .time_ns = slot_ns(*slot),
 					   .channel = CH_UP,
@@ -86,7 +87,6 @@ static unsigned hour(struct drop_bank *b, uint64_t *slot, const double rate[TYPE
 			if (x.n)
 				assert_true(bank_add(b, t, &x));
 		}
-		bank_advance(b, slot_ns(*slot + 1), false);
 		if (i % 16)
 			continue;
 		for (unsigned t = 0; t < TYPES; t++)
@@ -142,6 +142,7 @@ static void test_power(void **state)
 		for (unsigned i = 0; i < 300 * 16 + 50 * 32 + 16 * 6; i++, slot++) {
 			bool drop = i >= 300 * 16;
 
+			bank_advance(b, slot_ns(slot), false);
 			for (unsigned t = 0; t < 3; t++) {
 				struct trial x = { .time_ns = slot_ns(slot),
 						   .n = 1,
@@ -155,7 +156,6 @@ static void test_power(void **state)
 				x.lost = uniform() < 0.01 || (!t && drop && uniform() < 0.3);
 				assert_true(bank_add(b, t, &x));
 			}
-			bank_advance(b, slot_ns(slot + 1), false);
 			if (i % 16 == 0 && claimed(b, 0))
 				hit = true;
 		}
@@ -209,6 +209,7 @@ static void test_episode_times(void **state)
 	for (uint64_t i = 0; i < 60 * 16; i++) {
 		bool out = i >= 500 && i < 600;
 
+		bank_advance(b, slot_ns(BASE + i), false);
 		for (unsigned t = 0; t < 3; t++) {
 			struct trial x = { .time_ns = slot_ns(BASE + i),
 					   .n = 2,
@@ -220,7 +221,6 @@ static void test_episode_times(void **state)
 			if (i % 3 == t)
 				assert_true(bank_add(b, t, &x));
 		}
-		bank_advance(b, slot_ns(BASE + i + 1), false);
 	}
 	e = bank_episode(b, 0, CH_UP);
 	assert_non_null(e);

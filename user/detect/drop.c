@@ -12,7 +12,7 @@
 
 #define SECOND	    1000000000ull
 #define PATIENCE_NS (5 * SECOND / 2)
-#define THIN_PER_RTT 4
+#define THIN_PER_RTT 64
 
 struct drop_type *drop_type_of(struct drop *d, unsigned type)
 {
@@ -31,8 +31,9 @@ uint64_t drop_patience_ns(const struct drop_flow *df)
 }
 
 /*
- * Few packets in this round trip and the one before: such a flow fills no queue
- * and empties no bucket, so what it loses it did not bring about.
+ * Not too many packets in this round trip and the one before: a flow in full
+ * flight loses by its own doing. How many there were on average is kept by type:
+ * the judge asks whether they explain the losses.
  */
 bool drop_thin(struct drop_flow *df, unsigned way, uint64_t now_ns, unsigned packets)
 {
@@ -146,6 +147,12 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 	if (len) {
 		state->size_n[bin] += t->n;
 		state->size_lost[bin] += t->lost;
+	}
+	if (t->channel != CH_OPEN) {
+		unsigned way = t->channel == CH_UP ? TO_SERVER : TO_CLIENT;
+		const struct pace *p = &df->pace[way];
+
+		state->window[way] += ((p->now > p->before ? p->now : p->before) - state->window[way]) / 256;
 	}
 	if (!df->far_client && t->channel != CH_DOWN)
 		note_tuple(state, f, t);
@@ -311,7 +318,7 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 	df = drop_flow_of(d, f);
 	if (!df)
 		return;
-	if (d->bank.front && r->time_ns / SLOT_NS > d->bank.front)
+	if (r->time_ns / SLOT_NS > d->bank.front)
 		bank_advance(&d->bank, r->time_ns, false);
 	passed_unrecorded(d, df, r);
 	if (f->proto == IPPROTO_TCP)
@@ -391,7 +398,12 @@ static void tick(void *arg, uint64_t now_ns)
 	}
 	bank_advance(&d->bank, now_ns, false);
 	drop_judge(d, now_ns, false);
-	d->tick_ns = now_ns;
+	for (unsigned i = 0; i < d->bank.types; i++) {
+		struct drop_need need = drop_need(d, i);
+
+		if (d->type[i])
+			model_drop_trials(d->env->model, i, need.have, need.need);
+	}
 }
 
 static void finish(void *arg, uint64_t now_ns)

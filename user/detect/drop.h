@@ -112,6 +112,7 @@ struct drop_type {
 	uint32_t nstops;
 	uint8_t first_lost[STOPS_MAX]; /* which data packet was lost first */
 	uint32_t nfirst;
+	double window[2]; /* packets a round trip of its flows, TO_SERVER and TO_CLIENT, recent mean */
 	struct tuple tuple[TUPLES];
 	struct residual residual[STOPS_MAX];
 	uint32_t nresiduals; /* ever */
@@ -137,7 +138,6 @@ struct drop {
 	struct spots spots;
 	struct drop_type *type[MAX_TYPES]; /* NULL until used */
 	struct drop_flow *open;		   /* list */
-	uint64_t tick_ns;
 	uint32_t orphans; /* flows that ended untyped with losses, counted */
 	uint32_t nomem;
 };
@@ -165,7 +165,7 @@ void drop_tell_sent(struct drop *d, struct drop_flow *df, const struct sent *s, 
 void drop_sent_add(struct drop *d, struct drop_flow *df, const struct sent *s);
 void drop_sent_remove(struct drop_flow *df, unsigned i);
 
-/* Is a packet of this way now one that can't have caused its own loss? Counts it. */
+/* Few enough packets a round trip for this one to be a trial? Counts it. */
 bool drop_thin(struct drop_flow *df, unsigned way, uint64_t now_ns, unsigned packets);
 
 /* How long an unanswered packet may wait. */

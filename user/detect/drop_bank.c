@@ -50,7 +50,7 @@ bool bank_add(struct drop_bank *b, unsigned type, const struct trial *t)
 	if (!s)
 		return false;
 	if (no > b->front)
-		bank_advance(b, t->time_ns, false);
+		no = b->front;
 	if (no < b->done)
 		no = b->done;
 	slot = &s->slot[no % SLOTS];

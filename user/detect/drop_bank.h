@@ -29,7 +29,7 @@ enum stage { STAGE_FIRST, STAGE_LATER, STAGES };
 
 struct slot {
 	uint16_t n[STAGES], lost[STAGES]; /* all packets */
-	uint16_t thin, thin_lost;	  /* those that can't have caused their own loss */
+	uint16_t thin, thin_lost;	  /* those of flows with few packets in flight */
 };
 
 struct tally {
@@ -82,7 +82,10 @@ struct trial {
 
 void bank_free(struct drop_bank *b);
 
-/* Adds a trial; one older than what is judged goes to the oldest slot left. False: out of memory. */
+/*
+ * Adds a trial; one older than what is judged goes to the oldest slot left, one
+ * ahead of bank_advance() to the newest. False: out of memory.
+ */
 bool bank_add(struct drop_bank *b, unsigned type, const struct trial *t);
 
 /* Time has come to now_ns: judges what is old enough; all that there is with `flush`. */

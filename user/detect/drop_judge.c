@@ -14,9 +14,12 @@
 #define LOST_MIN  5
 #define FLOWS_MIN 3
 #define SPAN_SLOTS 32	 /* 2 s between the first and the newest failure */
+#define LIMIT_NS  (600 * SECOND)
 #define RECOVERED (-12)	 /* log probability that a drop of this ratio spares all that came since */
 #define RECOVERED_NS (5 * SECOND) /* and at least this long, and twice the longest pause so far */
-#define QUEUE_FIT 0.8
+#define QUEUE_FIT 0.72
+#define WINDOW_FREE 8 /* packets a round trip */
+#define WINDOW_LOSS 6
 #define ALL	  ((1 << CHANNELS) - 1)
 
 /*
@@ -34,6 +37,20 @@ static double cells(const struct tally *t, unsigned i, double *n)
 {
 	*n = t->n[i] > t->lost[i] ? t->n[i] : t->lost[i];
 	return *n > 0 ? t->lost[i] / *n : 0;
+}
+
+/*
+ * Which way is it? Where nothing passes, an unanswered packet may have been lost
+ * itself, or its answer: only a far end that is heard on tells. Partial drops show
+ * their way by DSACKs and holes.
+ */
+static enum direction direction_of(const struct drop_verdict *v, const struct drop_type *t)
+{
+	bool up = v->channels & 1 << CH_UP, down = v->channels & 1 << CH_DOWN;
+
+	if (up == down || (v->ratio >= 0.9 && t->after_loss < 2))
+		return DIRECTION_BOTH;
+	return up ? DIRECTION_UP : DIRECTION_DOWN;
 }
 
 /* Brings the channels that fired together: one drop. */
@@ -75,7 +92,11 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 		bank_episode_control(&d->bank, type, c, e, &n, &failed);
 		v->control_n += n;
 		v->control_lost += failed;
+		v->trials += e->trials;
+		v->failed += e->failed;
 		v->tail_trials += e->tail_trials;
+		if (c != CH_OPEN && d->type[type])
+			v->window = fmax(v->window, d->type[type]->window[c == CH_UP ? TO_SERVER : TO_CLIENT]);
 		v->gap = e->gap > v->gap ? e->gap : v->gap;
 		if (!v->first || e->first < v->first)
 			v->first = e->first;
@@ -90,10 +111,7 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 	v->range = stats_wilson(v->lost / 1.5, v->n / 1.5, 1.96);
 	v->control = v->control_n > 0 ? v->control_lost / v->control_n : 0;
 	v->control_range = stats_wilson(v->control_lost, v->control_n, 1.96);
-	v->direction = !(v->channels & ~(1 << CH_OPEN))	      ? DIRECTION_BOTH
-		       : !(v->channels & 1 << CH_DOWN)	      ? DIRECTION_UP
-		       : !(v->channels & 1 << CH_UP)	      ? DIRECTION_DOWN
-							      : DIRECTION_BOTH;
+	v->direction = direction_of(v, d->type[type]);
 	return true;
 }
 
@@ -226,14 +244,32 @@ static void survey(const struct drop *d, unsigned type, struct drop_verdict *v, 
 
 /* ---- what else could it be ---- */
 
+/* Is a limit on single flows one on flows of this type? Those no longer held may have been. */
+static bool limits_type(const struct drop *d, const struct finding *f, unsigned type)
+{
+	unsigned others = 0, n = f->flows < FINDING_FLOWS ? f->flows : FINDING_FLOWS;
+
+	if (f->type >= 0)
+		return (unsigned)f->type == type;
+	for (unsigned i = 0; i < n; i++) {
+		const struct flow *flow = model_flow(d->env->model, f->flow_id[i]);
+
+		if (flow && flow->type == type)
+			return true;
+		others += !!flow;
+	}
+	return !n || others < n;
+}
+
+/* A rate limit on the type, now or in the last minutes: what it drops is its. */
 static bool rate_limited(const struct drop *d, unsigned type, const struct drop_verdict *v)
 {
 	for (unsigned i = 0; i < findings_count(d->env->findings); i++) {
 		const struct finding *f = findings_at(d->env->findings, i);
 
-		if (f->kind != KIND_RATE_LIMIT || (f->type >= 0 && (unsigned)f->type != type))
+		if (f->kind != KIND_RATE_LIMIT || !limits_type(d, f, type))
 			continue;
-		if (f->closed && f->end_ns && f->end_ns < slot_ns(v->first))
+		if (f->end_ns && f->end_ns + LIMIT_NS < slot_ns(v->first))
 			continue;
 		if (f->direction == v->direction || f->direction == DIRECTION_BOTH ||
 		    v->direction == DIRECTION_BOTH)
@@ -259,19 +295,34 @@ static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *
 	return v->queue_fit >= QUEUE_FIT;
 }
 
+/*
+ * A flow limited by congestion loses about 1.5 / W^2 of its packets at W packets
+ * a round trip (Mathis et al. 1997). What loses no more than a few times that
+ * fills its own queue; flows of a handful of packets fill none.
+ */
+static bool self_made(const struct drop_verdict *v)
+{
+	double ratio = v->trials > 0 ? v->failed / v->trials : 0;
+
+	return v->window > WINDOW_FREE && ratio * v->window * v->window < WINDOW_LOSS;
+}
+
 /* The level this verdict deserves; -1: none. */
 static int level_of(const struct drop *d, unsigned type, struct drop_verdict *v)
 {
 	bool matched, path;
+	double slots;
 
 	if (v->evidence < threshold(d) || v->lost < LOST_MIN || v->last < v->first + SPAN_SLOTS)
 		return -1;
-	if (v->ratio < RATIO_MIN * v->control || v->ratio < v->control + DIFF_MIN)
+	/* by packets and by slots, where a burst counts once */
+	slots = v->trials > 0 ? v->failed / v->trials : 0;
+	if (fmin(v->ratio, slots) < RATIO_MIN * v->control || fmin(v->ratio, slots) < v->control + DIFF_MIN)
 		return -1;
 	if (!v->failing || v->flows < FLOWS_MIN || v->spared)
 		return -1;
 	/* the channels of a limit lose with load; an opening is never load */
-	if (v->ratio < 0.9 && (rate_limited(d, type, v) || load_lost(d, type, v)))
+	if (v->ratio < 0.9 && (self_made(v) || rate_limited(d, type, v) || load_lost(d, type, v)))
 		return -1;
 	matched = v->matched_n >= 20;
 	path = matched && (v->ratio < RATIO_MIN * v->matched_lost / v->matched_n ||

@@ -12,7 +12,8 @@ struct drop_verdict {
 	double n, lost, ratio;	     /* packets offered and dropped from first to last */
 	struct range range, control_range;
 	double control, control_n, control_lost;
-	double evidence, tail_trials;
+	double evidence, trials, failed, tail_trials; /* slots: judged, shares lost, spared since */
+	double window; /* packets a round trip of the flows, of the ways that fired */
 	enum direction direction;
 	unsigned servers, failing, alive, down, never_alive, nets, flows;
 	unsigned clients, all_clients; /* that lost; that used the type */

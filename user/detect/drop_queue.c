@@ -20,40 +20,94 @@ static int by_time(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * The rate while it loses: between two losses a bucket or queue is full at both
+ * ends, so what passed in between is what drains. The median over pairs of
+ * losses a tenth of them apart.
+ */
+static double draining(const struct vq_packet *p, unsigned n, unsigned lost)
+{
+	static _Thread_local double at[VQ_MAX], passed[VQ_MAX], rate[VQ_MAX];
+	unsigned apart = lost / 10 < 3 ? 3 : lost / 10, k = 0, m = 0;
+	double bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (p[i].lost) {
+			at[k] = p[i].t;
+			passed[k++] = bytes;
+		} else {
+			bytes += p[i].len;
+		}
+	}
+	for (unsigned i = 0; i + apart < k; i++)
+		if (at[i + apart] > at[i])
+			rate[m++] = (passed[i + apart] - passed[i]) / (at[i + apart] - at[i]);
+	if (!m)
+		return 0;
+	qsort(rate, m, sizeof(*rate), by_value);
+	return rate[m / 2];
+}
+
+/* The level before each packet, lost ones and passed ones apart, and how well it parts them. */
+static double by_level(const struct vq_packet *p, unsigned n, double rate)
+{
+	static _Thread_local double level[2][VQ_MAX];
+	unsigned at[2] = { 0, 0 };
+	double q = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		q = i ? fmax(0, q - rate * (p[i].t - p[i - 1].t)) : 0;
+		level[p[i].lost][at[p[i].lost]++] = q + p[i].len;
+		if (!p[i].lost)
+			q += p[i].len;
+	}
+	return stats_mann_whitney(level[1], at[1], level[0], at[0], NULL);
+}
+
+/* The same with what passed in the last moment: no rate to be off by. */
+static double by_load(const struct vq_packet *p, unsigned n, double window)
+{
+	static _Thread_local double load[2][VQ_MAX];
+	unsigned at[2] = { 0, 0 }, old = 0;
+	double bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		for (; p[old].t < p[i].t - window; old++)
+			bytes -= p[old].lost ? 0 : p[old].len;
+		load[p[i].lost][at[p[i].lost]++] = bytes + p[i].len;
+		if (!p[i].lost)
+			bytes += p[i].len;
+	}
+	return stats_mann_whitney(load[1], at[1], load[0], at[0], NULL);
+}
+
 double drop_queue_fit(const struct vq_log *log, double since_s)
 {
-	static const double factors[] = { 0.5, 0.7, 0.85, 0.93, 1, 1.07, 1.15, 1.3, 1.6, 2, 3 };
+	static const double factors[] = { 0.8, 0.9, 0.95, 0.98, 1, 1.02, 1.05, 1.1, 1.25, 1.6 };
+	static const double windows[] = { 0.02, 0.05, 0.1, 0.25, 0.6 };
 	static _Thread_local struct vq_packet p[VQ_MAX];
-	static _Thread_local double level[2][VQ_MAX];
-	double best = NAN, bytes = 0, span;
 	unsigned n = 0, held = log->n < VQ_MAX ? log->n : VQ_MAX, lost = 0;
+	double best = 0, rate;
 
 	for (unsigned i = 0; i < held; i++)
-		if (log->p[i].t >= since_s)
+		if (log->p[i].t >= since_s) {
+			lost += log->p[i].lost;
 			p[n++] = log->p[i];
-	qsort(p, n, sizeof(*p), by_time);
-	for (unsigned i = 0; i < n; i++) {
-		lost += p[i].lost;
-		bytes += p[i].lost ? 0 : p[i].len;
-	}
+		}
 	if (lost < LOST_MIN || n - lost < PASSED_MIN)
 		return NAN;
-	span = p[n - 1].t - p[0].t;
-	if (!(span > 0))
-		return NAN;
-	for (unsigned k = 0; k < sizeof(factors) / sizeof(*factors); k++) {
-		double rate = bytes / span * factors[k], q = 0, auc;
-		unsigned at[2] = { 0, 0 };
-
-		for (unsigned i = 0; i < n; i++) {
-			q = i ? fmax(0, q - rate * (p[i].t - p[i - 1].t)) : 0;
-			level[p[i].lost][at[p[i].lost]++] = q + p[i].len;
-			if (!p[i].lost)
-				q += p[i].len;
-		}
-		auc = stats_mann_whitney(level[1], at[1], level[0], at[0], NULL);
-		if (!(best >= auc))
-			best = auc;
-	}
+	qsort(p, n, sizeof(*p), by_time);
+	rate = draining(p, n, lost);
+	for (unsigned k = 0; k < sizeof(factors) / sizeof(*factors) && rate > 0; k++)
+		best = fmax(best, by_level(p, n, rate * factors[k]));
+	for (unsigned k = 0; k < sizeof(windows) / sizeof(*windows); k++)
+		best = fmax(best, by_load(p, n, windows[k]));
 	return best;
 }

@@ -164,7 +164,7 @@ static void reasons(const struct drop *d, const struct drop_type *t, const struc
 		fact_text(r, "server_or_policy", "too few servers to tell the type from a server");
 	if (v->matched_n >= 20)
 		fact_vs(r, "same_network", v->ratio, v->matched_lost / v->matched_n);
-	if (!(v->channels & (1 << CH_UP | 1 << CH_DOWN)))
+	if (v->direction == DIRECTION_BOTH && v->ratio >= 0.9)
 		fact_text(r, "direction", "nothing comes back: the way is not known");
 	else if (v->direction == DIRECTION_UP && t->after_loss)
 		fact_text(r, "far_end_still_heard", "in %u flows", t->after_loss);

@@ -105,6 +105,7 @@ static void take_ack(struct drop *d, struct drop_flow *df, const struct weir_rec
 			i++;
 			break;
 		default:
+			progress = true;
 			drop_sent_remove(df, i);
 		}
 	}
@@ -178,8 +179,9 @@ static void come_in(struct drop *d, struct drop_flow *df, const struct weir_rec 
 	/* whatever its label, it passed; and a hole that it fills was lost */
 	drop_vq(d, df->flow, !drop_out(df), t.time_ns, t.n, r->payload_len / t.n, false);
 	if (r->label == WEIR_RETX_FILL)
-		drop_vq(d, df->flow, !drop_out(df), t.time_ns - r->hole_age_us * 1000ull, t.n,
-			r->payload_len / t.n, true);
+		/* before the packet that jumped it */
+		drop_vq(d, df->flow, !drop_out(df), t.time_ns - r->hole_age_us * 1000ull - 1000,
+			t.n, r->payload_len / t.n, true);
 	switch (r->label) {
 	case WEIR_IN_ORDER:
 	case WEIR_HOLE:

@@ -464,6 +464,12 @@ void model_suspect_rst(struct model *m, const struct flow *f)
 	m->type[f->type].rsts_suspect++;
 }
 
+void model_drop_trials(struct model *m, unsigned type, uint32_t have, uint32_t need)
+{
+	m->type[type].drop_have = have;
+	m->type[type].drop_need = need;
+}
+
 void model_flow_end(struct model *m, struct flow *f)
 {
 	struct flow **at = &m->bucket[f->id & m->mask];

@@ -105,6 +105,11 @@ struct type_stats {
 	uint64_t tcp_data_packets[2]; /* of TCP: what retx and lost are shares of */
 	uint64_t retx[2], lost[2];    /* TCP; lost: before us and after us */
 	uint64_t rsts, rsts_suspect;
+	/*
+	 * Selective drops: trials of the last minute, and how many show a drop of a
+	 * quarter; have < need: too little data. need 0: nothing to hold it against.
+	 */
+	uint32_t drop_have, drop_need;
 	struct rtt_hist rtt;
 };
 
@@ -121,6 +126,9 @@ const struct type_stats *model_type(const struct model *m, unsigned type);
  */
 unsigned model_type_id(struct model *m, const char *name);
 unsigned model_app_id(struct model *m, const char *name);
+
+/* Notes how much there is to judge a type's drops by: type_stats.drop_have, drop_need. */
+void model_drop_trials(struct model *m, unsigned type, uint32_t have, uint32_t need);
 
 /* Every flow held, most recently active first; stop when fn returns false. */
 void model_each_flow(struct model *m, bool (*fn)(struct flow *f, void *arg), void *arg);

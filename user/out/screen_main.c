@@ -236,6 +236,10 @@ static void type_state(const struct screen *s, const struct type_row *t, char *o
 	} else if (packets < 30) {
 		*paint = PAINT_DIM;
 		snprintf(out, len, "%llu/30", (unsigned long long)packets);
+	} else if (t->total.drop_have < t->total.drop_need) {
+		/* too little to tell a drop by: no verdict either way */
+		*paint = PAINT_DIM;
+		snprintf(out, len, "%u/%u", t->total.drop_have, t->total.drop_need);
 	} else {
 		snprintf(out, len, "ok");
 	}
