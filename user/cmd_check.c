@@ -4,10 +4,12 @@
 #include <sysexits.h>
 
 #include "check.h"
+#include "classify.h"
 #include "commands.h"
 #include "error.h"
 #include "jbuf.h"
 #include "links.h"
+#include "rules.h"
 
 static const char *const words[] = { "ok", "warn", "FAIL" };
 
@@ -73,6 +75,22 @@ int check_end(struct check *c, bool btf)
 	return !c->failed ? EX_OK : c->rights ? EX_NOPERM : EX_UNAVAILABLE;
 }
 
+/* First, and where they are wrong alone: 78, whatever else the machine lacks. */
+static int check_rules(struct check *c, const char *path)
+{
+	char err[256], found[300];
+	struct rules *r = rules_load(path, err, sizeof(err));
+
+	if (!r)
+		return fail(EX_CONFIG, "can't use the rules: %s. Mend that line; the form is described "
+			    "in rules.ini.", err);
+	snprintf(found, sizeof(found), "%s: taken, %u apps with the built-in ones", path,
+		 rules_apps(r));
+	check_line(c, &(struct check_line){ .need = "rules", .state = CHECK_OK, .found = found });
+	rules_free(r);
+	return EX_OK;
+}
+
 int cmd_check(const struct options *o)
 {
 	struct check c = { .json = o->json };
@@ -80,6 +98,11 @@ int cmd_check(const struct options *o)
 	bool btf, tcx;
 	int code;
 
+	if (o->rules) {
+		code = check_rules(&c, o->rules);
+		if (code)
+			return code;
+	}
 	for (unsigned i = 0; i < o->nifaces; i++)
 		if (link_get(o->iface[i], 0, &link))
 			return fail(EX_NOINPUT, "no interface \"%s\". \"weir check\" alone lists those "

@@ -420,7 +420,7 @@ const struct option_row option_table[] = {
 	  NULL },
 	{ "sensitivity", 0, "LEVEL", "detect", "sensitivity", CONFIGURED,
 	  set_sensitivity, get_sensitivity, "low, normal or high", sensitivities },
-	{ "rules", 0, "FILE", "detect", "rules", CONFIGURED,
+	{ "rules", 0, "FILE", "detect", "rules", CONFIGURED | CMD_CHECK,
 	  set_rules, get_rules, "traffic types from FILE, beside the built-in ones", NULL },
 	{ "json", 'j', NULL, NULL, NULL, CMD_ENGINE | CMD_CHECK | CMD_FINDINGS,
 	  set_json, NULL, "JSON Lines on stdout, nothing else there", NULL },
