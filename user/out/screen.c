@@ -163,6 +163,7 @@ static void move_by(struct screen *s, long n)
 		return;
 	at += n;
 	at = at < 0 ? 0 : at >= count ? count - 1 : at;
+	s->moved[s->panel] = at > 0;
 	if (s->panel == PANEL_FINDINGS)
 		s->sel_finding = f[at]->id;
 	else if (s->panel == PANEL_TYPES)
@@ -201,13 +202,14 @@ static void go_in(struct screen *s)
 	}
 	if (s->view == VIEW_FLOW)
 		return;
+	s->moved[s->panel] = true;
 	if (s->panel == PANEL_FLOWS && s->nflow_rows) {
 		s->view = VIEW_FLOW;
 	} else if (s->panel == PANEL_TYPES && s->sel_type >= 0 && s->view == VIEW_MAIN) {
 		s->view = VIEW_TYPE;
 		s->only_type = s->sel_type;
 		s->panel = PANEL_FLOWS;
-		s->top[PANEL_FLOWS] = 0;
+		s->moved[PANEL_FLOWS] = false;
 	} else if (s->panel == PANEL_FINDINGS && s->sel_finding) {
 		s->view = VIEW_FINDING;
 	}

@@ -415,7 +415,7 @@ void data_flows(struct screen *s)
 
 	if (s->paused || !s->m)
 		return;
-	if (s->frozen) {
+	if (s->frozen || s->view == VIEW_FLOW) {
 		refresh_rows(s);
 		return;
 	}

@@ -144,8 +144,10 @@ void panel_findings(struct screen *s, int y, int height, int cols)
 		draw_right(y, cols - 16, 16, s->attr[PAINT_DIM], "Tab: next panel ");
 	if (!n)
 		return;
-	if (!s->sel_finding)
+	if (!s->moved[PANEL_FINDINGS] && s->view == VIEW_MAIN) {
 		s->sel_finding = f[0]->id;
+		selected = 0;
+	}
 	follow(s, PANEL_FINDINGS, selected, n, height - 1);
 	for (int i = 0; i < height - 1 && s->top[PANEL_FINDINGS] + i < n; i++) {
 		const struct finding *e = f[s->top[PANEL_FINDINGS] + i];
@@ -388,7 +390,7 @@ void panel_types(struct screen *s, int y, int height, int cols)
 			empty(s, y + 1, cols, "traffic type");
 		return;
 	}
-	if (s->sel_type < 0)
+	if (s->sel_type < 0 || !s->moved[PANEL_TYPES])
 		s->sel_type = s->type_order[0];
 	for (unsigned i = 0; i < s->ntype_rows; i++)
 		if ((int)s->type_order[i] == s->sel_type)
@@ -535,7 +537,7 @@ void panel_flows(struct screen *s, int y, int height, int cols)
 			empty(s, y + 2, cols, "flow");
 		return;
 	}
-	for (unsigned i = 0; i < s->nflow_rows; i++)
+	for (unsigned i = 0; s->moved[PANEL_FLOWS] && i < s->nflow_rows; i++)
 		if (s->flow[i].id == s->sel_flow)
 			selected = i;
 	s->sel_flow = s->flow[selected].id;

@@ -86,6 +86,7 @@ struct screen {
 	uint32_t sel_finding; /* id, 0: none yet */
 	int sel_type;	      /* -1: none yet */
 	uint64_t sel_flow;
+	bool moved[PANELS];   /* the user chose a row; until then it is the top one */
 	unsigned top[PANELS]; /* first line shown */
 	unsigned page[PANELS]; /* lines shown */
 	int only_type; /* VIEW_TYPE: flows of that one; -1 */
