@@ -384,6 +384,42 @@ static void icmp_prohibited(void **state)
 	assert_true(w.finding[0].estimate.fact[w.finding[0].estimate.n - 1].value == 4);
 }
 
+/* A rejecting firewall in the path: plain resets, its TTL next to the server's, and silence behind. */
+static void rejected_in_the_path(void **state)
+{
+	double t = learn_rtt(0, 40, 3);
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_open_conn(&w, t + 50, &c, 40);
+		wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + 3, &c, false, RST, c.sseq, 0, NULL, 0, (struct look){ c.sttl + 1, 0, 1, 0, 0, 0 });
+		t += 3000;
+	}
+	wire_idle(&w, t);
+	wire_close(&w);
+	assert_int_equal(wire_suspects(&w), 4);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+	assert_int_equal(w.finding[0].subkind, SUBKIND_IN_PATH);
+}
+
+/* An old stack aborts with a plain reset right behind its answer: soon after the client acknowledged, not because. */
+static void plain_abort_behind_an_answer(void **state)
+{
+	double t = learn_rtt(0, 40, 4);
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_open_conn(&w, t + 50, &c, 40);
+		t = wire_exchange(&w, t + 1, &c, 40);
+		wire_send(&w, t + 2, &c, false, RST, NULL, 0);
+	}
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
 /* A box that marks all its resets alike is known by many. */
 static void one_ipid_on_many_flows(void **state)
 {
@@ -640,7 +676,7 @@ int main(void)
 		T(ack_sooner_than_it_can_be), T(one_sample_is_no_proof), T(jitter_is_no_proof), T(life_after_reset),
 		T(overtaken_is_no_life), T(both_ends_go_on), T(spread_triple), T(ahead_of_what_was_sent),
 		T(behind_what_was_sent), T(acks_that_change), T(copies_with_changing_ttl), T(both_ends_reset),
-		T(refused_and_accepted), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(icmp_prohibited),
+		T(refused_and_accepted), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(rejected_in_the_path), T(plain_abort_behind_an_answer), T(icmp_prohibited),
 		T(from_the_wrong_side), T(one_interface_has_no_sides), T(behind_a_fast_server), T(acknowledges_what_came_later),
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),

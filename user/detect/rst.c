@@ -159,6 +159,7 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	c->peer_end = r->peer_end;
 	c->peer_ack = r->peer_ack;
 	c->own_uses_ts = rec_uses_ts(r);
+	c->own_sent_data = own->data_pkts || ((r->own_dir_flags & WEIR_DIR_DATA) && !r->payload_len);
 	c->peer_sent_data = r->peer_dir_flags & WEIR_DIR_DATA;
 	c->own_pkts = r->own_pkts;
 	c->peer_pkts = r->peer_pkts;

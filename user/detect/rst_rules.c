@@ -18,6 +18,7 @@ static const struct {
 	[RST_R1_CERTAIN] = { "ack_too_soon", 6 },
 	[RST_R1_GRADED] = { "ack_soon", 3 },
 	[RST_R1B_TRIGGER] = { "answers_too_soon", 3 },
+	[RST_R1B_SURE] = { "answers_too_soon_surely", 1 },
 	[RST_R2_LIFE] = { "life_after_reset", 3 },
 	[RST_R2_BOTH_LIVE] = { "both_ends_go_on", 3 },
 	[RST_R3_SEQ_BEHIND] = { "seq_behind", 2 },
@@ -108,7 +109,11 @@ static uint32_t timing(const struct rst_case *c, const struct rst_base *base)
 		return RST_BIT(RST_R1_GRADED);
 	/* A reset that only repeats an acknowledgment may be an endpoint's own abort. */
 	grade = has_ack(&c->one[0]) ? 0 : rst_too_soon(c->trigger_age_us, base);
-	return grade == 2 || (grade == 1 && c->trigger_age_us < base->min_us / 2) ? RST_BIT(RST_R1B_TRIGGER) : 0;
+	if (grade < 2 && (!grade || c->trigger_age_us >= base->min_us / 2))
+		return 0;
+	/* An abort of its own comes with or behind what its sender has to say, not just when it is asked first. */
+	return RST_BIT(RST_R1B_TRIGGER) |
+	       (grade == 2 && c->peer_sent_data && !c->own_sent_data ? RST_BIT(RST_R1B_SURE) : 0);
 }
 
 static uint32_t numbers(const struct rst_case *c, const struct rst_side *receiver)

@@ -77,6 +77,7 @@ enum rst_rule {
 	RST_R1_CERTAIN,
 	RST_R1_GRADED,
 	RST_R1B_TRIGGER,
+	RST_R1B_SURE, /* the same, by a distance that is known well, with nothing sent before that it could belong to */
 	RST_R2_LIFE,
 	RST_R2_BOTH_LIVE,
 	RST_R3_SEQ_BEHIND,
@@ -123,7 +124,7 @@ struct rst_case {
 	uint32_t copies;
 	/* As it was just before the first one. */
 	uint32_t own_end, own_ack, peer_end, peer_ack;
-	bool own_end_known, peer_end_known, own_uses_ts, peer_sent_data;
+	bool own_end_known, peer_end_known, own_uses_ts, own_sent_data, peer_sent_data;
 	uint32_t own_pkts, peer_pkts;
 	uint32_t idle_us;   /* since the last packet of either end; ~0 none */
 	bool syn_stage;	    /* its sender had sent nothing yet, its receiver a SYN */
