@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "classify.h"
 #include "error.h"
 #include "extras.h"
 
@@ -47,6 +48,32 @@ static int run(struct live *l, struct pipeline *p, const struct live_ui *ui, str
 	return err ? broken(e, EX_SOFTWARE, "capture broke off", -err) : EX_OK;
 }
 
+struct reload {
+	const struct options *o;
+	struct extras *x;
+	struct live *l;
+	struct pipeline *p;
+};
+
+static void reload(void *arg)
+{
+	struct reload *re = arg;
+	struct live_status s;
+	struct rules *old = NULL;
+	char why[400] = "";
+
+	live_status(re->l, &s);
+	if (extras_reload(re->x, re->o, &old, why, sizeof(why))) {
+		pipeline_rules(re->p, re->x->rules);
+		rules_free(old);
+	} else {
+		notice("%s", why);
+	}
+	pipeline_tool(re->p, &(struct tool_event){ .time_ns = s.now_ns,
+						   .action = TOOL_RELOAD,
+						   .why = why[0] ? why : NULL });
+}
+
 int capture_run(const struct options *o, const struct sink_ref *sinks, unsigned n,
 		const struct live_ui *ui, struct live_error *e)
 {
@@ -77,7 +104,15 @@ int capture_run(const struct options *o, const struct sink_ref *sinks, unsigned 
 	cfg.max_flows = 2 * live_max_flows(l) + 4096;
 	p = pipeline_new(&cfg);
 	if (p) {
-		code = run(l, p, ui, e);
+		struct live_ui shared = ui ? *ui : (struct live_ui){ .fd = -1 };
+		struct reload re = { o, &x, l, p };
+
+		/* Where there is a screen, SIGHUP says that its terminal is gone. */
+		if (o->rules && shared.fd < 0) {
+			shared.reload = reload;
+			shared.reload_arg = &re;
+		}
+		code = run(l, p, ui || shared.reload ? &shared : NULL, e);
 	} else {
 		extras_drop_sinks(&cfg);
 		code = broken(e, EX_OSERR, "can't set up", ENOMEM);

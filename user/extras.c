@@ -70,6 +70,22 @@ int extras_open(struct extras *x, const struct options *o, struct pipeline_confi
 	return 0;
 }
 
+bool extras_reload(struct extras *x, const struct options *o, struct rules **old, char *why,
+		   size_t len)
+{
+	char err[256];
+	struct rules *r = rules_load(o->rules, err, sizeof(err));
+
+	if (!r) {
+		snprintf(why, len, "the rules stay as they are: %s. Mend the file and send SIGHUP again.",
+			 err);
+		return false;
+	}
+	*old = x->rules;
+	x->rules = r;
+	return true;
+}
+
 int extras_close(struct extras *x)
 {
 	int code = x->evidence && evidence_failed(x->evidence) ? EX_CANTCREAT : EX_OK;

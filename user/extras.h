@@ -18,6 +18,13 @@ struct extras {
 int extras_open(struct extras *x, const struct options *o, struct pipeline_config *cfg, char *why,
 		size_t len);
 
+/*
+ * The rules file again (SIGHUP). False, and a sentence in why: the old rules
+ * stay. Else *old is what the caller frees once nobody looks at it.
+ */
+bool extras_reload(struct extras *x, const struct options *o, struct rules **old, char *why,
+		   size_t len);
+
 /* After pipeline_free(). EX_OK, or EX_CANTCREAT when evidence could not be written. */
 int extras_close(struct extras *x);
 

@@ -19,6 +19,7 @@
 #pragma weak classify_packet
 #pragma weak classify_finish
 #pragma weak classify_flow_free
+#pragma weak classifier_rules
 
 struct pipeline {
 	struct pipeline_config cfg;
@@ -97,6 +98,12 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 fail:
 	pipeline_free(p);
 	return NULL;
+}
+
+void pipeline_rules(struct pipeline *p, const struct rules *rules)
+{
+	if (p->classifier)
+		classifier_rules(p->classifier, rules);
 }
 
 struct model *pipeline_model(struct pipeline *p)

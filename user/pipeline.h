@@ -39,6 +39,8 @@ struct pipeline;
 /* NULL: out of memory. cfg is copied, the rules and sinks are not. */
 struct pipeline *pipeline_new(const struct pipeline_config *cfg);
 struct model *pipeline_model(struct pipeline *p);
+/* Other rules from now on; flows that are typed keep their type. Not owned. */
+void pipeline_rules(struct pipeline *p, const struct rules *rules);
 struct findings *pipeline_findings(struct pipeline *p);
 
 /* One record; payload has r->caplen bytes. Times may step back a little, not forward by years. */

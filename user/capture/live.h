@@ -39,6 +39,8 @@ struct live_ui {
 	bool (*input)(void *arg);  /* fd is readable, or the window changed; false: quit */
 	bool (*redraw)(void *arg); /* false: quit */
 	void *arg;
+	void (*reload)(void *arg); /* SIGHUP; NULL: it stops, as a closed terminal does */
+	void *reload_arg;
 };
 
 /*

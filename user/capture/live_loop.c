@@ -13,13 +13,15 @@
 #define SWEEP_NS 1000000000ULL
 #define HURRY_NS 100000000ULL /* between sweeps under pressure */
 
-static void on_signal(struct live *l)
+static void on_signal(struct live *l, const struct live_ui *ui)
 {
 	struct signalfd_siginfo s;
 
 	while (read(l->signals, &s, sizeof(s)) == sizeof(s)) {
 		if (s.ssi_signo == SIGWINCH)
 			l->resized = true;
+		else if (s.ssi_signo == SIGHUP && ui && ui->reload)
+			ui->reload(ui->reload_arg);
 		else
 			l->stop = true;
 	}
@@ -60,7 +62,7 @@ static int on_timer(struct live *l)
 static int dispatch(struct live *l, int fd, const struct live_ui *ui)
 {
 	if (fd == l->signals)
-		on_signal(l);
+		on_signal(l, ui);
 	else if (fd == l->timer)
 		return on_timer(l);
 	else if (fd == l->monitor)
