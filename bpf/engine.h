@@ -138,7 +138,7 @@ WEIR_SUB int weir_icmp_error(WEIR_CTX *ctx)
 
 	if (!p || !q || p->payload_len < 8 || weir_load_few(ctx, p->payload_off, 8))
 		return 0;
-	__builtin_memset(q, 0, __builtin_offsetof(struct weir_pkt, bytes));
+	__builtin_memset(q, 0, sizeof(*q));
 	b = p->bytes;
 	type = b[0];
 	code = b[1];
@@ -211,6 +211,24 @@ WEIR_SUB int weir_guess(WEIR_CTX *ctx)
 	return WEIR_L7_UNKNOWN;
 }
 
+/*
+ * now / 1000, exactly, without the division: from a base that is a whole number
+ * of µs and less than 4.2 s away (Granlund and Montgomery 1994 for the rest).
+ */
+static __always_inline u32 to_us(struct weir_pkt *p, u64 now)
+{
+	u64 since = now - p->base_ns;
+
+	if (since >> 32) {
+		u64 us = now / 1000;
+
+		p->base_ns = us * 1000;
+		p->base_us = us;
+		return us;
+	}
+	return p->base_us + (u32)((since * 274877907ULL) >> 38);
+}
+
 /* Begins a packet: scratch cleared, what the hook knows set. NULL: no scratch. */
 static __always_inline struct weir_pkt *weir_begin(u64 now, u32 ifindex, u8 link, u8 egress)
 {
@@ -218,10 +236,11 @@ static __always_inline struct weir_pkt *weir_begin(u64 now, u32 ifindex, u8 link
 
 	if (!p)
 		return 0;
-	__builtin_memset(p, 0, __builtin_offsetof(struct weir_pkt, bytes));
-	p->wscale = 255;
+	p->rtt_us = p->hole_age_us = 0;
+	p->nsack = p->vlans = p->label = p->has_ts = p->fresh = p->no_room = 0;
+	p->rec_flags = 0;
 	p->now_ns = now;
-	p->now_us = now / 1000;
+	p->now_us = to_us(p, now);
 	p->ifindex = ifindex;
 	p->link = link;
 	p->egress = egress;
@@ -233,7 +252,7 @@ static __always_inline struct weir_pkt *weir_begin(u64 now, u32 ifindex, u8 link
 static __always_inline void weir_parse_again(struct weir_pkt *p)
 {
 	p->rec_flags = 0;
-	p->vlans = 0;
+	p->vlans = p->nsack = p->has_ts = 0;
 }
 
 /*
@@ -265,7 +284,7 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 		}
 		begin_flow(f, p);
 		weir_add(&count->flows, 1);
-	} else if (f->state & WEIR_FLOW_DYING) {
+	} else if (!f->dir[p->dir & 1].quiet && (f->state & WEIR_FLOW_DYING)) {
 		count_elsewhere(count, WEIR_LATE, p->segs, p->ip_len);
 		return;
 	} else if ((p->tcp_flags & TCP_SYN) && is_reuse(f, p)) {
@@ -285,12 +304,14 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 	if (p->no_room)
 		weir_add(&count->unsent[WEIR_HOLES_FULL], 1);
 	if (p->payload_len) {
-		if (!f->l7 && d->data_packets < 3)
+		if (d->data_packets < 3 && !f->l7)
 			f->l7 = weir_guess(ctx);
 		d->data_packets += p->segs;
 		d->flags |= WEIR_DIR_DATA;
 	}
-	maybe_record(ctx, p, f);
+	if (!(d->quiet & (p->payload_len ? WEIR_QUIET_DATA : WEIR_QUIET_EMPTY)) || p->label || p->rtt_us ||
+	    (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+		weir_record(ctx);
 	/* One direction may run on two CPUs at once; these must add up to in_flows exactly. */
 	__sync_fetch_and_add(&d->packets, p->segs);
 	__sync_fetch_and_add(&d->bytes, p->ip_len);

@@ -53,8 +53,13 @@ struct weir_out {
 	u8 payload[WEIR_PAYLOAD_MAX];
 };
 
-/* A parsed packet. */
+/* A parsed packet. What stands first is cleared for each, the rest always written before it is read. */
 struct weir_pkt {
+	u32 rtt_us, hole_age_us;
+	u8 nsack, vlans, label, has_ts, fresh, no_room;
+	u16 rec_flags;
+
+	u64 now_ns, flow_id;
 	union {
 		struct weir_key4 k4;
 		struct weir_key6 k6;
@@ -64,24 +69,24 @@ struct weir_pkt {
 	u32 payload_off;      /* from view.data */
 	u32 l3_off, l4_off;   /* likewise */
 	u32 outcome, found;   /* of parsing, of a search: see forgotten() */
-	u32 seq, ack, tsval, tsecr;
-	u32 sack[WEIR_MAX_SACK][2];
-	u64 now_ns, flow_id;
+	u32 seq, ack;
+	u32 tsval, tsecr;     /* when has_ts */
+	u32 sack[WEIR_MAX_SACK][2]; /* nsack of them */
 	u32 slot;	      /* of the counters */
 	u32 now_us;
-	u32 rtt_us, hole_age_us, path_us;
+	u32 path_us;
 	u32 own_end, own_ack; /* of the flow, before this packet */
 	u16 own_pkts;
 	u16 segs;
 	u16 win, ipid, mss;
 	u16 sport, dport;
-	u16 rec_flags;
-	u8 dir, v4, proto, ttl, tos;
-	u8 tcp_flags, tcp_reserved;
-	u8 nsack, wscale, vlans, label, has_ts, fresh, no_room, cursor;
-	u8 egress, link, quoted;
 	u16 ifindex;
-	u8 bytes[96];	      /* loaded from the packet, room behind; not zeroed */
+	u8 dir, v4, proto, ttl, tos;
+	u8 tcp_flags, tcp_reserved, wscale;
+	u8 egress, link, quoted, cursor;
+	u8 bytes[96];	      /* loaded from the packet, room behind */
+	u64 base_ns;	      /* a whole number of µs, not long ago: kept from packet to packet */
+	u32 base_us;
 };
 
 #define TCP_FIN 1

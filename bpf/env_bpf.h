@@ -104,6 +104,11 @@ static __always_inline u32 ld32(const u8 *p)
 	return __builtin_bswap32(*(const u32 *)p);
 }
 
+static __always_inline u16 ldraw16(const u8 *p)
+{
+	return *(const u16 *)p;
+}
+
 static __always_inline u32 ldraw32(const u8 *p)
 {
 	return *(const u32 *)p;

@@ -89,8 +89,8 @@ WEIR_SUB int weir_emit(WEIR_CTX *ctx, u32 kind_payload)
 	r->segs = p->segs;
 	r->seq = p->seq;
 	r->ack = p->ack;
-	r->tsval = p->tsval;
-	r->tsecr = p->tsecr;
+	r->tsval = p->has_ts ? p->tsval : 0;
+	r->tsecr = p->has_ts ? p->tsecr : 0;
 	r->win = p->win;
 	r->ipid = p->ipid;
 	r->ttl = p->ttl;
@@ -236,19 +236,53 @@ WEIR_SUB int weir_take_payload(WEIR_CTX *ctx)
 	return payload;
 }
 
-/* Decides, after tracking. */
-static __always_inline void maybe_record(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow *f)
+/* Both directions are looked at again, packet by packet. */
+static __always_inline void unquiet(struct weir_flow *f)
 {
-	struct weir_dir_cold *c = &f->cold[p->dir & 1];
-	u32 payload = 0, want = p->label;
+	f->dir[0].quiet = f->dir[1].quiet = 0;
+}
+
+/* Of which of this direction's common packets nothing more is to be said: WEIR_QUIET_*. */
+static __always_inline u8 how_quiet(const struct weir_flow *f, const struct weir_pkt *p)
+{
+	const struct weir_dir *d = &f->dir[p->dir & 1];
+	const struct weir_dir_cold *c = &f->cold[p->dir & 1];
+	int typed = f->state & WEIR_FLOW_TYPED;
+
+	if (f->focus_left || f->recs < weir_cfg.first_packets || (f->state & WEIR_FLOW_DYING) ||
+	    ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_RST))
+		return 0;
+	if (c->payload_bytes < weir_cfg.payload_bytes && !(typed && d->payload_recs >= TYPED_SEGMENTS)) {
+		if (p->proto == PROTO_TCP && (d->flags & WEIR_DIR_SYN)) {
+			if (!typed && d->end - c->isn <= weir_cfg.payload_bytes)
+				return WEIR_QUIET_EMPTY;
+		} else if (d->payload_recs < weir_cfg.payload_segments) {
+			return WEIR_QUIET_EMPTY;
+		}
+	}
+	return WEIR_QUIET_EMPTY | WEIR_QUIET_DATA;
+}
+
+/* Decides, after tracking. Not called for the common packets of a quiet direction. */
+WEIR_SUB int weir_record(WEIR_CTX *ctx)
+{
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+	struct weir_dir_cold *c;
+	u32 payload = 0, want;
 	int reset = 0;
 
+	if (!f)
+		return 0;
+	c = &f->cold[p->dir & 1];
+	want = p->label;
 	if (f->focus_left) {
 		want = 1;
 		if (f->focus_left != 0xffff)
 			f->focus_left--;
 	} else if (p->label && f->losses >= 8) {
 		f->focus_left = weir_cfg.focus_packets;
+		unquiet(f);
 	}
 	if (f->recs < weir_cfg.first_packets) {
 		want = 1;
@@ -267,6 +301,8 @@ static __always_inline void maybe_record(WEIR_CTX *ctx, struct weir_pkt *p, stru
 		reset = weir_after_reset(p->slot);
 	if (reset >= 0 && (want | payload | reset))
 		weir_emit(ctx, (u32)WEIR_REC_PACKET << 16 | payload);
+	f->dir[p->dir & 1].quiet = how_quiet(f, p);
+	return 0;
 }
 
 #endif

@@ -84,6 +84,7 @@ WEIR_SUB int weir_tcp_flags(u32 fl)
 		d->flags |= WEIR_DIR_FIN;
 	if (fl & TCP_RST) {
 		d->flags |= WEIR_DIR_RST;
+		f->dir[0].quiet = f->dir[1].quiet = 0;
 		if (c->rsts != 0xff)
 			c->rsts++;
 	}
@@ -148,7 +149,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		}
 		if (p->nsack)
 			weir_sack(p->nsack);
-		if (!f->handshake_us && f->syn_us)
+		if (!d->quiet && !f->handshake_us && f->syn_us)
 			weir_handshake(p->now_us);
 	}
 	if (!p->win && !(p->tcp_flags & TCP_SYN))

@@ -55,7 +55,7 @@ struct weir_dir {
 	__u16 win;	 /* as sent, unscaled */
 	__u16 ipid;
 	__u8 ttl;
-	__u8 tos;
+	__u8 quiet;	 /* WEIR_QUIET_*: of such packets the flow's other lines stay untouched */
 	__u8 flags;	 /* WEIR_DIR_* */
 	__u8 payload_recs; /* payload records sent, saturates */
 };
@@ -69,6 +69,11 @@ enum {
 	WEIR_DIR_ACK = 32,	/* ack is valid */
 	WEIR_DIR_LOSSY = 64,	/* has an entry in the holes table */
 	WEIR_DIR_DATA = 128,	/* sent payload */
+};
+
+enum {
+	WEIR_QUIET_EMPTY = 1,	/* packets without payload */
+	WEIR_QUIET_DATA = 2,	/* packets with payload */
 };
 
 /* The rest of a direction: touched on handshake, loss and end only. */

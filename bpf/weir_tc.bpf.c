@@ -31,9 +31,9 @@ static __always_inline int run(struct __sk_buff *skb, u8 link, u8 egress)
 		/* Brings headers into the linear part; the bytes stay as they are. */
 		if (bpf_skb_pull_data(skb, skb->len < 160 ? skb->len : 160))
 			break;
+		look(&v, skb);
 		weir_parse_again(p);
 	}
-	look(&v, skb);
 	weir_packet(skb, &v, p, r);
 	return NEXT;
 }
@@ -73,8 +73,10 @@ static __always_inline void obey(struct weir_flow *f, const struct weir_ctl *c)
 		f->state |= WEIR_FLOW_TYPED;
 	} else if (c->op == WEIR_CTL_FOCUS) {
 		f->focus_left = weir_cfg.focus_packets < 0xffff ? weir_cfg.focus_packets : 0xfffe;
+		unquiet(f);
 	} else if (c->op == WEIR_CTL_DYING) {
 		f->state |= WEIR_FLOW_DYING;
+		unquiet(f);
 	}
 }
 

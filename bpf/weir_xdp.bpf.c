@@ -12,12 +12,13 @@ int weir_xdp(struct xdp_md *ctx)
 {
 	struct weir_pkt *p = weir_begin(weir_clock(), ctx->ingress_ifindex, WEIR_LINK_ETHERNET, 0);
 	struct weir_view v = { .data = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
-	u32 r;
+	u32 r = PARSED_OK;
 
 	if (!p)
 		return XDP_PASS;
 	v.len = v.end - v.data;
-	r = forgotten(&p->outcome, parse_packet(ctx, &v, p));
+	if (!parse_common(&v, p))
+		r = forgotten(&p->outcome, parse_packet(ctx, &v, p));
 	weir_packet(ctx, &v, p, r);
 	return XDP_PASS;
 }

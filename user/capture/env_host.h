@@ -62,6 +62,14 @@ static inline u64 ldraw64(const u8 *p)
 	return x;
 }
 
+static inline u16 ldraw16(const u8 *p)
+{
+	u16 x;
+
+	memcpy(&x, p, 2);
+	return x;
+}
+
 static inline u32 ldraw32(const u8 *p)
 {
 	u32 x;

@@ -250,7 +250,7 @@ void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_
 	host_env = &e->env;
 	e->current = NULL;
 	p = weir_begin(time_ns, 0, link, 0);
-	weir_packet(&ctx, &v, p, parse_packet(&ctx, &v, p));
+	weir_packet(&ctx, &v, p, parse_common(&v, p) ? PARSED_OK : parse_packet(&ctx, &v, p));
 	if (e->current && e->current != e->newest) {
 		unlink_age(e, e->current);
 		link_newest(e, e->current);
@@ -317,6 +317,7 @@ void host_engine_ctl(struct host_engine *e, const struct weir_ctl *ctl)
 		x->flow.state |= WEIR_FLOW_TYPED;
 	} else if (ctl->op == WEIR_CTL_FOCUS) {
 		x->flow.focus_left = e->env.cfg.focus_packets;
+		unquiet(&x->flow);
 	}
 }
 
