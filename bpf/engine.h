@@ -57,8 +57,15 @@ static __always_inline u64 make_id(const struct weir_pkt *p, u64 now)
 	return mix64(x ^ p->proto ^ (u64)p->k4.ifindex << 8);
 }
 
-static __always_inline void begin_flow(struct weir_flow *f, struct weir_pkt *p)
+/* A zeroed flow gets its id, its client, its share of records. */
+WEIR_SUB int weir_begin_flow(u32 slot)
 {
+	struct weir_counters *count = weir_counters(slot);
+	struct weir_pkt *p = weir_pkt();
+	struct weir_flow *f = p ? weir_again(p) : 0;
+
+	if (!f || !count)
+		return 0;
 	f->id = make_id(p, p->now_ns);
 	f->start_ns = p->now_ns;
 	f->client = who_is_client(p);
@@ -71,6 +78,8 @@ static __always_inline void begin_flow(struct weir_flow *f, struct weir_pkt *p)
 	if (p->proto == PROTO_ICMP || p->proto == PROTO_ICMPV6)
 		f->l7 = WEIR_L7_ICMP;
 	p->fresh = 1;
+	weir_add(&count->flows, 1);
+	return 0;
 }
 
 /* A SYN on a connection that is over, or with another number: a new connection (RFC 9293, 3.6.1). */
@@ -123,9 +132,7 @@ WEIR_SUB int weir_restart(u32 slot)
 	if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_LOSSY)
 		weir_holes_del(f->id);
 	__builtin_memset(f, 0, sizeof(*f));
-	begin_flow(f, p);
-	weir_add(&count->flows, 1);
-	return 0;
+	return weir_begin_flow(slot);
 }
 
 /* An ICMP error: find the flow that it quotes and say so (RFC 792, RFC 4443, RFC 5508). */
@@ -282,8 +289,7 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 			count_elsewhere(count, WEIR_TABLE_FULL, p->segs, p->ip_len);
 			return;
 		}
-		begin_flow(f, p);
-		weir_add(&count->flows, 1);
+		weir_begin_flow(p->slot);
 	} else if (!f->dir[p->dir & 1].quiet && (f->state & WEIR_FLOW_DYING)) {
 		count_elsewhere(count, WEIR_LATE, p->segs, p->ip_len);
 		return;

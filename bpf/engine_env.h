@@ -7,6 +7,7 @@
  *	WEIR_SUB			a subprogram. As BPF a global function, verified once
  *					whatever its callers know; from 5.6 on such a function
  *					takes the context and scalars, nothing else
+ *	weir_look(ctx, view)		fills a struct weir_view
  *	weir_cfg			struct weir_config
  *	weir_pkt(), weir_quoted()	struct weir_pkt of this CPU: the packet, and the one
  *					that an ICMP error quotes

@@ -234,6 +234,14 @@ static __always_inline int weir_send(struct weir_out *o, u32 len)
 
 #ifdef WEIR_HOOK_TC
 
+static __always_inline void weir_look(struct __sk_buff *skb, struct weir_view *v)
+{
+	v->data = (void *)(long)skb->data;
+	v->end = (void *)(long)skb->data_end;
+	v->len = skb->len;
+	v->segs = skb->gso_segs;
+}
+
 static __always_inline u32 weir_captured(struct __sk_buff *ctx, u32 off)
 {
 	return ctx->len > off ? ctx->len - off : 0;
@@ -263,6 +271,14 @@ WEIR_SUB int weir_load_payload(struct __sk_buff *ctx, u32 off, u32 n)
 }
 
 #else
+
+static __always_inline void weir_look(struct xdp_md *ctx, struct weir_view *v)
+{
+	v->data = (void *)(long)ctx->data;
+	v->end = (void *)(long)ctx->data_end;
+	v->len = ctx->data_end - ctx->data;
+	v->segs = 0;
+}
 
 static __always_inline u32 weir_captured(struct xdp_md *ctx, u32 off)
 {

@@ -82,13 +82,15 @@ WEIR_SUB int weir_tcp_options(WEIR_CTX *ctx, u32 off, u32 n)
 
 	if (!p || n < 4 || n > 40 || weir_load_few(ctx, off, n))
 		return 0;
-	n = forgotten(&p->found, n);
+	p->found = n;
 	p->cursor = 0;
 	for (u32 turn = 0; turn < MAX_OPTIONS; turn++) {
 		volatile u8 *cursor = &p->cursor;
 		u32 i = weir_index(*cursor, 64);
 		const u8 *o = p->bytes + i;
 		u8 len;
+
+		n = *(volatile u32 *)&p->found;
 
 		if (i >= n || o[0] == 0)
 			break;
@@ -305,12 +307,20 @@ static __always_inline int parse_common(const struct weir_view *v, struct weir_p
 	return 1;
 }
 
-static __always_inline int parse_packet(WEIR_CTX *ctx, const struct weir_view *v, struct weir_pkt *p)
+/* The packet's headers into weir_pkt(): PARSED_OK or a reason. finish_parse() comes after. */
+WEIR_SUB int weir_parse(WEIR_CTX *ctx)
 {
-	const u8 *c = v->data;
+	struct weir_pkt *p = weir_pkt();
+	struct weir_view view = { 0 }, *v = &view;
+	const u8 *c;
 	u32 l3_off, room, ip_header, total, l4_off;
-	int proto = parse_link(v, p, &c), r;
+	int proto, r;
 
+	if (!p)
+		return WEIR_TRUNCATED;
+	weir_look(ctx, v);
+	c = v->data;
+	proto = parse_link(v, p, &c);
 	if (proto < 0)
 		return -1 - proto;
 	l3_off = forgotten(&p->l3_off, c - v->data);

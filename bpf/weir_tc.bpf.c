@@ -5,34 +5,24 @@
 
 #define NEXT -1 /* TCX_NEXT, TC_ACT_UNSPEC: whoever comes next decides */
 
-static __always_inline void look(struct weir_view *v, struct __sk_buff *skb)
-{
-	v->data = (void *)(long)skb->data;
-	v->end = (void *)(long)skb->data_end;
-	v->len = skb->len;
-	v->segs = skb->gso_segs;
-}
-
 static __always_inline int run(struct __sk_buff *skb, u8 link, u8 egress)
 {
 	struct weir_pkt *p = weir_begin(weir_clock(), skb->ifindex, link, egress);
 	struct weir_view v;
-	u32 r = 0;
+	u32 r = PARSED_OK;
 
 	if (!p)
 		return NEXT;
-	/* Unrolled: 5.10 and 6.1 refuse a loop that the compiler lets run backward into its head. */
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
-		look(&v, skb);
-		r = forgotten(&p->outcome, parse_packet(skb, &v, p));
-		if (r != WEIR_TRUNCATED || v.end - v.data >= v.len)
-			break;
+	weir_look(skb, &v);
+	if (!parse_common(&v, p)) {
+		r = weir_parse(skb);
 		/* Brings headers into the linear part; the bytes stay as they are. */
-		if (bpf_skb_pull_data(skb, skb->len < 160 ? skb->len : 160))
-			break;
-		look(&v, skb);
-		weir_parse_again(p);
+		if (r == WEIR_TRUNCATED && v.end - v.data < v.len &&
+		    !bpf_skb_pull_data(skb, skb->len < 160 ? skb->len : 160)) {
+			weir_parse_again(p);
+			r = weir_parse(skb);
+		}
+		weir_look(skb, &v);
 	}
 	weir_packet(skb, &v, p, r);
 	return NEXT;

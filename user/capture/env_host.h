@@ -14,7 +14,7 @@
 /* A packet as the host has it. */
 struct host_packet {
 	const u8 *data;
-	u32 caplen;
+	u32 caplen, len;
 };
 
 #define WEIR_CTX const struct host_packet
@@ -162,6 +162,14 @@ static inline struct weir_flow *weir_again(const struct weir_pkt *p)
 	if (!p->quoted)
 		return host_current(host_env->engine);
 	return p->v4 ? weir_lookup4(&p->k4) : weir_lookup6(&p->k6);
+}
+
+static inline void weir_look(WEIR_CTX *ctx, struct weir_view *v)
+{
+	v->data = ctx->data;
+	v->end = ctx->data + ctx->caplen;
+	v->len = ctx->len;
+	v->segs = 0;
 }
 
 static inline u32 weir_captured(WEIR_CTX *ctx, u32 off)

@@ -243,14 +243,15 @@ struct host_engine *host_engine_new(const struct weir_config *cfg, unsigned max_
 void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_t *data,
 			uint32_t caplen, uint32_t len, uint64_t time_ns)
 {
-	struct weir_view v = { .data = data, .end = data + caplen, .len = len };
-	struct host_packet ctx = { .data = data, .caplen = caplen };
+	struct host_packet ctx = { .data = data, .caplen = caplen, .len = len };
+	struct weir_view v;
 	struct weir_pkt *p;
 
 	host_env = &e->env;
 	e->current = NULL;
 	p = weir_begin(time_ns, 0, link, 0);
-	weir_packet(&ctx, &v, p, parse_common(&v, p) ? PARSED_OK : parse_packet(&ctx, &v, p));
+	weir_look(&ctx, &v);
+	weir_packet(&ctx, &v, p, parse_common(&v, p) ? PARSED_OK : weir_parse(&ctx));
 	if (e->current && e->current != e->newest) {
 		unlink_age(e, e->current);
 		link_newest(e, e->current);
