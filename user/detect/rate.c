@@ -145,7 +145,7 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 	if (p) {
 		uint8_t scale = x->wscale[way];
 
-		series_reverse(p->s, r);
+		series_reverse(p->s, &rate->budget, r);
 		if (scale == 255 || x->wscale[!way] == 255)
 			scale = 0; /* one end has no scaling: nobody has (RFC 7323) */
 		limits_reverse(p, r, scale);
@@ -273,7 +273,7 @@ static enum verdict try_group(struct rate *r, const struct group *g, enum side s
 	struct fit_input in;
 	uint64_t origin, cost = 0;
 
-	group_gather(r, g, side, &in, &origin);
+	group_gather(r, g, side, false, &in, &origin);
 	rate_fit(r->work, &in, near, fit, &cost);
 	r->credit -= (double)cost;
 	loss_times(&in, origin, from, to);
@@ -427,17 +427,18 @@ static bool has_bucket(const struct shape *s, bool whole)
 }
 
 /* The group's line, if it has one and it queues. */
-static bool try_shape(struct rate *r, const struct group *g, struct shape *s, uint64_t *origin,
-		      bool *whole)
+static bool try_shape(struct rate *r, const struct group *g, enum side side, struct shape *s,
+		      uint64_t *origin, bool *whole)
 {
 	struct fit_input in;
 	unsigned late = 0, lost = 0;
 
-	group_gather(r, g, SIDE_BEFORE, &in, origin);
+	group_gather(r, g, side, side == SIDE_AFTER, &in, origin);
 	*whole = true;
 	for (unsigned i = 0; i < g->n; i++)
 		*whole &= g->path[i]->s->whole;
-	shape_fit(in.packet, in.packets, in.rtt, in.rtts, *whole, s);
+	shape_fit(in.packet, in.packets, in.rtt, in.rtts, *whole,
+		  (side == SIDE_AFTER ? 6 : 3) * 1514.0, s);
 	r->credit -= 60.0 * in.packets;
 	/* Much is lost where a bucket drops, or where a queue is full: then it is long. */
 	for (unsigned i = 0; i < in.packets; i++)
@@ -460,11 +461,11 @@ static bool takes_part(const struct path *p, const struct shape *s, uint64_t ori
 }
 
 /* A path that queues, and those that may share its queue: the group whose bytes keep to a line. */
-static void look_line(struct rate *r, const struct path *like)
+static void look_line(struct rate *r, const struct path *like, enum side side)
 {
 	static const enum group_kind order[] = { GROUP_PATH, GROUP_HOST_TYPE, GROUP_PAIR,
 						 GROUP_HOST, GROUP_TYPE, GROUP_ALL };
-	struct limiter *l, probe = { .like = *like, .side = SIDE_BEFORE };
+	struct limiter *l, probe = { .like = *like, .side = side };
 	struct shape best = { .line = false };
 	enum group_kind kind = GROUP_PATH;
 	bool whole = false;
@@ -480,7 +481,7 @@ static void look_line(struct rate *r, const struct path *like)
 		if (!r->group.n || (i && same_group(&r->group, &r->other)))
 			continue;
 		r->other = r->group;
-		if (!try_shape(r, &r->group, &s, &o, &w) || !takes_part(like, &s, o))
+		if (!try_shape(r, &r->group, side, &s, &o, &w) || !takes_part(like, &s, o))
 			continue;
 		for (unsigned j = 0; j < r->group.n; j++)
 			r->group.path[j]->queued |= r->group.n == 1;
@@ -504,11 +505,11 @@ static void look_line(struct rate *r, const struct path *like)
 	/* Without a bucket it is a limit only when it holds one type and no other. */
 	if (!has_bucket(&best, whole) && !(best.seconds >= 3 && type_only(&probe)))
 		return;
-	if (limiter_covering(r, like, SIDE_BEFORE, false))
+	if (limiter_covering(r, like, side, false))
 		return;
-	l = limiter_covering(r, like, SIDE_BEFORE, true);
+	l = limiter_covering(r, like, side, true);
 	if (!l || l->kind != kind)
-		l = limiter_new(r, like, kind, SIDE_BEFORE);
+		l = limiter_new(r, like, kind, side);
 	if (!l)
 		return;
 	l->shape = best;
@@ -516,21 +517,22 @@ static void look_line(struct rate *r, const struct path *like)
 	confirm(r, l, &r->group, VERDICT_SHAPER, probe.start_ns, probe.last_ns);
 }
 
-/* A path that queues and loses little. */
-static void look_shape(struct rate *r, struct path *p, double growth)
+/* A path that queues. */
+static void look_shape(struct rate *r, struct path *p, enum side side, double growth)
 {
-	if (p->s->packets < SHAPE_PACKETS || p->s->packets < p->shaped_at * growth ||
-	    p->s->payload < 100 * p->s->packets || r->credit < 0 || !series_waits(p->s, SIDE_BEFORE))
+	if (p->s->packets < SHAPE_PACKETS || p->s->packets < p->shaped_at[side] * growth ||
+	    p->s->payload < 100 * p->s->packets || r->credit < 0 || !series_waits(p->s, side))
 		return;
-	p->shaped_at = (unsigned)p->s->packets;
-	look_line(r, p);
+	p->shaped_at[side] = p->s->packets;
+	look_line(r, p, side);
 }
 
 static void look(struct rate *r, struct path *p, double growth)
 {
 	look_losses(r, p, SIDE_BEFORE, growth);
 	look_losses(r, p, SIDE_AFTER, growth);
-	look_shape(r, p, growth);
+	look_shape(r, p, SIDE_BEFORE, growth);
+	look_shape(r, p, SIDE_AFTER, growth);
 }
 
 static void rate_typed(void *d, struct flow *f, unsigned old_type)
@@ -581,6 +583,8 @@ static void rate_tick(void *d, uint64_t now_ns)
 			 5 * WORK_PER_S);
 	r->tick_ns = now_ns;
 	for (struct path *p = r->paths, *next; p; p = next) {
+		struct limiter *l;
+
 		next = p->next;
 		if (p->ended_ns) {
 			if (now_ns > p->ended_ns + RETIRED_S * 1000000000ull)
@@ -588,13 +592,17 @@ static void rate_tick(void *d, uint64_t now_ns)
 			continue;
 		}
 		look(r, p, GROWTH);
+		l = p->limiter;
+		if (l && l->level >= LEVEL_LIKELY && l->verdict != VERDICT_SHAPER &&
+		    p->s->lost_ns[l->side] > l->last_ns)
+			l->last_ns = p->s->lost_ns[l->side];
 	}
 	for (unsigned i = 0; i < r->limiters; i++) {
 		struct limiter *l = &r->limiter[i];
 
 		if (l->open && now_ns > l->last_ns + QUIET_NS) {
 			if (l->verdict == VERDICT_SHAPER)
-				look_line(r, &l->like);
+				look_line(r, &l->like, l->side);
 			else
 				look_again(r, l, 1.01);
 			if (now_ns > l->last_ns + QUIET_NS)

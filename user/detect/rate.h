@@ -50,7 +50,7 @@ struct path {
 	struct path_limits lim;
 	unsigned fitted[SIDES]; /* losses at the last fit alone */
 	float j[SIDES];		/* and what it gave */
-	unsigned shaped_at;	/* packets at the last look for a shaper */
+	uint64_t shaped_at[SIDES]; /* packets at the last look for a shaper */
 	uint8_t verdict[SIDES]; /* enum verdict of the last fit, alone or in a group */
 	bool queued;		/* its round trip rose with a backlog */
 	struct limiter *limiter;
@@ -143,9 +143,10 @@ bool group_has(const struct path *p, const struct path *like, enum group_kind ki
 /*
  * The group's packets for a limiter on that side into r->packets, sorted, and
  * what their round trips were above the least into r->rtts. *origin_ns is time 0.
+ * acked: instead of what passed us, what the receivers acknowledged.
  */
-void group_gather(struct rate *r, const struct group *g, enum side side, struct fit_input *in,
-		  uint64_t *origin_ns);
+void group_gather(struct rate *r, const struct group *g, enum side side, bool acked,
+		  struct fit_input *in, uint64_t *origin_ns);
 uint64_t group_packets(const struct group *g);
 unsigned group_losses(const struct group *g, enum side side, unsigned *lossy);
 

@@ -52,6 +52,8 @@ struct rate_fit {
 	unsigned rtts;
 	double dx, dq;	/* s: predicted and measured delay, top quarter less bottom quarter */
 	double x_mid, q_mid; /* s: medians of predicted and of measured delay */
+	unsigned top;	/* round trips at a high backlog, where a queue would show */
+	double flat, follow; /* shares of them with none of the delay predicted, with half or more */
 	double slope, corr;
 	double jitter;	/* s: median absolute deviation of the round trip at low backlog */
 };
@@ -69,6 +71,7 @@ struct fit_input {
 	unsigned rtts;
 	double slice;	/* a round trip, s */
 	unsigned flows; /* how many the packets are of */
+	bool whole;	/* from the first packet on: the bucket was full */
 };
 
 /*

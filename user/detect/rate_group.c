@@ -154,8 +154,8 @@ static uint64_t gather_from(const struct group *g)
 	return from;
 }
 
-void group_gather(struct rate *r, const struct group *g, enum side side, struct fit_input *in,
-		  uint64_t *origin_ns)
+void group_gather(struct rate *r, const struct group *g, enum side side, bool acked,
+		  struct fit_input *in, uint64_t *origin_ns)
 {
 	uint64_t from = gather_from(g), origin = UINT64_MAX;
 	unsigned n = 0, m = 0, end[MEMBERS_MAX];
@@ -169,7 +169,8 @@ void group_gather(struct rate *r, const struct group *g, enum side side, struct 
 		double rtt = 0;
 		unsigned k;
 
-		k = series_packets(s, side, from, origin, r->packets + n, GATHER_MAX - n);
+		k = acked ? series_acked(s, from, origin, r->packets + n, GATHER_MAX - n) :
+			    series_packets(s, side, from, origin, r->packets + n, GATHER_MAX - n);
 		settle(r->packets + n, k);
 		n += k;
 		end[i] = n;
@@ -186,6 +187,6 @@ void group_gather(struct rate *r, const struct group *g, enum side side, struct 
 	if (g->n > 1)
 		qsort(r->rtts, m, sizeof(*r->rtts), by_rtt_time);
 	*in = (struct fit_input){ .packet = r->packets, .packets = n, .rtt = r->rtts, .rtts = m,
-				  .slice = fmin(slice, 1), .flows = g->n };
+				  .slice = fmin(slice, 1), .flows = g->n, .whole = !from };
 	*origin_ns = origin;
 }

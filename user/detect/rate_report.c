@@ -187,4 +187,7 @@ void rate_close(struct rate *r, struct limiter *l)
 {
 	findings_close(r->env.findings, (uint64_t)KIND_RATE_LIMIT << 56 | l->key, l->last_ns);
 	l->open = false;
+	for (struct path *p = r->paths; p; p = p->next)
+		if (p->limiter == l)
+			p->limiter = NULL;
 }

@@ -45,8 +45,9 @@ void series_free(struct series *s, struct series_budget *b)
 {
 	if (!s)
 		return;
-	b->packets -= s->cap;
+	b->packets -= s->cap + s->ack_cap;
 	free(s->o);
+	free(s->ack);
 	free(s->rtt[SIDE_BEFORE]);
 	free(s->rtt[SIDE_AFTER]);
 	free(s);
@@ -90,6 +91,7 @@ static struct obs *append(struct series *s, struct series_budget *b)
 static void restart(struct series *s, uint64_t now_ns)
 {
 	s->n = s->head = 0;
+	s->acks = s->ack_head = 0;
 	s->from_ns = now_ns;
 	s->whole = false;
 	s->packets = s->bytes = s->payload = 0;
@@ -108,6 +110,8 @@ static void note_loss(struct series *s, enum side side, uint64_t t_ns)
 	if (rtt < 10000000)
 		rtt = 10000000;
 	s->lost[side]++;
+	if (t_ns > s->lost_ns[side])
+		s->lost_ns[side] = t_ns;
 	if (!s->events[side] || t_ns > s->event_ns[side] + rtt) {
 		s->events[side]++;
 		s->event_ns[side] = t_ns;
@@ -300,7 +304,40 @@ static void not_lost(struct series *s, uint32_t seq)
 		s->lost[SIDE_AFTER]--;
 }
 
-void series_reverse(struct series *s, const struct weir_rec *r)
+static void note_ack(struct series *s, struct series_budget *b, uint64_t t_ns, uint32_t bytes)
+{
+	struct ack_obs *a;
+
+	if (bytes > 1u << 24)
+		return;
+	if (s->acks == s->ack_cap && s->ack_cap < SERIES_PACKETS_MAX / 2) {
+		unsigned cap = s->ack_cap ? s->ack_cap * 2 : SERIES_FIRST;
+
+		if (cap > SERIES_PACKETS_MAX / 2)
+			cap = SERIES_PACKETS_MAX / 2;
+		if (b->packets + cap - s->ack_cap > SERIES_PACKETS_ALL) {
+			b->refused++;
+			return;
+		}
+		a = malloc(cap * sizeof(*a));
+		if (!a)
+			return;
+		for (unsigned i = 0; i < s->acks; i++)
+			a[i] = s->ack[(s->ack_head + i) % s->ack_cap];
+		free(s->ack);
+		b->packets += cap - s->ack_cap;
+		s->ack = a;
+		s->ack_cap = cap;
+		s->ack_head = 0;
+	}
+	if (s->acks == s->ack_cap) {
+		s->ack_head = (s->ack_head + 1) % s->ack_cap;
+		s->acks--;
+	}
+	s->ack[(s->ack_head + s->acks++) % s->ack_cap] = (struct ack_obs){ t_ns, bytes };
+}
+
+void series_reverse(struct series *s, struct series_budget *b, const struct weir_rec *r)
 {
 	if (r->flags & WEIR_REC_DSACK && r->nsack)
 		not_lost(s, r->sack[0][0]);
@@ -311,6 +348,8 @@ void series_reverse(struct series *s, const struct weir_rec *r)
 		rtt_sample(s, SIDE_AFTER, r->time_ns - r->rtt_us * 1000ull, r->rtt_us);
 	}
 	if (r->tcp_flags & 16 && (!s->acked_known || before(s->acked, r->ack))) {
+		if (s->acked_known && s->n)
+			note_ack(s, b, r->time_ns, r->ack - s->acked);
 		s->acked = r->ack;
 		s->acked_known = true;
 	}
@@ -330,6 +369,25 @@ unsigned series_packets(const struct series *s, enum side side, uint64_t from_ns
 		p[k].len = (float)o->len;
 		p[k].until = (float)o->until_us * 1e-6f;
 		p[k++].lost = !!(o->flags & (side == SIDE_BEFORE ? OBS_LOST_BEFORE : OBS_LOST_AFTER));
+	}
+	return k;
+}
+
+unsigned series_acked(const struct series *s, uint64_t from_ns, uint64_t origin_ns,
+		      struct fit_packet *p, unsigned max)
+{
+	double layer2 = s->payload ? (double)s->bytes / (double)s->payload : 1;
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < s->acks && k < max; i++) {
+		const struct ack_obs *a = &s->ack[(s->ack_head + i) % s->ack_cap];
+
+		if (a->t_ns < from_ns)
+			continue;
+		p[k++] = (struct fit_packet){
+			.t = (double)(int64_t)(a->t_ns - origin_ns) * 1e-9,
+			.len = (float)(a->bytes * layer2),
+		};
 	}
 	return k;
 }

@@ -48,6 +48,12 @@ struct rtt_ring {
 	uint32_t min_us;
 };
 
+/* What an acknowledgment took off: bytes that left a limiter after us. */
+struct ack_obs {
+	uint64_t t_ns;
+	uint32_t bytes;
+};
+
 /* Timestamps (RFC 7323) of one end that wait for their echo. */
 #define SERIES_ECHOES 16
 struct echoes {
@@ -66,10 +72,13 @@ struct series {
 	unsigned lost[SIDES];  /* marked in it, also those that left the ring */
 	unsigned events[SIDES]; /* losses, those within a round trip taken as one */
 	uint64_t event_ns[SIDES];
+	uint64_t lost_ns[SIDES]; /* the last one's time */
 	uint32_t end, acked; /* sequence: highest seen, highest acknowledged */
 	bool end_known, acked_known;
 	bool whole; /* from the flow's start on, nothing left out */
 	uint16_t segs_max;
+	struct ack_obs *ack; /* ring, NULL until the first */
+	unsigned acks, ack_cap, ack_head;
 	struct rtt_ring *rtt[SIDES];
 	struct echoes echo[SIDES]; /* [SIDE_AFTER] the sender's, [SIDE_BEFORE] the receiver's */
 };
@@ -86,7 +95,7 @@ void series_free(struct series *s, struct series_budget *b);
 void series_packet(struct series *s, struct series_budget *b, const struct weir_rec *r);
 
 /* A packet of the other direction: acknowledgments, round trips, DSACKs. */
-void series_reverse(struct series *s, const struct weir_rec *r);
+void series_reverse(struct series *s, struct series_budget *b, const struct weir_rec *r);
 
 /*
  * Appends to p (room for max) what a limiter on that side did from from_ns on, unsorted;
@@ -94,6 +103,9 @@ void series_reverse(struct series *s, const struct weir_rec *r);
  */
 unsigned series_packets(const struct series *s, enum side side, uint64_t from_ns,
 			uint64_t origin_ns, struct fit_packet *p, unsigned max);
+/* The same of what was acknowledged, in layer-2 bytes: nothing of it is lost. */
+unsigned series_acked(const struct series *s, uint64_t from_ns, uint64_t origin_ns,
+		      struct fit_packet *p, unsigned max);
 unsigned series_rtts(const struct series *s, enum side side, uint64_t from_ns, uint64_t origin_ns,
 		     struct fit_rtt *r, unsigned max);
 

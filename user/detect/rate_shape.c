@@ -81,10 +81,10 @@ static double steady_rate(const struct fit_packet *p, unsigned n, double *bin_s)
 }
 
 /* Stretches where the bytes follow a line of that rate. */
-static unsigned stretches(const struct fit_packet *p, unsigned n, double rate, double shortest,
-			  struct stretch *s)
+static unsigned stretches(const struct fit_packet *p, unsigned n, double rate, double grain,
+			  double shortest, struct stretch *s)
 {
-	double band = 2 * (3 * PACKET + rate * .004), d = 0, low = 0, high = 0, last = p[0].t;
+	double band = 2 * (grain + rate * .004), d = 0, low = 0, high = 0, last = p[0].t;
 	unsigned k = 0, from = 0;
 
 	for (unsigned i = 0; i <= n; i++) {
@@ -262,7 +262,7 @@ static double line_cv(const struct fit_packet *p, const struct stretch *s, unsig
 }
 
 void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt, unsigned m,
-	       bool whole, struct shape *out)
+	       bool whole, double grain, struct shape *out)
 {
 	struct stretch s[STRETCHES];
 	double bin = BIN_S, rate;
@@ -278,7 +278,7 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	for (unsigned i = 0; i < 3; i++) {
 		double next;
 
-		k = stretches(p, n, rate, fmax(STRETCH_S, 2 * bin), s);
+		k = stretches(p, n, rate, grain, fmax(STRETCH_S, 2 * bin), s);
 		next = line_rate(p, s, k, &out->residual);
 		if (!k || next <= 0)
 			return;

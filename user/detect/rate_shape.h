@@ -28,9 +28,10 @@ struct shape {
 
 /*
  * p: n passed packets (lost ones are skipped) in time order, rtt: m round trips
- * in time order, whole: the series starts with the traffic (the bucket was full).
+ * in time order, whole: the series starts with the traffic (the bucket was full);
+ * grain: bytes that the series may be off its line by (acknowledgments come in steps).
  */
 void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt, unsigned m,
-	       bool whole, struct shape *out);
+	       bool whole, double grain, struct shape *out);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#define TOP_MIN	    8	 /* round trips at a high backlog that decide alone */
+#define TOP_MOST    .6
 #define DX_MIN	    .003 /* s: less predicted delay than this can't be told from none */
 #define DX_JITTER   6.0	 /* ... nor less than so many times the jitter */
 #define FLAT_SLOPE  .08	 /* of the predicted delay, and the delay counts as flat */
@@ -49,12 +51,23 @@ static double bursty(const struct fit_input *in, double rate)
 	return all > 0 ? fast / all : 0;
 }
 
-/* The delay's rise with the backlog, and its height over the least. */
+/*
+ * Who finds a queue waits: round trips at a high backlog that show nothing of it
+ * deny a queue. With few of these: the delay's rise with the backlog, and its
+ * height over the least.
+ */
 static enum verdict by_delay(const struct rate_fit *f)
 {
 	bool tall = f->x_mid >= X_MIN && f->x_mid >= X_JITTER * f->jitter;
 	bool wide = f->dx >= DX_MIN && f->dx >= DX_JITTER * f->jitter;
 
+	if (f->top >= TOP_MIN) {
+		bool rises = f->corr > FLAT_CORR && f->slope > .5 * FLAT_SLOPE;
+
+		if (f->follow >= TOP_MOST)
+			return VERDICT_QUEUE;
+		return f->flat >= TOP_MOST && !rises && f->dq <= FLAT_MAX ? VERDICT_POLICER : VERDICT_NONE;
+	}
 	if (wide && f->dq >= QUEUE_SLOPE * f->dx && f->corr >= QUEUE_CORR)
 		return VERDICT_QUEUE;
 	if (tall && f->q_mid >= QUEUE_LEVEL * f->x_mid)

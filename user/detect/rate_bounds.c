@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How well a fit is known, and what the delay says of it. */
+#include "rate_bank.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RATE_SPAN  .15 /* of the grid, as a logarithm */
+#define BURST_SPAN .6
+#define TOP_S	   .004 /* s of predicted delay that a round trip can show */
+#define FLAT_SHARE .15
+#define FLAT_S	   .0015
+#define FOLLOW_SHARE .5
+#define AS_GOOD	   .01 /* packets of misfit per loss */
+
+/* Blocks with about as many losses each. */
+static void cut_blocks(struct fit_work *w)
+{
+	unsigned b = 0, lost = 0;
+
+	for (unsigned i = 0; i < w->n; i++) {
+		while (b < FIT_BLOCKS - 1 && lost * FIT_BLOCKS >= (b + 1) * w->lost) {
+			w->block_end[b] = i;
+			b++;
+		}
+		lost += w->is_lost[i];
+	}
+	for (; b < FIT_BLOCKS; b++)
+		w->block_end[b] = w->n;
+}
+
+/* xorshift: the same series gives the same interval. */
+static uint32_t next_random(uint32_t *s)
+{
+	*s ^= *s << 13;
+	*s ^= *s >> 17;
+	*s ^= *s << 5;
+	return *s;
+}
+
+/* Cells around the fit, the denser the nearer. */
+static unsigned cubic_grid(struct cell *c, double rate, double burst)
+{
+	enum { RATES = 17, BURSTS = 27 };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < RATES; i++)
+		for (unsigned k = 0; k < BURSTS; k++) {
+			double u = 2.0 * i / (RATES - 1) - 1, v = 2.0 * k / (BURSTS - 1) - 1;
+
+			c[n].rate = (float)(rate * exp(RATE_SPAN * u * u * u));
+			c[n++].burst = (float)fmax(burst * exp(BURST_SPAN * v * v * v), BURST_MIN);
+		}
+	return n;
+}
+
+static void widen(struct rate_fit *out, const struct cell *c)
+{
+	out->rate_low = fmin(out->rate_low, c->rate);
+	out->rate_high = fmax(out->rate_high, c->rate);
+	out->burst_low = fmin(out->burst_low, c->burst);
+	out->burst_high = fmax(out->burst_high, c->burst);
+}
+
+/*
+ * 90 % intervals: blocks of the series drawn with replacement, the best cell of
+ * each draw; and all cells that fit the whole series as well as makes no odds.
+ */
+void fit_intervals(struct fit_work *w, struct rate_fit *out, uint64_t *cost)
+{
+	enum { DRAWS = 40 };
+	float rates[DRAWS], bursts[DRAWS], least = HUGE_VALF, mid;
+	unsigned good = 0;
+	uint32_t seed = 2463534242u;
+	unsigned n = cubic_grid(w->cell, out->rate, out->burst);
+
+	cut_blocks(w);
+	bank(w, w->cell, n, 4, true);
+	*cost += (uint64_t)n * w->n;
+	for (unsigned i = 0; i < n; i++)
+		least = w->cell[i].misfit < least ? w->cell[i].misfit : least;
+	for (unsigned i = 0; i < n; i++) {
+		if (w->cell[i].misfit <= least + AS_GOOD) {
+			widen(out, &w->cell[i]);
+			w->tmp[good] = w->cell[i].rate;
+			w->tmp2[good++] = w->cell[i].burst;
+		}
+		w->cell[i].j = w->cell[i].misfit; /* kept: HUGE_VALF is out of the question */
+	}
+	/* All of these are as good: the one in the middle is the best guess. */
+	mid = (float)sqrt(out->rate_low * out->rate_high);
+	if (out->rate_high > 1.01 * out->rate_low) {
+		unsigned at = 0;
+
+		for (unsigned i = 1; i < good; i++)
+			if (fabsf(w->tmp[i] - mid) < fabsf(w->tmp[at] - mid))
+				at = i;
+		out->rate = w->tmp[at];
+		out->burst = w->tmp2[at];
+	}
+	for (unsigned d = 0; d < DRAWS; d++) {
+		unsigned times[FIT_BLOCKS] = { 0 }, at;
+
+		for (unsigned b = 0; b < FIT_BLOCKS; b++)
+			times[next_random(&seed) % FIT_BLOCKS]++;
+		for (unsigned i = 0; i < n; i++) {
+			if (w->cell[i].j == HUGE_VALF)
+				continue;
+			w->cell[i].misfit = 0;
+			for (unsigned b = 0; b < FIT_BLOCKS; b++)
+				w->cell[i].misfit += (float)times[b] * w->misfit[i][b];
+		}
+		at = bank_least(w->cell, n);
+		rates[d] = w->cell[at].rate;
+		bursts[d] = w->cell[at].burst;
+	}
+	qsort(rates, DRAWS, sizeof(float), by_float);
+	qsort(bursts, DRAWS, sizeof(float), by_float);
+	widen(out, &(struct cell){ .rate = rates[DRAWS / 20], .burst = bursts[DRAWS / 20] });
+	widen(out, &(struct cell){ .rate = rates[DRAWS - 1 - DRAWS / 20],
+				   .burst = bursts[DRAWS - 1 - DRAWS / 20] });
+}
+
+static float median_of(float *v, unsigned n)
+{
+	if (!n)
+		return NAN;
+	qsort(v, n, sizeof(*v), by_float);
+	return v[n / 2];
+}
+
+/* Round trips against the backlog that the fitted bucket has when they set out. */
+void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
+		       const struct fit_rtt *rtt, unsigned m, struct rate_fit *out)
+{
+	double t = w->empty ? 0 : out->burst, last = p[0].t, mx = 0, mq = 0, sxx = 0, sxq = 0, sqq = 0;
+	float low, high, xlow, xhigh, xleast;
+	unsigned k = 0, at = 0, nl = 0, nh = 0;
+
+	for (unsigned i = 0; i < n && k < FIT_RTTS_MAX; i++) {
+		while (at < m && rtt[at].t < p[i].t && k < FIT_RTTS_MAX) {
+			if (rtt[at].t >= last && rtt[at].t >= p[0].t) {
+				double now = fmin(out->burst, t + out->rate * (rtt[at].t - last));
+
+				w->x[k] = (float)((out->burst - now) / out->rate);
+				w->q[k++] = rtt[at].rtt;
+			}
+			at++;
+		}
+		t = fmin(out->burst, t + out->rate * fmax(p[i].t - last, 0));
+		last = p[i].t;
+		if (p[i].lost)
+			t = fmin(t, p[i].len - 1);
+		else
+			t = fmax(t - p[i].len, 0);
+	}
+	out->rtts = k;
+	out->x_mid = out->q_mid = NAN;
+	out->dx = out->dq = out->slope = out->corr = out->jitter = NAN;
+	if (k < 12)
+		return;
+	for (unsigned i = 0; i < k; i++) {
+		mx += w->x[i] / k;
+		mq += w->q[i] / k;
+	}
+	for (unsigned i = 0; i < k; i++) {
+		sxx += (w->x[i] - mx) * (w->x[i] - mx);
+		sxq += (w->x[i] - mx) * (w->q[i] - mq);
+		sqq += (w->q[i] - mq) * (w->q[i] - mq);
+	}
+	out->slope = sxx > 0 ? sxq / sxx : 0;
+	out->corr = sxx > 0 && sqq > 0 ? sxq / sqrt(sxx * sqq) : 0;
+	memcpy(w->tmp, w->x, k * sizeof(float));
+	qsort(w->tmp, k, sizeof(float), by_float);
+	xleast = w->tmp[0];
+	xlow = w->tmp[k / 4];
+	out->x_mid = w->tmp[k / 2];
+	xhigh = w->tmp[k - 1 - k / 4];
+	out->dx = w->tmp[k - 1 - k / 8] - w->tmp[k / 8];
+	for (unsigned i = 0; i < k; i++)
+		if (w->x[i] <= xlow)
+			w->tmp[nl++] = w->q[i];
+	low = median_of(w->tmp, nl);
+	for (unsigned i = 0; i < nl; i++)
+		w->tmp[i] = fabsf(w->tmp[i] - low);
+	out->jitter = median_of(w->tmp, nl);
+	for (unsigned i = 0; i < k; i++)
+		if (w->x[i] >= xhigh)
+			w->tmp[nh++] = w->q[i];
+	high = median_of(w->tmp, nh);
+	out->dq = high - low;
+	for (unsigned i = 0; i < k; i++) {
+		double x = w->x[i] - xleast;
+
+		if (w->x[i] < xhigh || x < TOP_S)
+			continue;
+		out->top++;
+		out->flat += w->q[i] < fmax(FLAT_SHARE * x, FLAT_S);
+		out->follow += w->q[i] >= FOLLOW_SHARE * x;
+	}
+	if (out->top) {
+		out->flat /= out->top;
+		out->follow /= out->top;
+	}
+	memcpy(w->tmp, w->q, k * sizeof(float));
+	out->q_mid = median_of(w->tmp, k);
+}
