@@ -229,6 +229,7 @@ enum weir_elsewhere {
 	WEIR_TABLE_FULL,
 	WEIR_LATE,	 /* for a flow that was just being expired */
 	WEIR_LINK,	 /* link layer not understood */
+	WEIR_AGAIN,	 /* userspace: the second sighting of a flow that another interface reports */
 	WEIR_ELSEWHERE
 };
 

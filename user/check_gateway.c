@@ -182,6 +182,7 @@ void check_gateway(struct check *c, char *const *names, unsigned n, unsigned hoo
 			if (n ? is_named(links[i].name, names, n) : v->role[i] != ROLE_NONE)
 				check_link(c, v, i, hook, tcx, !n);
 		coverage_read(&cov);
+		coverage_connections(&cov);
 		check_offload(c, &cov);
 		check_nat(c, &cov);
 		check_sight(c, v, names, n, &cov);

@@ -15,7 +15,7 @@ static const char *const ends[] = { END_LIST(X) };
 #undef X
 /* In the order of enum weir_elsewhere, enum weir_unsent and enum weir_label. */
 static const char *const elsewheres[] = { "not_ip",	   "malformed",	 "truncated", "fragment",
-					  "extension_headers", "table_full", "late",      "link" };
+					  "extension_headers", "table_full", "late",      "link", "second_sighting" };
 static const char *const unsents[] = { "ring_full", "budget", "rst_capped", "holes_full" };
 static const char *const labels[] = { "in_order",   "hole",    "retx_fill", "retx_seen",
 				      "retx_acked", "reorder", "duplicate", "keepalive" };

@@ -151,12 +151,17 @@ static bool count_entry(void *arg, const struct ct_entry *e)
 
 void coverage_read(struct coverage *c)
 {
-	int err;
-
-	*c = (struct coverage){ 0 };
+	*c = (struct coverage){ .conntrack = -ENODATA };
 	c->nft = !dump(NFT_MSG_GETCHAIN, on_chain, c);
 	/* Before 4.16, or built without: no flowtables to ask for. */
 	dump(NFT_MSG_GETFLOWTABLE, on_flowtable, c);
+}
+
+void coverage_connections(struct coverage *c)
+{
+	int err;
+
+	c->conntrack = 0;
 	err = ct_dump(count_entry, c);
 	if (err)
 		c->conntrack = err;

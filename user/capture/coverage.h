@@ -23,8 +23,11 @@ struct coverage {
 	bool nft;		/* nftables could be asked at all */
 };
 
-/* Asks nftables and conntrack of this namespace. What can't be asked stays zero, conntrack -errno. */
+/* Asks nftables of this namespace; conntrack stays -ENODATA. What can't be asked stays zero. */
 void coverage_read(struct coverage *c);
+
+/* Counts the connections, too: a second for a million of them. */
+void coverage_connections(struct coverage *c);
 
 /* What of l hides traffic, as a sentence; "" nothing. */
 void coverage_link(const struct link *l, char *why, size_t size);

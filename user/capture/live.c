@@ -46,10 +46,50 @@ static void stamp_flow(const struct live *l, const struct weir_flow *f, struct w
 			out->dir[d].last_ns = wallclock_ns(&l->clock, out->dir[d].last_ns);
 }
 
+static void on_counters(void *arg, const struct weir_key6 *key, const struct weir_flow *f)
+{
+	struct live *l = arg;
+	struct weir_flow stamped;
+	struct weir_key6 name = *key;
+
+	if (join_key(l->join, f->id, &name) == JOIN_ECHO)
+		return;
+	stamp_flow(l, f, &stamped);
+	pipeline_counters(l->pipeline, &name, &stamped);
+}
+
+static void on_flow_end(void *arg, const struct weir_key6 *key, const struct weir_flow *f,
+			enum flow_end why)
+{
+	struct live *l = arg;
+	struct weir_flow stamped;
+	struct weir_key6 name = *key;
+
+	if (join_end(l->join, &name, f) == JOIN_ECHO)
+		return;
+	stamp_flow(l, f, &stamped);
+	pipeline_flow_end(l->pipeline, &name, &stamped, why);
+}
+
+/* The key of the flow that a record is of. */
+static void record_key(const struct weir_rec *r, struct weir_key6 *key)
+{
+	bool up = !r->dir; /* lo -> hi */
+
+	memset(key, 0, sizeof(*key));
+	memcpy(key->lo, up ? r->saddr : r->daddr, sizeof(key->lo));
+	memcpy(key->hi, up ? r->daddr : r->saddr, sizeof(key->hi));
+	key->lo_port = up ? r->sport : r->dport;
+	key->hi_port = up ? r->dport : r->sport;
+	key->proto = r->proto;
+	key->ifindex = r->ifindex;
+}
+
 static int on_record(void *arg, void *data, size_t size)
 {
 	struct live *l = arg;
 	const uint8_t *payload = (uint8_t *)data + sizeof(struct weir_rec);
+	struct weir_key6 key;
 	struct weir_flow old;
 	struct weir_rec r;
 
@@ -58,35 +98,20 @@ static int on_record(void *arg, void *data, size_t size)
 	memcpy(&r, data, sizeof(r));
 	if (r.caplen > size - sizeof(r))
 		r.caplen = size - sizeof(r);
-	r.time_ns = wallclock_ns(&l->clock, r.time_ns);
-	if (r.kind == WEIR_REC_REUSE && r.caplen >= sizeof(old)) {
-		memcpy(&old, payload, sizeof(old));
-		stamp_flow(l, &old, &old);
-		payload = (uint8_t *)&old;
-		r.caplen = sizeof(old);
+	if (r.kind == WEIR_REC_REUSE) {
+		/* The old flow's end, told in passing. */
+		if (r.caplen >= sizeof(old)) {
+			memcpy(&old, payload, sizeof(old));
+			record_key(&r, &key);
+			on_flow_end(l, &key, &old, END_REUSED);
+		}
+		return 0;
 	}
+	if (join_record(l->join, &r) == JOIN_ECHO)
+		return 0;
+	r.time_ns = wallclock_ns(&l->clock, r.time_ns);
 	pipeline_record(l->pipeline, &r, payload);
 	return 0;
-}
-
-static void on_counters(void *arg, const struct weir_key6 *key, const struct weir_flow *f)
-{
-	struct live *l = arg;
-	struct weir_flow stamped;
-
-	stamp_flow(l, f, &stamped);
-	pipeline_counters(l->pipeline, key, &stamped);
-}
-
-static void on_flow_end(void *arg, const struct weir_key6 *key, const struct weir_flow *f,
-			enum flow_end why)
-{
-	struct live *l = arg;
-	struct weir_flow stamped;
-
-	l->ended++;
-	stamp_flow(l, f, &stamped);
-	pipeline_flow_end(l->pipeline, key, &stamped, why);
 }
 
 /* Every term of weir_counters is a u64: they add up as an array. */
@@ -103,20 +128,34 @@ void live_count(struct live *l)
 {
 	struct weir_counters sum = { 0 };
 
+	for (unsigned i = 0; i < l->nifaces; i++)
+		l->iface[i].seen[0] = l->iface[i].seen[1] = 0;
 	for (uint32_t slot = 0; slot < WEIR_IF_SLOTS * 2; slot++) {
 		if (!(l->slots & 1ULL << (slot / 2)) ||
 		    bpf_map_lookup_elem(l->obj.counters, &slot, l->percpu))
 			continue;
-		for (unsigned cpu = 0; cpu < l->ncpus; cpu++)
+		for (unsigned cpu = 0; cpu < l->ncpus; cpu++) {
 			add_counters(&sum, &l->percpu[cpu]);
+			for (unsigned i = 0; i < l->nifaces; i++)
+				if ((l->iface[i].at.ifindex & (WEIR_IF_SLOTS - 1)) == slot / 2)
+					l->iface[i].seen[slot & 1] += l->percpu[cpu].seen;
+		}
 	}
 	l->now = sum;
 }
 
 void live_totals(struct live *l, struct totals *t)
 {
+	struct join_stats j;
+
 	live_count(l);
 	*t = (struct totals){ .c = l->now, .records = l->now.records };
+	/* A flow that two interfaces showed is reported once; its echo is counted here. */
+	join_stats(l->join, &j);
+	t->c.in_flows -= j.echo_packets;
+	t->c.in_flow_bytes -= j.echo_bytes;
+	t->c.elsewhere[WEIR_AGAIN] += j.echo_packets;
+	t->c.elsewhere_bytes[WEIR_AGAIN] += j.echo_bytes;
 	memcpy(t->lost, l->now.unsent, sizeof(t->lost));
 	t->flows_active = sweep_active(l->sweep);
 	t->flows_started = l->now.flows;
@@ -136,6 +175,8 @@ void live_obey(struct live *l)
 
 	do {
 		n = pipeline_ctl(l->pipeline, ctl, CTL_BATCH);
+		for (unsigned i = 0; i < n; i++)
+			join_ctl(l->join, &ctl[i]);
 		if (n)
 			sweep_ctl(l->sweep, ctl, n);
 	} while (n == CTL_BATCH);
@@ -181,7 +222,7 @@ struct live *live_open(const struct live_config *cfg, struct live_error *e)
 		return NULL;
 	}
 	l->cfg = *cfg;
-	l->epoll = l->timer = l->signals = l->monitor = l->owner.fd = -1;
+	l->epoll = l->timer = l->signals = l->monitor = l->conntrack = l->owner.fd = -1;
 	if (!l->cfg.max_flows)
 		l->cfg.max_flows = live_default_flows();
 	if (live_choose(l, cfg, e) || live_check_rights(e))
@@ -251,6 +292,13 @@ int live_start(struct live *l, struct pipeline *p, struct live_error *e)
 	live_tool(l, TOOL_START, NULL, NULL);
 	if (live_attach_all(l, e))
 		return e->code;
+	l->attached_ns = live_mono_ns();
+	err = live_sight_open(l);
+	if (err || (l->conntrack >= 0 && watch_fd(l, l->conntrack))) {
+		live_detach_all(l);
+		return live_fail(e, EX_OSERR, "can't set up capture: %s.", strerror(err ? -err : errno));
+	}
+	live_sight_said(l);
 	err = rights_drop();
 	if (err) {
 		live_detach_all(l);
@@ -267,6 +315,7 @@ void live_stop(struct live *l, struct totals *t)
 	live_drain(l);
 	sweep_finish(l->sweep);
 	live_drain(l);
+	live_own_drops(l);
 	live_totals(l, t);
 }
 
@@ -291,6 +340,8 @@ void live_free(struct live *l)
 	close_fd(l->timer);
 	close_fd(l->signals);
 	close_fd(l->monitor);
+	close_fd(l->conntrack);
+	join_free(l->join);
 	free(l->percpu);
 	free(l);
 }
@@ -315,7 +366,9 @@ void live_status(struct live *l, struct live_status *s)
 	}
 	for (unsigned i = 0; i < WEIR_UNSENT; i++)
 		s->lost += i == WEIR_RST_CAPPED ? 0 : l->now.unsent[i];
-	if (s->waiting)
+	if (l->problem[0])
+		memcpy(s->problem, l->problem, sizeof(s->problem));
+	else if (s->waiting)
 		snprintf(s->problem, sizeof(s->problem), "INTERFACE AWAY");
 	else if (s->seen && s->table_full > s->seen / 100)
 		snprintf(s->problem, sizeof(s->problem), "TABLE FULL %.0f%%",

@@ -15,7 +15,8 @@
 struct live;
 
 struct live_config {
-	const char *iface[LIVE_IFACES]; /* none: those with a default route */
+	/* Names, ":lan" or ":wan" behind one says its role. None: those with a default route. */
+	const char *iface[LIVE_IFACES];
 	unsigned nifaces;
 	enum attach_kind hook;
 	unsigned max_flows;  /* 0: 65,536, less on machines below 256 MB */

@@ -42,6 +42,52 @@ static int choose_by_route(struct live *l, struct live_error *e)
 			 "more of: %s.", there);
 }
 
+/* "lan0:wan": cuts the role off. ':' is in no interface's name. */
+static enum role take_role(char *name)
+{
+	char *colon = strchr(name, ':');
+
+	if (!colon)
+		return ROLE_NONE;
+	*colon = 0;
+	return !strcmp(colon + 1, "wan") ? ROLE_WAN : !strcmp(colon + 1, "lan") ? ROLE_LAN : ROLE_NONE;
+}
+
+static const struct live_iface *chosen(const struct live *l, unsigned ifindex, const char *but)
+{
+	struct link link;
+
+	for (unsigned i = 0; ifindex && i < l->nifaces; i++)
+		if (strcmp(l->iface[i].name, but) && !link_get(l->iface[i].name, 0, &link) &&
+		    link.ifindex == ifindex)
+			return &l->iface[i];
+	return NULL;
+}
+
+/* A port beside its bridge or bond, a VLAN beside its carrier: the same packets twice. Once is enough. */
+static void drop_shown_twice(struct live *l)
+{
+	for (unsigned i = 0; i < l->nifaces;) {
+		struct live_iface *f = &l->iface[i];
+		const struct live_iface *at = NULL;
+		struct link link;
+
+		if (!link_get(f->name, 0, &link)) {
+			at = chosen(l, link.master, f->name);
+			if (!at && !strcmp(link.kind, "vlan"))
+				at = chosen(l, link.lower, f->name);
+		}
+		if (!at) {
+			i++;
+			continue;
+		}
+		notice("%s shows the same packets as %s: they are watched once, at %s.", f->name, at->name,
+		       at->name);
+		memmove(f, f + 1, (l->nifaces - i - 1) * sizeof(*f));
+		memset(&l->iface[--l->nifaces], 0, sizeof(*f));
+	}
+}
+
 int live_choose(struct live *l, const struct live_config *cfg, struct live_error *e)
 {
 	char there[400];
@@ -51,14 +97,20 @@ int live_choose(struct live *l, const struct live_config *cfg, struct live_error
 	if (!cfg->nifaces)
 		return choose_by_route(l, e);
 	for (unsigned i = 0; i < cfg->nifaces; i++) {
-		err = link_get(cfg->iface[i], 0, &link);
+		struct live_iface *f = &l->iface[l->nifaces];
+		char name[IFNAMSIZ + 4];
+
+		snprintf(name, sizeof(name), "%s", cfg->iface[i]);
+		f->role = take_role(name);
+		err = link_get(name, 0, &link);
 		if (err) {
 			list_links(there, sizeof(there));
-			return live_fail(e, EX_NOINPUT, "no interface \"%s\". There are: %s.",
-					 cfg->iface[i], there);
+			return live_fail(e, EX_NOINPUT, "no interface \"%s\". There are: %s.", name, there);
 		}
-		memcpy(l->iface[l->nifaces++].name, link.name, sizeof(link.name));
+		memcpy(f->name, link.name, sizeof(link.name));
+		l->nifaces++;
 	}
+	drop_shown_twice(l);
 	return 0;
 }
 
@@ -82,6 +134,8 @@ static int attach_one(struct live *l, struct live_iface *i, const struct link *l
 	if (err)
 		return err;
 	i->attached = true;
+	i->loopback = link->arphrd == ARPHRD_LOOPBACK;
+	i->looked = false;
 	l->slots |= 1ULL << (link->ifindex & (WEIR_IF_SLOTS - 1));
 	if (i->at.why[0] && strcmp(i->at.why, i->said)) {
 		notice("%s", i->at.why);
@@ -187,4 +241,5 @@ void live_links_changed(struct live *l)
 {
 	if (links_drain(l->monitor, link_changed, l) == -ENOBUFS)
 		look_again(l);
+	live_sight_changed(l);
 }

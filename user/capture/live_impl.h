@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What live.c, live_ifaces.c and live_loop.c share. */
+/* What the files of live capture share. */
 #ifndef WEIR_LIVE_IMPL_H
 #define WEIR_LIVE_IMPL_H
 
+#include "gateway.h"
+#include "join.h"
 #include "live.h"
 #include "live_load.h"
 #include "sweep.h"
@@ -13,7 +15,12 @@ struct ring_buffer;
 struct live_iface {
 	char name[IFNAMSIZ];
 	struct attachment at;
-	bool attached;
+	enum role role; /* as the user says; ROLE_NONE: by route */
+	bool attached, wan, loopback;
+	bool looked;	/* missed is known */
+	unsigned told;	/* problems told already, a bit each */
+	uint64_t seen[2]; /* packets in, out */
+	uint64_t missed;  /* by the card */
 	char said[256]; /* the fall-back told last: told once, not at each return */
 };
 
@@ -35,7 +42,12 @@ struct live {
 	uint64_t flows_at_sweep, active_at_sweep, sweep_ns;
 	uint64_t ended;
 	int epoll, timer, signals, monitor;
-	uint64_t started_ns;
+	int conntrack, conntrack_err; /* events; why connections can't be read, 0 */
+	struct join *join;
+	uint64_t own_told[2];
+	uint64_t started_ns, attached_ns, looked_ns;
+	char problem[96]; /* of coverage, for the screen; "" none */
+	bool dark;	  /* part of the traffic can't be seen: what is found is degraded */
 	bool stop;
 	bool resized;
 };
@@ -50,6 +62,14 @@ void live_detach_all(struct live *l);
 void live_links_changed(struct live *l);
 void live_tool(struct live *l, enum tool_action action, const struct live_iface *i,
 	       const char *why);
+
+/* live_sight.c */
+int live_sight_open(struct live *l);	 /* once attached */
+void live_sight_changed(struct live *l); /* interfaces came or went */
+void live_sight_said(struct live *l);	 /* tells what the choice of interfaces hides */
+void live_connections(struct live *l);	 /* conntrack's news */
+void live_own_drops(struct live *l);	 /* tells of this host's own drops since the last time */
+void live_look_around(struct live *l);	 /* every few seconds: what can't be seen */
 
 /* live.c */
 void live_drain(struct live *l);   /* what waits in the ring */

@@ -11,6 +11,7 @@
 
 #define POLL_NS	 50000000L  /* records wait no longer than this */
 #define SWEEP_NS 1000000000ULL
+#define LOOK_NS  5000000000ULL /* between looks at what can not be seen */
 #define HURRY_NS 100000000ULL /* between sweeps under pressure */
 
 static void on_signal(struct live *l, const struct live_ui *ui)
@@ -46,6 +47,8 @@ static int on_timer(struct live *l)
 
 	if (read(l->timer, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
 		return -errno;
+	/* Connections before their packets: the names must be known. */
+	live_connections(l);
 	live_drain(l);
 	live_obey(l);
 	live_count(l);
@@ -54,6 +57,12 @@ static int on_timer(struct live *l)
 	pressure = sweep_pressure(active, l->cfg.max_flows);
 	if (mono - l->sweep_ns >= (pressure > SWEEP_CALM ? HURRY_NS : SWEEP_NS))
 		err = live_sweep(l, mono, pressure);
+	if (mono - l->looked_ns >= LOOK_NS) {
+		live_look_around(l);
+		l->looked_ns = mono;
+	}
+	if (l->dark)
+		pipeline_lost(l->pipeline, 0);
 	/* Packets up to now have been handed over: those that came meanwhile come next time. */
 	pipeline_tick(l->pipeline, wallclock_ns(&l->clock, mono));
 	return err;
@@ -67,6 +76,8 @@ static int dispatch(struct live *l, int fd, const struct live_ui *ui)
 		return on_timer(l);
 	else if (fd == l->monitor)
 		live_links_changed(l);
+	else if (fd == l->conntrack)
+		live_connections(l);
 	else if (ui && fd == ui->fd)
 		l->stop |= ui->input && !ui->input(ui->arg);
 	else

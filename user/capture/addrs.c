@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "addrs.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct found {
+	struct addr *out;
+	size_t n, max;
+};
+
+static int read_addr(const struct nlmsghdr *h, void *arg)
+{
+	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(h);
+	const struct nlattr *a, *ip = NULL;
+	struct found *f = arg;
+	struct addr *out;
+
+	if (h->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(h) < sizeof(*m) ||
+	    f->n == f->max)
+		return MNL_CB_OK;
+	/* On a point-to-point link IFA_ADDRESS is the other end, IFA_LOCAL is ours. */
+	mnl_attr_for_each(a, h, sizeof(*m))
+		if (mnl_attr_get_type(a) == IFA_LOCAL || (mnl_attr_get_type(a) == IFA_ADDRESS && !ip))
+			ip = a;
+	if (!ip)
+		return MNL_CB_OK;
+	out = &f->out[f->n];
+	memset(out, 0, sizeof(*out));
+	out->ifindex = m->ifa_index;
+	if (m->ifa_family == AF_INET && mnl_attr_get_payload_len(ip) >= 4) {
+		out->ip.s6_addr[10] = out->ip.s6_addr[11] = 0xff;
+		memcpy(&out->ip.s6_addr[12], mnl_attr_get_payload(ip), 4);
+		out->prefix = 96 + (m->ifa_prefixlen <= 32 ? m->ifa_prefixlen : 32);
+	} else if (m->ifa_family == AF_INET6 && mnl_attr_get_payload_len(ip) >= 16) {
+		memcpy(&out->ip, mnl_attr_get_payload(ip), 16);
+		out->prefix = m->ifa_prefixlen <= 128 ? m->ifa_prefixlen : 128;
+	} else {
+		return MNL_CB_OK;
+	}
+	f->n++;
+	return MNL_CB_OK;
+}
+
+int addrs_read(struct addr *out, size_t max)
+{
+	char buf[32768] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct found f = { out, 0, max };
+	struct mnl_socket *s;
+	struct ifaddrmsg *m;
+	int more = -1;
+	ssize_t n;
+
+	h->nlmsg_type = RTM_GETADDR;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	h->nlmsg_seq = 1;
+	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
+	m->ifa_family = AF_UNSPEC;
+	s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!s)
+		return -errno;
+	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) >= 0 &&
+	    mnl_socket_sendto(s, h, h->nlmsg_len) >= 0)
+		do {
+			n = mnl_socket_recvfrom(s, buf, sizeof(buf));
+			more = n < 0 ? -1 : mnl_cb_run(buf, n, 1, mnl_socket_get_portid(s), read_addr,
+						       &f);
+		} while (more > MNL_CB_STOP);
+	more = more < 0 ? -errno : (int)f.n;
+	mnl_socket_close(s);
+	return more;
+}

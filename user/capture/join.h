@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One flow, two sightings: a gateway with both its sides watched sees a
+ * connection on the LAN and on the WAN, with NAT under two names. The WAN's
+ * sighting is the one that is reported, for it shows the path; conntrack gives
+ * it the client's true address. The LAN's is kept beside it: what came in on
+ * one side and never left on the other is this host's own doing. Pure
+ * bookkeeping: no I/O, so that a test can drive it.
+ */
+#ifndef WEIR_JOIN_H
+#define WEIR_JOIN_H
+
+#include "addrs.h"
+#include "conntrack.h"
+#include "weir_abi.h"
+
+#define JOIN_ADDRS  64
+#define JOIN_IFACES 16
+
+enum join_verdict {
+	JOIN_KEEP,   /* report it as it is */
+	JOIN_RENAME, /* report it under the client's true address: record and key were rewritten */
+	JOIN_ECHO,   /* the second sighting of a flow that another interface reports */
+};
+
+struct join_config {
+	struct addr own[JOIN_ADDRS]; /* this host's addresses; on a LAN interface also its network */
+	unsigned nown;
+	unsigned wan[JOIN_IFACES], nwan; /* watched interfaces with a default route */
+	unsigned lan[JOIN_IFACES], nlan; /* watched interfaces without one */
+	/* --local-net, or the private networks: inside, but where a WAN's own. NULL: none. */
+	bool (*is_local)(const void *arg, const struct in6_addr *ip);
+	const void *is_local_arg;
+	uint64_t since_ns; /* engine's clock: flows that began before it were not seen whole on both sides */
+	bool all_wans;	 /* every default route's interface is watched: only then the LAN may be the echo */
+	unsigned max;	 /* flows and connections remembered, each */
+};
+
+struct join;
+
+struct join *join_new(const struct join_config *cfg);
+void join_free(struct join *j);
+
+/* The set-up changed: addresses, interfaces. Flows known keep their verdict. */
+void join_configure(struct join *j, const struct join_config *cfg);
+
+/* A connection that conntrack knows, or knows no longer (e->gone). */
+void join_conntrack(struct join *j, const struct ct_entry *e);
+
+/* What is to be done with a record; rewrites its addresses and ports for JOIN_RENAME. */
+enum join_verdict join_record(struct join *j, struct weir_rec *r);
+
+/* The same for a flow's key as swept. id: the flow's. */
+enum join_verdict join_key(struct join *j, uint64_t id, struct weir_key6 *key);
+
+/* A command's key back to what the engine knows the flow by. */
+void join_ctl(struct join *j, struct weir_ctl *ctl);
+
+/*
+ * The flow left the engine's table with these counters. Forgets its verdict,
+ * gives it as join_key() does. An echo whose first sighting never came (or was
+ * forgotten) is JOIN_KEEP: somebody must report it.
+ */
+enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct weir_flow *f);
+
+struct join_stats {
+	uint64_t echo_packets, echo_bytes; /* of flows counted once already, ended */
+	uint64_t own_drops[2];		   /* packets lost between both sides: to the outside, to the inside */
+	uint64_t joined, unmatched;	   /* echoes with and without a first sighting */
+	uint64_t renamed;		   /* flows given their client's true address */
+	uint64_t refused;		   /* no room: a flow was kept as it was */
+	unsigned connections;		   /* translated ones known now */
+};
+
+void join_stats(const struct join *j, struct join_stats *s);
+
+#endif

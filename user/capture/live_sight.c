@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the interfaces show of the gateway: sides, translated names, and what stays in the dark. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "addrs.h"
+#include "conntrack.h"
+#include "coverage.h"
+#include "error.h"
+#include "live_impl.h"
+#include "routes.h"
+
+#define ROUTES_MAX 32
+#define ONE_WAY	   1000 /* packets one way and none the other: that is no coincidence */
+
+static bool in_list(const unsigned *list, unsigned n, unsigned ifindex)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (list[i] == ifindex)
+			return true;
+	return false;
+}
+
+static bool is_local(const void *model, const struct in6_addr *ip)
+{
+	return model_is_local(model, ip);
+}
+
+/* Roles by route, where the user named none; addresses as they are now. */
+static void describe(struct live *l, struct join_config *c)
+{
+	unsigned route[ROUTES_MAX], away = 0;
+	int nroutes = routes_default(route, ROUTES_MAX), n;
+
+	memset(c, 0, sizeof(*c));
+	c->max = l->cfg.max_flows;
+	c->since_ns = l->attached_ns;
+	c->is_local = is_local;
+	c->is_local_arg = pipeline_model(l->pipeline);
+	n = addrs_read(c->own, JOIN_ADDRS);
+	c->nown = n < 0 ? 0 : n;
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		struct live_iface *f = &l->iface[i];
+
+		if (!f->attached)
+			continue;
+		f->wan = f->role ? f->role == ROLE_WAN :
+				   nroutes > 0 && in_list(route, nroutes, f->at.ifindex);
+		if (f->wan)
+			c->wan[c->nwan++] = f->at.ifindex;
+		else
+			c->lan[c->nlan++] = f->at.ifindex;
+	}
+	for (int i = 0; i < nroutes; i++)
+		away += !in_list(c->wan, c->nwan, route[i]);
+	c->all_wans = c->nwan && !away;
+}
+
+static bool on_connection(void *arg, const struct ct_entry *e)
+{
+	join_conntrack(arg, e);
+	return true;
+}
+
+int live_sight_open(struct live *l)
+{
+	struct join_config c;
+
+	describe(l, &c);
+	l->join = join_new(&c);
+	if (!l->join)
+		return -ENOMEM;
+	/* Events first: what changes during the dump is told by them. */
+	l->conntrack = ct_monitor();
+	if (l->conntrack >= 0)
+		l->conntrack_err = ct_dump(on_connection, l->join);
+	else
+		l->conntrack_err = l->conntrack;
+	return 0;
+}
+
+void live_sight_changed(struct live *l)
+{
+	struct join_config c;
+
+	if (!l->join)
+		return;
+	describe(l, &c);
+	join_configure(l->join, &c);
+}
+
+void live_connections(struct live *l)
+{
+	if (l->conntrack < 0 || ct_drain(l->conntrack, on_connection, l->join) != -ENOBUFS)
+		return;
+	ct_dump(on_connection, l->join);
+}
+
+static void problem(struct live *l, struct live_iface *f, unsigned which, const char *shout,
+		    const char *why)
+{
+	snprintf(l->problem, sizeof(l->problem), "%s", shout);
+	l->dark = true;
+	if (f->told & which)
+		return;
+	f->told |= which;
+	notice("%s", why);
+	live_tool(l, TOOL_LOST, f, why);
+}
+
+static void look_at_ways(struct live *l, struct live_iface *f)
+{
+	uint64_t in = f->seen[0], out = f->seen[1];
+	char why[160];
+
+	if (in + out < ONE_WAY || (in && out) || f->loopback)
+		return;
+	snprintf(why, sizeof(why), "%s shows only %s packets (asymmetric route?): loss and RTT can't be "
+		 "judged.", f->name, in ? "incoming" : "outgoing");
+	problem(l, f, 1, "ONE DIRECTION ONLY", why);
+}
+
+/* Drops of the card itself: before any hook, so the losses look like the path's. */
+static void look_at_card(struct live *l, struct live_iface *f)
+{
+	struct link link;
+	uint64_t missed;
+	char why[160];
+
+	if (link_get(NULL, f->at.ifindex, &link))
+		return;
+	missed = link.stats.rx_missed_errors + link.stats.rx_fifo_errors + link.stats.rx_over_errors;
+	if (f->looked && missed > f->missed) {
+		snprintf(why, sizeof(why), "%s dropped %llu packets before anybody saw them (receive ring "
+			 "full): such losses are this host's.", f->name,
+			 (unsigned long long)(missed - f->missed));
+		f->told &= ~2u;
+		problem(l, f, 2, "NIC DROPS", why);
+	}
+	f->missed = missed;
+	f->looked = true;
+}
+
+static void look_at_offload(struct live *l)
+{
+	struct coverage c;
+	char why[384];
+
+	coverage_read(&c);
+	if (!c.hw_offload)
+		return;
+	snprintf(why, sizeof(why), "hardware flow offload is on (%s on %s): offloaded connections are "
+		 "invisible after their first packets. OpenWrt: uci set "
+		 "firewall.@defaults[0].flow_offloading_hw=0.", c.flowtable, c.flowtable_devs);
+	problem(l, &l->iface[0], 4, "HW OFFLOAD: part of the traffic is invisible", why);
+}
+
+/* The LAN's flows that leave by an interface nobody watches. */
+static void look_at_echoes(struct live *l)
+{
+	struct join_stats s;
+	char why[200];
+
+	join_stats(l->join, &s);
+	if (s.unmatched < 20 || s.unmatched < s.joined / 4)
+		return;
+	snprintf(why, sizeof(why), "%llu of %llu flows of the LAN never showed on the WAN: they end in this "
+		 "host, or leave by an interface that is not watched (a tunnel?).",
+		 (unsigned long long)s.unmatched, (unsigned long long)(s.unmatched + s.joined));
+	problem(l, &l->iface[0], 8, "FLOWS LEAVE UNSEEN", why);
+}
+
+/* What went in on one side and never came out on the other was dropped here. */
+void live_own_drops(struct live *l)
+{
+	struct join_stats s;
+	char why[200];
+
+	join_stats(l->join, &s);
+	if (s.own_drops[0] == l->own_told[0] && s.own_drops[1] == l->own_told[1])
+		return;
+	snprintf(why, sizeof(why), "this host itself dropped %llu packets towards its clients and %llu "
+		 "towards the outside (firewall, queue or memory): no path's doing.",
+		 (unsigned long long)(s.own_drops[1] - l->own_told[1]),
+		 (unsigned long long)(s.own_drops[0] - l->own_told[0]));
+	memcpy(l->own_told, s.own_drops, sizeof(l->own_told));
+	live_tool(l, TOOL_LOST, NULL, why);
+}
+
+void live_look_around(struct live *l)
+{
+	l->problem[0] = 0;
+	l->dark = false;
+	live_sight_changed(l);
+	for (unsigned i = 0; i < l->nifaces; i++)
+		if (l->iface[i].attached) {
+			look_at_ways(l, &l->iface[i]);
+			look_at_card(l, &l->iface[i]);
+		}
+	look_at_offload(l);
+	look_at_echoes(l);
+	live_own_drops(l);
+}
+
+void live_sight_said(struct live *l)
+{
+	bool wan = false, lan = false;
+
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		wan |= l->iface[i].attached && l->iface[i].wan;
+		lan |= l->iface[i].attached && !l->iface[i].wan;
+	}
+	if (wan && !lan && l->conntrack_err) {
+		struct coverage c;
+
+		coverage_read(&c);
+		if (c.nat)
+			live_tool(l, TOOL_LOST, &l->iface[0],
+				  "conntrack can't be read: clients behind NAT can't be told apart");
+	}
+}
