@@ -198,6 +198,10 @@ static void decide(struct join *j, unsigned ifindex, const struct join_key *k, s
 	if (!listed(j->cfg.wan, j->cfg.nwan, ifindex))
 		return;
 	conn = join_table_get(&j->conns, k);
+	if (!conn && j->cfg.more && (is_own(j, &k->end[0].ip) || is_own(j, &k->end[1].ip))) {
+		j->cfg.more(j->cfg.more_arg);
+		conn = join_table_get(&j->conns, k);
+	}
 	if (conn) {
 		memcpy(v->from, conn->from, sizeof(v->from));
 		memcpy(v->to, conn->to, sizeof(v->to));
@@ -218,7 +222,7 @@ static void decide(struct join *j, unsigned ifindex, const struct join_key *k, s
 		pair->seen = true;
 }
 
-/* The flow's verdict; tmp is for one that finds no room, or needs none. */
+/* The flow's verdict; tmp is for one that needs no memory, or finds no room. */
 static struct join_value *verdict(struct join *j, uint64_t id, unsigned ifindex,
 				  const struct join_key *k, struct join_value *tmp)
 {
@@ -226,19 +230,23 @@ static struct join_value *verdict(struct join *j, uint64_t id, unsigned ifindex,
 	struct join_value *v;
 
 	memset(tmp, 0, sizeof(*tmp));
-	/* One interface and nothing translated: every flow is what it seems. */
-	if (!j->conns.n && !j->flows.n && !(j->cfg.nlan && j->cfg.nwan))
+	/* One side, nothing translated: every flow is what it seems. */
+	if (!j->cfg.nwan || (!j->cfg.nlan && !j->cfg.more && !j->conns.n))
 		return tmp;
 	join_key_id(&by_id, id);
 	v = join_table_get(&j->flows, &by_id);
 	if (v)
 		return v;
+	decide(j, ifindex, k, tmp);
+	/* Nothing that could come later changes this one: it is decided anew each time. */
+	if (tmp->verdict == JOIN_KEEP && !is_own(j, &k->end[0].ip) && !is_own(j, &k->end[1].ip))
+		return tmp;
 	v = join_table_add(&j->flows, &by_id);
 	if (!v) {
 		j->stats.refused++;
-		v = tmp;
+		return tmp;
 	}
-	decide(j, ifindex, k, v);
+	*v = *tmp;
 	return v;
 }
 

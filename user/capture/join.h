@@ -31,6 +31,12 @@ struct join_config {
 	/* --local-net, or the private networks: inside, but where a WAN's own. NULL: none. */
 	bool (*is_local)(const void *arg, const struct in6_addr *ip);
 	const void *is_local_arg;
+	/*
+	 * Asked before a flow of our own address on the WAN is taken for this host's:
+	 * hands over what conntrack has told since (by join_conntrack). NULL: nothing to ask.
+	 */
+	void (*more)(void *arg);
+	void *more_arg;
 	uint64_t since_ns; /* engine's clock: flows that began before it were not seen whole on both sides */
 	bool all_wans;	 /* every default route's interface is watched: only then the LAN may be the echo */
 	unsigned max;	 /* flows and connections remembered, each */

@@ -52,6 +52,7 @@ static void on_counters(void *arg, const struct weir_key6 *key, const struct wei
 	struct weir_flow stamped;
 	struct weir_key6 name = *key;
 
+	live_note_ways(l, key, f);
 	if (join_key(l->join, f->id, &name) == JOIN_ECHO)
 		return;
 	stamp_flow(l, f, &stamped);
@@ -65,6 +66,7 @@ static void on_flow_end(void *arg, const struct weir_key6 *key, const struct wei
 	struct weir_flow stamped;
 	struct weir_key6 name = *key;
 
+	live_note_ways(l, key, f);
 	if (join_end(l->join, &name, f) == JOIN_ECHO)
 		return;
 	stamp_flow(l, f, &stamped);
@@ -128,20 +130,26 @@ void live_count(struct live *l)
 {
 	struct weir_counters sum = { 0 };
 
-	for (unsigned i = 0; i < l->nifaces; i++)
-		l->iface[i].seen[0] = l->iface[i].seen[1] = 0;
 	for (uint32_t slot = 0; slot < WEIR_IF_SLOTS * 2; slot++) {
 		if (!(l->slots & 1ULL << (slot / 2)) ||
 		    bpf_map_lookup_elem(l->obj.counters, &slot, l->percpu))
 			continue;
-		for (unsigned cpu = 0; cpu < l->ncpus; cpu++) {
+		for (unsigned cpu = 0; cpu < l->ncpus; cpu++)
 			add_counters(&sum, &l->percpu[cpu]);
-			for (unsigned i = 0; i < l->nifaces; i++)
-				if ((l->iface[i].at.ifindex & (WEIR_IF_SLOTS - 1)) == slot / 2)
-					l->iface[i].seen[slot & 1] += l->percpu[cpu].seen;
-		}
 	}
 	l->now = sum;
+}
+
+void live_seen(struct live *l, const struct live_iface *f, uint64_t seen[2])
+{
+	for (uint32_t way = 0; way < 2; way++) {
+		uint32_t slot = (f->at.ifindex & (WEIR_IF_SLOTS - 1)) * 2 + way;
+
+		seen[way] = 0;
+		if (!bpf_map_lookup_elem(l->obj.counters, &slot, l->percpu))
+			for (unsigned cpu = 0; cpu < l->ncpus; cpu++)
+				seen[way] += l->percpu[cpu].seen;
+	}
 }
 
 void live_totals(struct live *l, struct totals *t)

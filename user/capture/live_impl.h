@@ -19,7 +19,7 @@ struct live_iface {
 	bool attached, wan, loopback;
 	bool looked;	/* missed is known */
 	unsigned told;	/* problems told already, a bit each */
-	uint64_t seen[2]; /* packets in, out */
+	unsigned one_way, both_ways; /* TCP flows since the last look */
 	uint64_t missed;  /* by the card */
 	char said[256]; /* the fall-back told last: told once, not at each return */
 };
@@ -68,6 +68,8 @@ int live_sight_open(struct live *l);	 /* once attached */
 void live_sight_changed(struct live *l); /* interfaces came or went */
 void live_sight_said(struct live *l);	 /* tells what the choice of interfaces hides */
 void live_connections(struct live *l);	 /* conntrack's news */
+/* A flow's counters: does the interface show both of its ways? */
+void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f);
 void live_own_drops(struct live *l);	 /* tells of this host's own drops since the last time */
 void live_look_around(struct live *l);	 /* every few seconds: what can't be seen */
 
@@ -75,6 +77,7 @@ void live_look_around(struct live *l);	 /* every few seconds: what can't be seen
 void live_drain(struct live *l);   /* what waits in the ring */
 void live_obey(struct live *l);	   /* carries the pipeline's wishes to the engine */
 void live_count(struct live *l);   /* reads the counters into l->now */
+void live_seen(struct live *l, const struct live_iface *f, uint64_t seen[2]); /* packets in, out */
 int live_sweep(struct live *l, uint64_t mono, enum sweep_pressure pressure);
 
 #endif

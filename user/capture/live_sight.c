@@ -14,7 +14,8 @@
 #include "routes.h"
 
 #define ROUTES_MAX 32
-#define ONE_WAY	   1000 /* packets one way and none the other: that is no coincidence */
+#define LONG_WAY   8  /* TCP packets one way and none the other: no handshake looks like that */
+#define ONE_WAY	   10 /* such flows are no coincidence */
 
 static bool in_list(const unsigned *list, unsigned n, unsigned ifindex)
 {
@@ -29,6 +30,12 @@ static bool is_local(const void *model, const struct in6_addr *ip)
 	return model_is_local(model, ip);
 }
 
+/* The packet may have overtaken the news of its connection on their ways to us. */
+static void more_connections(void *arg)
+{
+	live_connections(arg);
+}
+
 /* Roles by route, where the user named none; addresses as they are now. */
 static void describe(struct live *l, struct join_config *c)
 {
@@ -38,6 +45,8 @@ static void describe(struct live *l, struct join_config *c)
 	memset(c, 0, sizeof(*c));
 	c->max = l->cfg.max_flows;
 	c->since_ns = l->attached_ns;
+	c->more = l->conntrack >= 0 ? more_connections : NULL;
+	c->more_arg = l;
 	c->is_local = is_local;
 	c->is_local_arg = pipeline_model(l->pipeline);
 	n = addrs_read(c->own, JOIN_ADDRS);
@@ -69,12 +78,12 @@ int live_sight_open(struct live *l)
 {
 	struct join_config c;
 
+	/* Events first: what changes during the dump is told by them. */
+	l->conntrack = ct_monitor();
 	describe(l, &c);
 	l->join = join_new(&c);
 	if (!l->join)
 		return -ENOMEM;
-	/* Events first: what changes during the dump is told by them. */
-	l->conntrack = ct_monitor();
 	if (l->conntrack >= 0)
 		l->conntrack_err = ct_dump(on_connection, l->join);
 	else
@@ -111,15 +120,37 @@ static void problem(struct live *l, struct live_iface *f, unsigned which, const 
 	live_tool(l, TOOL_LOST, f, why);
 }
 
+void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f)
+{
+	uint32_t lo = f->dir[0].packets, hi = f->dir[1].packets;
+
+	if (key->proto != IPPROTO_TCP || lo + hi < LONG_WAY)
+		return;
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		struct live_iface *at = &l->iface[i];
+
+		if (!at->attached || (at->at.ifindex & 0xffff) != key->ifindex)
+			continue;
+		if (lo && hi)
+			at->both_ways++;
+		else
+			at->one_way++;
+	}
+}
+
+/* Answers that take another road leave TCP flows with one way only. */
 static void look_at_ways(struct live *l, struct live_iface *f)
 {
-	uint64_t in = f->seen[0], out = f->seen[1];
+	bool half = f->one_way >= ONE_WAY && f->one_way > 20 * f->both_ways;
+	uint64_t seen[2];
 	char why[160];
 
-	if (in + out < ONE_WAY || (in && out) || f->loopback)
+	f->one_way = f->both_ways = 0;
+	if (!half || f->loopback)
 		return;
-	snprintf(why, sizeof(why), "%s shows only %s packets (asymmetric route?): loss and RTT can't be "
-		 "judged.", f->name, in ? "incoming" : "outgoing");
+	live_seen(l, f, seen);
+	snprintf(why, sizeof(why), "%s shows only %s packets of its TCP flows (asymmetric route?): loss and "
+		 "RTT can't be judged.", f->name, seen[0] > seen[1] ? "incoming" : "outgoing");
 	problem(l, f, 1, "ONE DIRECTION ONLY", why);
 }
 
