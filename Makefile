@@ -89,7 +89,8 @@ $(B)/fuzzobj/%.o: %.c | $(SKEL)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CSTD) $(SAN) -fsanitize=fuzzer-no-link $(WARN) -Wno-missing-field-initializers -Wno-missing-braces -Wno-gnu $(INC) -MMD -MP -c $< -o $@
 
-# Archives, so that a test links the parts it uses and may bring its own stand-in for another.
+# Archives, so that a test links the parts it uses. What it defines itself stands in for the program's own.
+MINE	:= -Wl,-z,muldefs
 $(B)/libsan.a: $(SANOBJ)
 	$(Q)rm -f $@; ar rcs $@ $^
 
@@ -108,7 +109,7 @@ $(B)/bench/%: tests/bench/%.c $(B)/libweir.a
 $(B)/unit/%: tests/unit/%.c $(B)/libsan.a
 	$(call msg,UNIT,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -Itests/unit -o $@ $< $(B)/libsan.a $(LDFLAGS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -Itests/unit -o $@ $< $(B)/libsan.a $(LDFLAGS) $(MINE) $(LIBS) -lcmocka
 
 $(B)/fuzz/%: tests/fuzz/%.c $(B)/libfuzz.a
 	$(call msg,FUZZ,$@)
@@ -142,10 +143,9 @@ test: deps
 
 unit-build: $(UNIT) $(B)/screen-demo
 
-# The demo's stand-in for the model goes before the real one, which the options' commands pull in.
 $(B)/screen-demo: tests/screen/demo.c tests/unit/fake_model.h $(B)/libsan.a
 	$(call msg,CC,$@)
-	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -o $@ $< $(B)/libsan.a $(LDFLAGS) -Wl,-z,muldefs $(LIBS)
+	$(Q)$(CC) $(CSTD) $(SAN) $(WARN) $(INC) -o $@ $< $(B)/libsan.a $(LDFLAGS) $(MINE) $(LIBS)
 
 unit: $(UNIT)
 	$(Q)B=$(B) ONLY=unit/ tests/run $(sort $(UNIT))
