@@ -405,6 +405,11 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 			goto end;
 		}
 	}
+	for (int i = 0; i < s->steps && s->step[s->order[i]].at < 0; i++)
+		if (do_step(r, &s->step[s->order[i]])) {
+			refuse(out, o->lenient ? SKIP : FAIL, r->why);
+			goto end;
+		}
 	if (out->has_live && attach_weir(r)) {
 		out->live = FAIL;
 		snprintf(out->live_why, sizeof(out->live_why), "weir watch did not attach: %s",
@@ -416,6 +421,8 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 	for (int i = 0; i < s->steps; i++) {
 		const struct step *st = &s->step[s->order[i]];
 
+		if (st->at < 0)
+			continue;
 		rest_until(r, r->start + st->at);
 		if (do_step(r, st)) {
 			refuse(out, o->lenient ? SKIP : FAIL, r->why);

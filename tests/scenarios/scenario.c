@@ -27,7 +27,7 @@
 enum { JOBS = 4096, PARALLEL = 64, TRIES = 3 };
 
 /* Beyond that a machine is too busy for what scenarios time: seconds at once, share of all. */
-#define LAG_MOST  0.5
+#define LAG_MOST 0.5
 #define LAG_SHARE 0.25
 
 struct job {
