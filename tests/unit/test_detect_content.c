@@ -119,6 +119,20 @@ static void alert_then_the_hello(void **state)
 	assert_int_equal(f->subkind, SUBKIND_ALERT);
 }
 
+/* Records of one kind of stream begin alike: seven bytes, three of them others. */
+static void alert_behind_the_hello(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = request(&c, 40);
+	const struct finding *f;
+
+	wire_send(&w, t + 40, &c, false, PSH | ACK, HELLO, sizeof(HELLO) - 1);
+	wire_seg(&w, t + 43, &c, false, PSH | ACK, c.sseq - (uint32_t)(sizeof(HELLO) - 1), c.cseq, ALERT, sizeof(ALERT) - 1, forged);
+	wire_idle(&w, t + 5000);
+	f = the_claim();
+	assert_int_equal(f->subkind, SUBKIND_ALERT);
+}
+
 static void fin_then_data(void **state)
 {
 	struct conn c = wire_conn(0);
@@ -311,7 +325,7 @@ static void nothing_without_a_contradiction(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(page_then_the_real_one), T(the_real_one_then_data), T(page_of_a_box_in_the_path), T(alert_then_the_hello),
+		T(page_then_the_real_one), T(the_real_one_then_data), T(page_of_a_box_in_the_path), T(alert_then_the_hello), T(alert_behind_the_hello),
 		T(fin_then_data), T(syn_ack_of_another), T(retransmission), T(repacketized), T(overlap_of_the_same_host),
 		T(redirect_of_the_server), T(alert_of_the_server), T(captive_portal), T(keepalive_with_a_byte),
 		T(syn_sent_again_to_syn_cookies), T(decoy_of_the_client), cmocka_unit_test(first_bytes),

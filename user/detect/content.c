@@ -331,7 +331,7 @@ static void first_answer(struct content_detector *d, struct content_flow *s, con
 	enum content_first what = content_first(payload, r->caplen);
 	struct rst_base base = base_of(d, s->flow, TO_CLIENT, r->time_ns);
 	bool uses_ts = rec_uses_ts(r);
-	uint32_t set = 0;
+	uint32_t set = 0, stack = 0;
 	int soon = rst_too_soon(r->ack_age_us, &base);
 	struct doubt *q;
 
@@ -348,9 +348,13 @@ static void first_answer(struct content_detector *d, struct content_flow *s, con
 	if (l->tcp_flags & TCP_FIN)
 		set |= CONTENT_BIT(CONTENT_FIN_FIRST);
 	if (x->has_usual)
-		set |= content_stack(l, &x->usual, uses_ts, counts_ipid(d, s, TO_CLIENT, r->time_ns));
+		stack = content_stack(l, &x->usual, uses_ts, counts_ipid(d, s, TO_CLIENT, r->time_ns));
 	else if (x->has_synack)
-		set |= content_stack(l, &x->synack, uses_ts, false) & ~CONTENT_BIT(CONTENT_WINDOW);
+		stack = content_stack(l, &x->synack, uses_ts, false) & ~CONTENT_BIT(CONTENT_WINDOW);
+	/* Time alone makes no case of bytes that look like any others. */
+	if (what == CONTENT_OTHER && !stack)
+		return;
+	set |= stack;
 	if (x->has_usual && seq_dist(l->ack, x->usual.ack) < 0)
 		set |= CONTENT_BIT(CONTENT_STALE_ACK);
 	q = doubt(d, s, l, TO_CLIENT, subkind_of(what), r->time_ns);
@@ -528,6 +532,10 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 	} else if (s->doubt[way].open) {
 		after_doubt(d, s, way, r, &l);
 	}
+	/* How far its sender is, by what is not easily forged unseen. */
+	if (r->rtt_us && !l.len && !(r->tcp_flags & TCP_SYN) && r->own_pkts < 64 && (!rec_uses_ts(r) || l.ts))
+		rst_host_rtt(rst_host(&d->hosts, way == TO_CLIENT ? &f->server.ip : &f->client.ip, r->time_ns), r->rtt_us,
+			     r->time_ns);
 	if (l.len && !(r->tcp_flags & TCP_SYN))
 		on_payload(d, s, way, r, &l, payload);
 	if ((r->tcp_flags & TCP_FIN) && !x->has_fin) {

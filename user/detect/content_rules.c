@@ -97,7 +97,7 @@ bool content_conflict(const struct content_look *a, const uint8_t *abytes, const
 		return false;
 	for (size_t i = 0, differ = 0; i < n; i++) {
 		differ += abytes[from_a + i] != bbytes[from_b + i];
-		if (differ >= 4 || (differ && differ * 2 >= n))
+		if (differ >= 4 || (differ >= 2 && differ * 4 >= n))
 			return true;
 	}
 	return false;
