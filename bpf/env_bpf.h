@@ -92,7 +92,7 @@ const volatile struct weir_config weir_cfg = {
 	.wake_bytes = 1 << 20,
 };
 const volatile __u32 weir_test_clock = 0;
-const volatile __u32 weir_xdp_load = 0; /* bpf_xdp_load_bytes is there: 5.18 */
+const volatile __u32 weir_xdp_load = 0; /* bpf_xdp_load_bytes and bpf_xdp_get_buff_len are there: 5.18 */
 
 static __always_inline u16 ld16(const u8 *p)
 {
@@ -272,19 +272,29 @@ WEIR_SUB int weir_load_payload(struct __sk_buff *ctx, u32 off, u32 n)
 
 #else
 
+#define FIRST_PIECE 1536 /* the least that drivers put into a jumbo frame's first buffer */
+
+/* The whole packet's length: a jumbo frame comes in pieces, of which data to data_end is the first. */
+static __always_inline u32 xdp_len(struct xdp_md *ctx)
+{
+	u32 linear = ctx->data_end - ctx->data;
+
+	return weir_xdp_load && linear >= FIRST_PIECE ? bpf_xdp_get_buff_len(ctx) : linear;
+}
+
 static __always_inline void weir_look(struct xdp_md *ctx, struct weir_view *v)
 {
 	v->data = (void *)(long)ctx->data;
 	v->end = (void *)(long)ctx->data_end;
-	v->len = ctx->data_end - ctx->data;
+	v->len = xdp_len(ctx);
 	v->segs = 0;
 }
 
 static __always_inline u32 weir_captured(struct xdp_md *ctx, u32 off)
 {
-	u32 linear = ctx->data_end - ctx->data;
+	u32 len = xdp_len(ctx);
 
-	return linear > off ? linear - off : 0;
+	return len > off ? len - off : 0;
 }
 
 /* bpf_xdp_load_bytes came with 5.18; before it, words and bytes by hand. */

@@ -36,6 +36,7 @@ struct host_engine {
 	struct entry **bucket;
 	u32 mask, n, max;
 	u32 nholes;
+	u16 ifindex;
 	struct entry *free, *oldest, *newest, *current;
 	struct chunk *chunks;
 	struct weir_holes *spare_holes; /* one, against malloc at every loss */
@@ -249,13 +250,18 @@ void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_
 
 	host_env = &e->env;
 	e->current = NULL;
-	p = weir_begin(time_ns, 0, link, 0);
+	p = weir_begin(time_ns, e->ifindex, link, 0);
 	weir_look(&ctx, &v);
 	weir_packet(&ctx, &v, p, parse_common(&v, p) ? PARSED_OK : weir_parse(&ctx));
 	if (e->current && e->current != e->newest) {
 		unlink_age(e, e->current);
 		link_newest(e, e->current);
 	}
+}
+
+void host_engine_interface(struct host_engine *e, uint16_t ifindex)
+{
+	e->ifindex = ifindex;
 }
 
 void host_engine_unknown_link(struct host_engine *e, uint32_t len)

@@ -28,6 +28,9 @@ struct host_engine *host_engine_new(const struct weir_config *cfg, unsigned max_
 void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_t *data,
 			uint32_t caplen, uint32_t len, uint64_t time_ns);
 
+/* The interface that packets are of from now on; 0 at first. Flows of two interfaces are two. */
+void host_engine_interface(struct host_engine *e, uint16_t ifindex);
+
 /* A packet of a link layer that we don't know: counted, no more. */
 void host_engine_unknown_link(struct host_engine *e, uint32_t len);
 
