@@ -423,9 +423,16 @@ static void capture_pair(const char *path, enum hook hook, const struct weir_con
 	need_bpf(pair_begin(&p, hook, cfg));
 	snprintf(p.what, sizeof(p.what), "%s: %.80s", hooks[hook], path);
 	while (pcap_next_ex(pcap, &h, &data) == 1) {
-		if (h->caplen < (unsigned)skip)
+		static uint8_t b[1 << 16];
+		uint32_t n;
+
+		if (h->caplen < (unsigned)skip || h->caplen > sizeof(b))
 			continue;
-		both(&p, (uint64_t)h->ts.tv_sec * 1000000000ull + (uint64_t)h->ts.tv_usec, data + skip, h->caplen - (unsigned)skip);
+		/* What the capture cut off is zeros: to the kernel a packet is all there. */
+		n = h->len > h->caplen && h->len <= sizeof(b) ? h->len : h->caplen;
+		memset(b + h->caplen, 0, n - h->caplen);
+		memcpy(b, data, h->caplen);
+		both(&p, (uint64_t)h->ts.tv_sec * 1000000000ull + (uint64_t)h->ts.tv_usec, b + skip, n - (unsigned)skip);
 	}
 	print_message("%s: %lu packets, %lu records alike, %lu skipped\n", p.what, p.packets, p.records, p.skipped);
 	pair_end(&p);
