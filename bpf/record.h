@@ -254,7 +254,7 @@ static __always_inline u8 how_quiet(const struct weir_flow *f, const struct weir
 		return 0;
 	if (c->payload_bytes < weir_cfg.payload_bytes && !(typed && d->payload_recs >= TYPED_SEGMENTS)) {
 		if (p->proto == PROTO_TCP && (d->flags & WEIR_DIR_SYN)) {
-			if (!typed && d->end - c->isn <= weir_cfg.payload_bytes)
+			if (d->end - c->isn <= weir_cfg.payload_bytes)
 				return WEIR_QUIET_EMPTY;
 		} else if (d->payload_recs < weir_cfg.payload_segments) {
 			return WEIR_QUIET_EMPTY;
