@@ -32,7 +32,8 @@ endif
 DEPS	:= gcc clang bpftool libbpf-dev libelf-dev zlib1g-dev libpcap-dev nettle-dev libgmp-dev libjansson-dev \
 	   libncurses-dev libinih-dev libmnl-dev libsqlite3-dev
 TEST_DEPS := libcmocka-dev libclang-rt-14-dev tmux mandoc cppcheck python3 python3-jsonschema \
-	   python3-scapy tshark iproute2 nftables iperf3 curl openssl ethtool tcpdump
+	   python3-scapy tshark iproute2 nftables iperf3 curl openssl ethtool tcpdump \
+	   qemu-system-x86 busybox-static cpio kmod xz-utils dnsmasq-base conntrack wireguard-tools
 
 BPF_SRC	:= $(wildcard bpf/*.bpf.c)
 SKEL	:= $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(BPF_SRC))
@@ -189,6 +190,7 @@ help:
 	@echo 'make unit                          the unit tests, under sanitizers'
 	@echo 'make fuzz [FUZZ_S=60]              the fuzzers, so many seconds each'
 	@echo 'sudo make bench                    ns a packet, records/s, packets/s of a capture'
+	@echo 'make vmtest [KERNEL= SCENARIO=]    scenarios in VMs; vmload, vmsmoke, scenarios, soak, soak-benign too'
 	@echo 'make lint                          cppcheck, the man page'
 	@echo 'make install [PREFIX= DESTDIR=]    default /usr/local; uninstall takes it away'
 	@echo 'make deps, clean'

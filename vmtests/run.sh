@@ -6,6 +6,7 @@
 #          [-c CCA] [-1] [-L]
 #
 # -L       only load the BPF objects
+# Without -s and -S every row runs on 6.1, and the set "short" on the others.
 # KERNEL   5.10 6.1 6.12 7, or one of them with -nobtf behind it (no BTF in sight)
 # Streams TAP; leaves results.tsv, results.tap, junit.xml, table.txt and, for each failure, the
 # packets, events and logs in BUILD_DIR/vmtests. Exit 0: nothing failed.
@@ -54,11 +55,18 @@ else
 	files='/w/rows/*.scn'
 fi
 
+set_of()	# kernel
+{
+	if [ -n "$set" ]; then echo "$set"
+	elif [ -z "$only" ] && [ "$1" != 6.1 ]; then echo short
+	fi
+}
+
 # Time that the VM may take: the scenarios' own, twice, and what starting it takes.
 seconds()
 {
 	# shellcheck disable=SC2046,SC2086 # words
-	(cd "$rows" && "$build/scen/scenario" check ${set:+-s $set} $extra \
+	(cd "$rows" && "$build/scen/scenario" check ${1:+-s $1} $extra \
 		$(echo "$files" | sed "s,/w/rows,$rows,g")) | sed -n 's/.* \([0-9]*\) seconds$/\1/p'
 }
 
@@ -88,8 +96,6 @@ note()	# kernel, what, verdict, why
 	printf 'RESULT\t%s\t-\ton\tboot\t%s\t0\t%s\n' "$2" "$3" "$4" | to_tap "$1"
 }
 
-s=$(seconds)
-limit=$((240 + 2 * ${s:-600} / jobs))
 for k in $kernels; do
 	name=${k%-nobtf}
 	arg=
@@ -101,6 +107,9 @@ for k in $kernels; do
 		note "$k" boot skip "$version"
 		continue
 	fi
+	sets=$(set_of "$k")
+	s=$(seconds "$sets")
+	limit=$((240 + 3 * ${s:-600} / jobs))
 	kout=$out/k-$k
 	mkdir -p "$kout"
 	cat >"$kout/job" <<-END
@@ -108,7 +117,7 @@ for k in $kernels; do
 	[ \$probe = 0 ] && v=pass || v=fail
 	echo "RESULT	bpf-load	-	on	boot	\$v	0	every object passes the verifier, under $ceiling instructions a program"
 	[ -z "$load_only" ] || exit \$probe
-	/bin/scenario run -j $jobs ${set:+-s $set} -H $how $extra -o /art/s $files; rc=\$?
+	/bin/scenario run -j $jobs ${sets:+-s $sets} -H $how $extra -o /art/s $files; rc=\$?
 	[ \$probe = 0 ] && exit \$rc || exit 1
 	END
 	sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" "$build"/*.bpf.o || exit 1

@@ -74,7 +74,7 @@ struct scenario {
 	bool watch_memory; /* weir's memory, files and maps must not grow */
 	double sessions;   /* share of the traffic's sessions that must come out well; < 0: no check
 			    */
-	char weir_args[256], need[160];
+	char weir_args[256], need[160], todo[200];
 	double forged; /* share of the forged flows that must have a suspect reset; < 0: no check */
 	struct step step[SCEN_STEPS];
 	int order[SCEN_STEPS]; /* steps by time */

@@ -161,6 +161,7 @@ static int setting(struct scenario *s, const char *key, char *rest)
 		{ "set", s->set, sizeof(s->set) },
 		{ "weir", s->weir_args, sizeof(s->weir_args) },
 		{ "need", s->need, sizeof(s->need) },
+		{ "todo", s->todo, sizeof(s->todo) },
 	};
 	struct {
 		const char *key;
