@@ -13,6 +13,10 @@ import subprocess
 import tempfile
 import time
 
+import jsonschema
+
+validator = None
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, os.environ.get("B", "build"))
 WEIR = os.path.join(BUILD, "weir")
@@ -70,6 +74,16 @@ def build_tools():
        f"{here}/other.bpf.c", "-o", OTHER)
 
 
+def validate(events):
+    """Every event against `weir schema`; of a flood's, those at the ends."""
+    global validator
+    if validator is None:
+        validator = jsonschema.Draft202012Validator(json.loads(sh(WEIR, "schema")))
+    for event in events if len(events) < 4000 else events[:2000] + events[-2000:]:
+        for e in validator.iter_errors(event):
+            raise Failed(f"not of the schema: {e.json_path} {e.message} in {json.dumps(event)[:600]}")
+
+
 class Weir:
     """weir as a process in the gateway; its events as they come."""
 
@@ -104,7 +118,9 @@ class Weir:
         self.proc.wait(60)
         if sig != signal.SIGKILL and self.proc.returncode:
             raise Failed(f"weir ended with {self.proc.returncode}: {self.stderr()}")
-        return self.events()
+        events = self.events()
+        validate(events)
+        return events
 
     def drop(self):
         if self.proc.poll() is None:
