@@ -199,6 +199,44 @@ static void test_no_control(void **state)
 	free(b);
 }
 
+/*
+ * Blocked from 22 to 4 o'clock, fine by day: after two days the nights stand out,
+ * and what is usual stays what the days are. A type that always fails a fifth is
+ * not held to less.
+ */
+static void test_hours(void **state)
+{
+	struct drop_bank *b = calloc(1, sizeof(*b));
+	uint64_t start = BASE - BASE % (86400 * 16);
+	uint32_t night = 1 << 22 | 1 << 23 | 1 | 1 << 1 | 1 << 2 | 1 << 3;
+
+	seed = 12;
+	assert_non_null(b);
+	for (uint64_t i = 0; i < 2 * 86400; i += 3) {
+		unsigned hour = i / 3600 % 24;
+
+		bank_advance(b, slot_ns(start + i * 16), false);
+		for (unsigned t = 0; t < 3; t++) {
+			double p = t == 1 ? 0.2 : !t && night & 1 << hour ? 0.6 : 0.002;
+			struct trial x = { .time_ns = slot_ns(start + i * 16),
+					   .n = 1,
+					   .lost = uniform() < p,
+					   .channel = CH_UP,
+					   .stage = STAGE_LATER,
+					   .thin = true };
+
+			assert_true(bank_add(b, t, &x));
+		}
+	}
+	assert_int_equal(bank_bad_hours(b, 0, CH_UP), night);
+	assert_int_equal(bank_bad_hours(b, 1, CH_UP), 0);
+	assert_int_equal(bank_bad_hours(b, 9, CH_UP), 0);
+	assert_true(b->series[0][CH_UP]->usual < 0.01);
+	assert_true(bank_p0(b, 1, CH_UP) > 0.17);
+	bank_free(b);
+	free(b);
+}
+
 /* Onset, newest failure and first success after it, to the slot. */
 static void test_episode_times(void **state)
 {
@@ -241,7 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_interference), cmocka_unit_test(test_power),
 		cmocka_unit_test(test_common_loss),	cmocka_unit_test(test_no_control),
-		cmocka_unit_test(test_episode_times),
+		cmocka_unit_test(test_episode_times),	cmocka_unit_test(test_hours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,6 +158,8 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 		note_tuple(state, f, t);
 	if (t->lost)
 		note_lossy(state, df, t->time_ns);
+	if (t->lost && f->fragile)
+		state->fragile_ns = t->time_ns;
 }
 
 static void tell_early(struct drop *d, struct drop_flow *df, unsigned type)

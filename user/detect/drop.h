@@ -127,8 +127,7 @@ struct drop_type {
 	uint8_t channels;  /* that fired, bits */
 	double reported_ratio;
 	enum level level;
-	uint32_t hour_trials[24], hour_failed[24]; /* baseline by hour of day (UTC), of failed slots */
-	uint8_t hour_claims[24];		   /* hours in which a drop went on, saturates */
+	uint64_t fragile_ns; /* newest loss of a flow whose records were lost */
 };
 
 struct drop {

@@ -9,6 +9,9 @@
 #define CONTROL_NEAR   3  /* control slots that must lie near a trial */
 #define CONTROL_MINUTE 10 /* and in the last minute */
 #define WILSON_Z       1.645
+#define HOUR_TRIALS    100    /* that an hour of day needs to count */
+#define HOURS_SEEN     6
+#define HOUR_CAP       100000 /* then the past counts half */
 
 /* Evidence beyond this says nothing more; kept below so that a recovery shows. */
 #define LOG_CAP 300
@@ -137,7 +140,54 @@ double bank_p0(const struct drop_bank *b, unsigned type, unsigned channel)
 	bank_control(b, type, channel, &trials, &failed);
 	if (trials < CONTROL_MINUTE)
 		return 1;
-	return fmax(P0_FLOOR, stats_wilson(failed, trials, WILSON_Z).high);
+	failed = stats_wilson(failed, trials, WILSON_Z).high;
+	if (b->series[type][channel])
+		failed = fmax(failed, b->series[type][channel]->usual);
+	return fmax(P0_FLOOR, failed);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * What a type fails anyhow (peers that are gone, say) it fails at all hours; a
+ * block may spare some. So the lower quartile of the hours is usual, and quiet
+ * days don't hide bad nights, nor bad nights become the custom.
+ */
+static void usual(struct series *s)
+{
+	double ratio[24];
+	unsigned n = 0;
+
+	for (unsigned h = 0; h < 24; h++)
+		if (s->hour_trials[h] >= HOUR_TRIALS)
+			ratio[n++] = s->hour_failed[h] / s->hour_trials[h];
+	if (n < HOURS_SEEN)
+		return;
+	qsort(ratio, n, sizeof(*ratio), by_value);
+	s->usual = ratio[n / 4];
+}
+
+uint32_t bank_bad_hours(const struct drop_bank *b, unsigned type, unsigned channel)
+{
+	const struct series *s = b->series[type][channel];
+	uint32_t bad = 0;
+	unsigned n = 0;
+
+	for (unsigned h = 0; s && h < 24; h++) {
+		double ratio = s->hour_failed[h] / s->hour_trials[h];
+
+		if (!(s->hour_trials[h] >= HOUR_TRIALS))
+			continue;
+		n++;
+		if (ratio >= 3 * s->usual && ratio >= s->usual + 0.02)
+			bad |= 1u << h;
+	}
+	return n >= HOURS_SEEN ? bad : 0;
 }
 
 static void tally_slot(struct tally *t, const struct slot *s)
@@ -224,10 +274,25 @@ static void judge(struct drop_bank *b, unsigned type, unsigned channel, uint64_t
 	}
 }
 
+static void note_hour(struct series *s, unsigned hour, double trials, double failed)
+{
+	float before = s->hour_trials[hour];
+
+	s->hour_trials[hour] += trials;
+	s->hour_failed[hour] += failed;
+	if (s->hour_trials[hour] > HOUR_CAP) {
+		s->hour_trials[hour] /= 2;
+		s->hour_failed[hour] /= 2;
+	}
+	/* now and then is often enough */
+	if ((unsigned)(before / HOUR_TRIALS) != (unsigned)(s->hour_trials[hour] / HOUR_TRIALS))
+		usual(s);
+}
+
 /* The slots of a second are judged: they become control of the next minute. */
 static void close_second(struct drop_bank *b)
 {
-	unsigned at = b->second++ % SECONDS;
+	unsigned at = b->second++ % SECONDS, hour = b->done / (3600 * SLOTS_PER_S) % 24;
 
 	for (unsigned t = 0; t < b->types; t++)
 		for (unsigned c = 0; c < CHANNELS; c++) {
@@ -245,6 +310,7 @@ static void close_second(struct drop_bank *b)
 					s->second_failed[at] += share(slot);
 				}
 			}
+			note_hour(s, hour, s->second_trials[at], s->second_failed[at]);
 			for (unsigned i = 0; i < SECONDS; i++) {
 				trials += s->second_trials[i];
 				failed += s->second_failed[i];

@@ -54,6 +54,9 @@ struct series {
 	float second_trials[SECONDS], second_failed[SECONDS];
 	double trials, failed; /* last minute, of thin slots */
 	double all_trials, all_failed; /* ever, while part of the control */
+	/* by hour of day (UTC), older days fade */
+	float hour_trials[24], hour_failed[24];
+	double usual; /* what it fails in its better hours, block or no block; 0 not known */
 	struct seq_test test;
 	uint64_t day; /* of the newest trial */
 	struct episode episode[SEQ_ALTS];
@@ -107,6 +110,12 @@ void bank_control(const struct drop_bank *b, unsigned type, unsigned channel, do
 
 /* What the null grants type now: see bank_advance(). 1 when there is too little control. */
 double bank_p0(const struct drop_bank *b, unsigned type, unsigned channel);
+
+/*
+ * Bits of the hours of day (UTC) in which the channel failed at least three times
+ * what is usual, and 2 % more. 0 until six hours have been seen.
+ */
+uint32_t bank_bad_hours(const struct drop_bank *b, unsigned type, unsigned channel);
 
 /* Starts the test over: after a finding was closed. */
 void bank_reset(struct drop_bank *b, unsigned type);

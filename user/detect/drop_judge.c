@@ -59,6 +59,7 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 	double most = 0, n, failed;
 
 	memset(v, 0, sizeof(*v));
+	v->type = type;
 	v->evidence = -INFINITY;
 	for (unsigned c = 0; c < CHANNELS; c++) {
 		const struct episode *e = bank_episode(&d->bank, type, c);
@@ -354,20 +355,12 @@ static bool over(const struct drop_verdict *v, uint64_t now_ns, bool last)
 	return last || slot_ns(v->last + LAG_SLOTS) + wait < now_ns;
 }
 
-static void mark_hours(struct drop_type *t, uint64_t from_ns, uint64_t to_ns)
-{
-	for (uint64_t h = from_ns / (3600 * SECOND); h <= to_ns / (3600 * SECOND); h++)
-		if (t->hour_claims[h % 24] < 255)
-			t->hour_claims[h % 24]++;
-}
-
 static void close_claim(struct drop *d, unsigned type, struct drop_verdict *v)
 {
 	struct drop_type *t = d->type[type];
 
 	drop_report(d, type, v, slot_ns(v->after));
 	findings_close(d->env->findings, t->key, slot_ns(v->after));
-	mark_hours(t, t->start_ns, slot_ns(v->last));
 	t->open = false;
 	t->closed_ns = slot_ns(v->after);
 	t->episodes++;
@@ -385,7 +378,6 @@ static void follow(struct drop *d, unsigned type, uint64_t now_ns, bool last)
 		/* the evidence has worn off without a clear end: it ended with the newest failure */
 		if (t->open) {
 			findings_close(d->env->findings, t->key, t->last_ns);
-			mark_hours(t, t->start_ns, t->last_ns);
 			t->open = false;
 			t->episodes++;
 			d->bank.claimed[type] = false;

@@ -6,6 +6,7 @@
 #include "drop.h"
 
 struct drop_verdict {
+	unsigned type;
 	uint8_t channels, stages;    /* bits; stages: channel * STAGES + stage */
 	uint64_t first, last, after; /* slots: first and newest failure, first success after it (0 none) */
 	uint64_t gap;		     /* slots: longest pause between failures */

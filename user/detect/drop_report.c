@@ -154,6 +154,9 @@ static void reasons(const struct drop *d, const struct drop_type *t, const struc
 		    const struct shape *s, struct finding *f)
 {
 	struct facts *r = &f->reasons;
+	char hours[24 * 3 + 1];
+	uint32_t bad = 0;
+	unsigned at = 0;
 
 	fact_vs(r, "drop_ratio", v->ratio, v->control);
 	fact_num(r, "log10_evidence", v->evidence / M_LN10);
@@ -179,15 +182,15 @@ static void reasons(const struct drop *d, const struct drop_type *t, const struc
 		fact_text(r, "first_lost", "data packet %d of each flow", s->nth);
 	if (s->cut > 0)
 		fact_num(r, "only_payloads_over_bytes", s->cut);
-	if (t->episodes) {
-		char hours[64] = "";
-		unsigned at = 0;
-
-		for (unsigned h = 0; h < 24 && at + 4 < sizeof(hours); h++)
-			if (t->hour_claims[h])
-				at += snprintf(hours + at, sizeof(hours) - at, " %02u", h);
-		fact_text(r, "seen_before", "%u times, hours (UTC)%s", t->episodes, hours);
-	}
+	if (t->episodes)
+		fact_text(r, "seen_before", "%u times", t->episodes);
+	for (unsigned c = 0; c < CHANNELS; c++)
+		bad |= v->channels & 1 << c ? bank_bad_hours(&d->bank, v->type, c) : 0;
+	for (unsigned h = 0; h < 24; h++)
+		if (bad & 1u << h)
+			at += snprintf(hours + at, sizeof(hours) - at, " %02u", h);
+	if (bad)
+		fact_text(r, "bad_hours", "of the day, UTC:%s", hours);
 }
 
 static void ruled_out(const struct drop_verdict *v, struct finding *f)
@@ -220,6 +223,7 @@ void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, ui
 			     .end_ns = end_ns,
 			     .type = type,
 			     .direction = v->direction,
+			     .degraded = t->fragile_ns && t->fragile_ns >= slot_ns(v->first),
 			     .clients = v->clients,
 			     .servers = v->failing };
 	struct shape s;
