@@ -3,8 +3,9 @@
 # Boots each kernel and runs the scenarios in it.
 #
 #   run.sh BUILD_DIR [-k "KERNEL..."] [-s SET] [-S SCENARIO] [-j N] [-H live,offline] [-n TIMES]
-#          [-c CCA] [-1] [-L]
+#          [-c CCA] [-F FILE] [-o DIR] [-1bL]
 #
+# -F       a scenario of a file elsewhere; -o: results there; -b: only benign rows
 # -L       only load the BPF objects
 # Without -s and -S every row runs on 6.1, and the set "short" on the others.
 # KERNEL   5.10 6.1 6.12 7, or one of them with -nobtf behind it (no BTF in sight)
@@ -15,9 +16,9 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 64
 shift
-kernels="5.10 6.1 6.12 7 6.1-nobtf" set= only= jobs=${WEIR_VM_JOBS:-8} how=live,offline extra= load_only=
+kernels="5.10 6.1 6.12 7 6.1-nobtf" set= only= jobs=${WEIR_VM_JOBS:-8} how=live,offline extra= load_only= given= out=
 ceiling=${WEIR_INSN_CEILING:-100000}
-while getopts k:s:S:j:H:n:c:1L c; do
+while getopts k:s:S:j:H:n:c:F:o:1bL c; do
 	case $c in
 	k) kernels=$OPTARG ;;
 	s) set=$OPTARG ;;
@@ -27,6 +28,9 @@ while getopts k:s:S:j:H:n:c:1L c; do
 	n) extra="$extra -n $OPTARG" ;;
 	c) extra="$extra -c $OPTARG" ;;
 	1) extra="$extra -1" ;;
+	b) extra="$extra -b" ;;
+	F) given=$OPTARG ;;
+	o) out=$OPTARG ;;
 	L) load_only=yes ;;
 	*) exit 64 ;;
 	esac
@@ -39,13 +43,15 @@ for p in qemu-system-x86_64 busybox cpio tcpdump nft iperf3 dnsmasq; do
 	}
 done
 
-out=$build/vmtests
+out=${out:-$build/vmtests}
 mkdir -p "$out"
 rm -rf "$out"/k-* "$out"/results.* "$out/junit.xml" "$out/table.txt"
 : >"$out/results.tsv"
 : >"$out/results.tap"
 rows=$here/../tests/scenarios/rows
-if [ -n "$only" ]; then
+if [ -n "$given" ]; then
+	files=/w/$(basename "$given")
+elif [ -n "$only" ]; then
 	files=
 	for o in $(echo "$only" | tr , ' '); do
 		[ -r "$rows/$o.scn" ] || { echo "vmtests: no scenario $o" >&2; exit 66; }
@@ -58,7 +64,7 @@ fi
 set_of()	# kernel
 {
 	if [ -n "$set" ]; then echo "$set"
-	elif [ -z "$only" ] && [ "$1" != 6.1 ]; then echo short
+	elif [ -z "$only$given" ] && [ "$1" != 6.1 ]; then echo short
 	fi
 }
 
@@ -67,7 +73,7 @@ seconds()
 {
 	# shellcheck disable=SC2046,SC2086 # words
 	(cd "$rows" && "$build/scen/scenario" check ${1:+-s $1} $extra \
-		$(echo "$files" | sed "s,/w/rows,$rows,g")) | sed -n 's/.* \([0-9]*\) seconds$/\1/p'
+		$([ -n "$given" ] && echo "$given" || echo "$files" | sed "s,/w/rows,$rows,g")) | sed -n 's/.* \([0-9]*\) seconds$/\1/p'
 }
 
 # mawk would wait for a full block before it says anything.
@@ -120,7 +126,7 @@ for k in $kernels; do
 	/bin/scenario run -j $jobs ${sets:+-s $sets} -H $how $extra -o /art/s $files; rc=\$?
 	[ \$probe = 0 ] && exit \$rc || exit 1
 	END
-	sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" "$build"/*.bpf.o || exit 1
+	sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" "$build"/*.bpf.o $given || exit 1
 	{ sh "$here/boot.sh" "$dir" "$kout/initramfs" "$kout" "$limit" $arg; echo $? >"$kout/rc"; } 2>&1 |
 		to_tap "$k"
 	rc=$(cat "$kout/rc")

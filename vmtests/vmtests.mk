@@ -46,3 +46,9 @@ vmsmoke: vmtest-build
 scenarios: vmtest-build
 	$(Q)PATH=$(abspath $(B)):$(abspath $(B)/scen):$$PATH $(B)/scen/scenario run -l -j 2 -o $(B)/scenarios \
 		$(if $(SCENARIO),$(SCENARIO:%=tests/scenarios/rows/%.scn),$(wildcard tests/scenarios/rows/*.scn))
+
+soak: vmtest-build
+	$(Q)sh vmtests/soak.sh $(B) $(or $(MINUTES),30) $(or $(KERNEL),6.1)
+
+soak-benign: vmtest-build
+	$(Q)sh vmtests/soak-benign.sh $(B) $(or $(N),20) $(or $(KERNEL),6.1)

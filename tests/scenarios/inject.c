@@ -12,6 +12,7 @@
  * KEY   to=cli|srv|both  flags=R|RA  n=COPIES  step=BYTES (seq of each next copy)
  *       seq=right|zero|random|past  ttl=N|copy|random  ipid=N|copy|random  win=N
  *       payload=BYTES  delay=MS  gap=MS (between copies)  times=N (per flow)
+ *       for=SECONDS (then it ends; for ever without)
  *       upmac=MAC downmac=MAC (next hop to the server, to the client)  upif=IFACE
  *
  * Prints "forged SRC SPORT DST DPORT KIND" per packet sent, client first.
@@ -47,6 +48,7 @@ static struct {
 	enum act act;
 	uint32_t answer;
 	int to_cli, to_srv, flags, copies, step, ttl, ipid, win, payload, delay, gap, times;
+	int seconds;
 	enum seqmode seq;
 	uint8_t upmac[6], downmac[6], own[6];
 	int ifindex, upif;
@@ -395,6 +397,8 @@ static int option(char *kv)
 		c.delay = atoi(v);
 	else if (!strcmp(kv, "gap"))
 		c.gap = atoi(v);
+	else if (!strcmp(kv, "for"))
+		c.seconds = atoi(v);
 	else if (!strcmp(kv, "times"))
 		c.times = atoi(v);
 	else if (!strcmp(kv, "upif"))
@@ -509,6 +513,7 @@ int main(int argc, char **argv)
 		perror("inject: packet socket");
 		return 77;
 	}
+	alarm(c.seconds);
 	rnd_fill(c.own, 6);
 	c.own[0] = 2;
 	for (;;) {

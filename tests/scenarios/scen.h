@@ -12,11 +12,11 @@
 #include <sys/types.h>
 
 enum {
-	SCEN_STEPS = 48,
+	SCEN_STEPS = 240,
 	SCEN_WANTS = 12,
 	SCEN_WORDS = 48,
 	SCEN_LINE = 1024,
-	SCEN_PROCS = 96,
+	SCEN_PROCS = 240,
 };
 
 enum ns { NS_CLI, NS_GW, NS_ISP, NS_SRV, NS_COUNT };

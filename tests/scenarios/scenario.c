@@ -7,6 +7,7 @@
  *	scenario check FILE...
  *
  * -s SET   only scenarios whose set names it (default: all given)
+ * -b       only benign ones
  * -1       only with the impairment on   -k keep what passed   -l lenient: what this kernel lacks
  *          is skipped, not failed        -n each so many times
  * A line per result: RESULT<tab>scenario<tab>row<tab>on|off<tab>live|offline<tab>pass|fail|skip
@@ -162,7 +163,7 @@ static void usage(void)
 {
 	fprintf(stderr, "usage: scenario run [-j N] [-o DIR] [-s SET] [-H live,offline] [-c CCA] "
 			"[-w WEIR] [-n TIMES] "
-			"[-1kl] FILE... | scenario check FILE...\n");
+			"[-1bkl] FILE... | scenario check FILE...\n");
 	exit(64);
 }
 
@@ -173,7 +174,7 @@ int main(int argc, char **argv)
 	};
 	const char *set = NULL;
 	unsigned parallel = 1, times = 1;
-	bool once = false, check;
+	bool once = false, benign = false, check;
 	int c;
 
 	if (argc < 2)
@@ -183,7 +184,7 @@ int main(int argc, char **argv)
 		usage();
 	argv++;
 	argc--;
-	while ((c = getopt(argc, argv, "j:o:s:H:c:w:n:1kl")) != -1)
+	while ((c = getopt(argc, argv, "j:o:s:H:c:w:n:1bkl")) != -1)
 		switch (c) {
 		case 'j':
 			parallel = atoi(optarg);
@@ -207,6 +208,9 @@ int main(int argc, char **argv)
 		case 'n':
 			times = atoi(optarg);
 			break;
+		case 'b':
+			benign = true;
+			break;
 		case '1':
 			once = true;
 			break;
@@ -227,7 +231,7 @@ int main(int argc, char **argv)
 
 		if (!s || scen_read(s, argv[i]))
 			return 65;
-		if (set && !in_set(s, set)) {
+		if ((set && !in_set(s, set)) || (benign && !s->benign)) {
 			free(s);
 			continue;
 		}
