@@ -117,6 +117,28 @@ static void first_copy_counts(void **state)
 	expect_hello(k, "aaa.example.org");
 }
 
+/* What the end of is missing (an offloaded segment is cut) still has its name. */
+static void cut_behind_the_name(void **state)
+{
+	struct kit *k = *state;
+	struct blob b = { .n = 0 };
+
+	/* The name stands behind the share: all but the last byte of ALPN. */
+	put_tls(&b, "www.example.org", "h2", 600, false, 16384);
+	kit_syn(k);
+	kit_tcp(k, TO_SERVER, 0, b.p, b.n - 1);
+	assert_string_equal(k->r.hint, "www.example.org");
+	assert_string_equal(k->r.alpn, "");
+	assert_false(k->r.done);
+	/* And cut within it there is none. */
+	kit_flow(k, IPPROTO_TCP, "192.168.1.10", 50001, "198.51.100.2", 443);
+	kit_syn(k);
+	kit_tcp(k, TO_SERVER, 0, b.p, b.n - 10);
+	kit_finish(k);
+	assert_string_equal(kit_l7(k), "tls");
+	assert_string_equal(k->r.hint, "");
+}
+
 static void over_several_records(void **state)
 {
 	struct kit *k = *state;
@@ -318,6 +340,7 @@ int main(void)
 		T(backwards),
 		T(duplicated_and_overlapping),
 		T(first_copy_counts),
+		T(cut_behind_the_name),
 		T(over_several_records),
 		T(without_a_syn),
 		T(with_ech),

@@ -226,8 +226,9 @@ static void initial(struct udp_memory *mem, struct seg d, const struct initial *
 		struct seg hs = { q->crypto.buf, q->crypto.have };
 		size_t want = 4 + be24(hs.p + 1);
 
-		if (hs.p[0] == 1 && (hs.n >= want || hs.n == STREAM_MAX) && client_hello(hs, out))
-			out->final = true;
+		/* The name may be there before the end is. */
+		if (client_hello(hs, out))
+			out->final = hs.n >= want || hs.n == STREAM_MAX;
 	}
 }
 

@@ -47,9 +47,11 @@ static void sni(struct seg e, struct found *out)
 
 static void alpn(struct seg e, struct found *out)
 {
-	struct seg list = vec(&e, 2), name = vec(&list, 1);
+	struct seg list = vec(&e, 2), name;
+	size_t want = list.n ? list.p[0] : 0;
 
-	if (name.n)
+	name = vec(&list, 1);
+	if (name.n && name.n == want)
 		found_alpn(out, name.p, name.n);
 }
 
@@ -246,13 +248,10 @@ static enum match hello_side(struct seg s, const struct tcp_view *v, struct foun
 	n = handshake(s, hs, sizeof(hs), &cut);
 	if (n >= 4) {
 		want = 4 + be24(hs + 1);
-		if (n >= want || v->full || n == sizeof(hs) || !cut) {
-			if (!client_hello((struct seg){ hs, n < want ? n : want }, out))
-				return MATCH_NO;
-			out->final = true;
-		} else if (n >= 6 && (hs[4] != 3 || hs[5] > 4)) {
+		/* What is there may have the name already, and the rest may never come. */
+		if (!client_hello((struct seg){ hs, n < want ? n : want }, out))
 			return MATCH_NO;
-		}
+		out->final = n >= want || v->full || n == sizeof(hs) || !cut;
 	}
 	return MATCH_YES;
 }
@@ -291,7 +290,7 @@ enum match tls_tcp(const struct tcp_view *v, struct found *out)
 		first = hello_side(v->way[TO_CLIENT], v, out);
 	if (first == MATCH_NO && (sslv2_hello(v->way[TO_SERVER])))
 		first = MATCH_YES;
-	if (first == MATCH_YES && tor_hello(out, v->way[TO_CLIENT])) {
+	if (first == MATCH_YES && out->final && tor_hello(out, v->way[TO_CLIENT])) {
 		out->sig = SIG_TOR_HELLO;
 		/* The certificate says more. */
 		out->final = v->full || v->way[TO_CLIENT].n > 1200;
