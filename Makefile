@@ -65,7 +65,7 @@ $(B)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 
 $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call msg,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$*) > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$(notdir $*)) > $@
 
 # The built-in rules as a C string, one line each.
 $(B)/rules_builtin.inc: user/classify/rules.ini
@@ -100,6 +100,14 @@ $(B)/libfuzz.a: $(FUZZOBJ)
 
 $(B)/libweir.a: $(LIBOBJ)
 	$(Q)rm -f $@; ar rcs $@ $^
+
+$(B)/bench/%.bpf.o: tests/bench/%.bpf.c tests/bench/bench_abi.h
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Itests/bench $(BPF_INC) -c $< -o $@
+
+$(B)/bench/bench_engine: $(B)/bench/floor.skel.h
+$(B)/bench/bench_engine: INC += -I$(B)/bench -Itests/bench
 
 # Benchmarks of parts, as they ship: no sanitizer.
 $(B)/bench/%: tests/bench/%.c $(B)/libweir.a

@@ -27,6 +27,7 @@
 #define ROUNDS	  5
 #define MAX_FLOWS (1u << 20)
 #define VOID_NS	  60 /* a run whose floor takes more, hot, says nothing */
+#define WARM	  26 /* packets of each flow before: past those that are recorded one by one */
 
 struct packet {
 	const char *name;
@@ -132,9 +133,10 @@ static double median(double *v, unsigned n)
 	return v[n / 2];
 }
 
-static void set_walk(const struct packet *p, uint32_t flows)
+/* Flows are made in another order than they are visited in, or a prefetcher would know the next. */
+static void set_walk(const struct packet *p, uint32_t flows, bool make, uint64_t round)
 {
-	struct bench_walk w = { .flows = flows, .step = flows > 1 ? 2654435761u | 1 : 0, .seg = p->seg,
+	struct bench_walk w = { .flows = flows, .step = flows > 1 ? make ? 1 : 2654435761u : 0, .seg = p->seg, .round = round,
 				.syn = p->syn, .l4 = p->l4, .address = p->address };
 	uint32_t zero = 0;
 
@@ -179,7 +181,7 @@ static void row(const char *hook, const struct packet *p, uint32_t flows, double
 static int measure(const char *hook, int walker, int empty, int floor_fd, int weir, const struct packet *p,
 		   uint32_t flows, double *hot_floor)
 {
-	uint32_t repeat = flows > 1000000 ? 4 * flows : 2000000;
+	uint32_t repeat = flows > 1000000 ? 2 * flows : 2u << 20; /* whole rounds: sequence numbers go on */
 	double v[3][ROUNDS];
 	int subject[3] = { empty, floor_fd, weir };
 
@@ -188,20 +190,21 @@ static int measure(const char *hook, int walker, int empty, int floor_fd, int we
 	for (int i = 0; i < 3; i++) { /* every flow made, every cache as warm as it gets */
 		double ns;
 
-		set_walk(p, flows);
+		set_walk(p, flows, true, 0);
 		if (set_subject(walker, subject[i]))
 			return -1;
-		if (!p->syn && run(walker, p, flows > 1000 ? 2 * flows : 2000, &ns))
+		if (!p->syn && run(walker, p, WARM * flows, &ns))
 			return -1;
 	}
 	for (int round = 0; round < ROUNDS; round++) {
 		for (int i = 0; i < 3; i++) {
+			uint64_t seen = WARM + round * (repeat / flows);
+
 			if (set_subject(walker, subject[i]))
 				return -1;
-			if (p->syn) {
+			if (p->syn)
 				forget_flows();
-				set_walk(p, flows);
-			}
+			set_walk(p, flows, false, seen);
 			if (run(walker, p, repeat, &v[i][round]))
 				return -1;
 		}
