@@ -64,6 +64,7 @@ struct weir_pkt {
 	union {
 		struct weir_key4 k4;
 		struct weir_key6 k6;
+		u32 k[10]; /* either in words */
 	};
 	u32 l2_len, ip_len;   /* on the wire, all segments */
 	u32 payload_len;      /* TCP, UDP: all segments; else behind the IP header */

@@ -15,9 +15,13 @@
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define RAW16(x) __builtin_bswap16(x)
 #define RAW32(x) __builtin_bswap32(x)
+#define TWO16(first, second) ((u32)(first) | (u32)(second) << 16) /* as they lie in memory */
+#define FIRST8(x) (x)
 #else
 #define RAW16(x) (x)
 #define RAW32(x) (x)
+#define TWO16(first, second) ((u32)(first) << 16 | (u32)(second))
+#define FIRST8(x) ((x) << 8)
 #endif
 #define PROTO_ICMP   1
 #define PROTO_TCP    6
@@ -180,13 +184,11 @@ static __always_inline void set_key4(struct weir_pkt *p, u32 saddr, u32 daddr, u
 
 	p->v4 = 1;
 	p->dir = !up;
-	p->k4.lo = up ? saddr : daddr;
-	p->k4.hi = up ? daddr : saddr;
-	p->k4.lo_port = up ? p->sport : p->dport;
-	p->k4.hi_port = up ? p->dport : p->sport;
-	p->k4.proto = p->proto;
-	p->k4.pad = 0;
-	p->k4.ifindex = ifindex;
+	/* In the words that hash and compare will load: smaller stores would stall them. */
+	p->k[0] = up ? saddr : daddr;
+	p->k[1] = up ? daddr : saddr;
+	p->k[2] = up ? TWO16(p->sport, p->dport) : TWO16(p->dport, p->sport);
+	p->k[3] = TWO16(FIRST8(p->proto), ifindex);
 }
 
 static __always_inline void set_key6(struct weir_pkt *p, const u8 *saddr, const u8 *daddr, u32 ifindex)
@@ -196,16 +198,13 @@ static __always_inline void set_key6(struct weir_pkt *p, const u8 *saddr, const 
 	const u8 *lo = up ? saddr : daddr, *hi = up ? daddr : saddr;
 
 	for (int i = 0; i < 4; i++) {
-		p->k6.lo[i] = ldraw32(lo + 4 * i);
-		p->k6.hi[i] = ldraw32(hi + 4 * i);
+		p->k[i] = ldraw32(lo + 4 * i);
+		p->k[4 + i] = ldraw32(hi + 4 * i);
 	}
 	p->v4 = 0;
 	p->dir = !up;
-	p->k6.lo_port = up ? p->sport : p->dport;
-	p->k6.hi_port = up ? p->dport : p->sport;
-	p->k6.proto = p->proto;
-	p->k6.pad = 0;
-	p->k6.ifindex = ifindex;
+	p->k[8] = up ? TWO16(p->sport, p->dport) : TWO16(p->dport, p->sport);
+	p->k[9] = TWO16(FIRST8(p->proto), ifindex);
 }
 
 /*
