@@ -126,7 +126,7 @@ for k in $kernels; do
 	/bin/scenario run -j $jobs ${sets:+-s $sets} -H $how $extra -o /art/s $files; rc=\$?
 	[ \$probe = 0 ] && exit \$rc || exit 1
 	END
-	sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" "$build"/*.bpf.o $given || exit 1
+	sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" "$build"/weir_*.bpf.o $given || exit 1
 	{ sh "$here/boot.sh" "$dir" "$kout/initramfs" "$kout" "$limit" $arg; echo $? >"$kout/rc"; } 2>&1 |
 		to_tap "$k"
 	rc=$(cat "$kout/rc")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Both sides of a gateway, NAT between them: one flow is one flow, and its client is known."""
 import json
+import os
 import time
 
 from gateway import CLIENT4, CLIENT6, SERVER4, SERVER6, Gateway, check, equal
@@ -212,8 +213,12 @@ def test_own_drops_are_own():
             claims = [e["finding"] for e in events if e["event_type"] == "finding"
                       and e["finding"]["level"] != "possible"]
             equal(claims, [], f"claims on {ifaces}")
+            said = [e["tool"]["why"] for e in events if e["event_type"] == "tool"
+                    and e["tool"]["action"] == "lost"]
+            if os.path.exists("/sys/kernel/btf/vmlinux"):
+                named = sum(int(s.split("netfilter_drop ")[1].split(".")[0].split(",")[0]) for s in said
+                            if "netfilter_drop" in s)
+                equal(named, dropped, "drops by the kernel's own reason")
             if len(ifaces) == 2:
-                said = [e["tool"]["why"] for e in events if e["event_type"] == "tool"
-                        and e["tool"]["action"] == "lost"]
                 own = sum(int(s.split("dropped ")[1].split()[0]) for s in said if "this host itself" in s)
                 check(abs(own - dropped) <= max(2, 0.02 * dropped), f"own drops {own}, not {dropped}: {said}")

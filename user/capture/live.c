@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "drops.h"
+#include "error.h"
 #include "live_impl.h"
 #include "rights.h"
 
@@ -290,6 +292,7 @@ static int open_fds(struct live *l)
 int live_start(struct live *l, struct pipeline *p, struct live_error *e)
 {
 	uint64_t mono = live_mono_ns();
+	char why[160];
 	int err;
 
 	l->pipeline = p;
@@ -298,6 +301,9 @@ int live_start(struct live *l, struct pipeline *p, struct live_error *e)
 	if (open_fds(l))
 		return live_fail(e, EX_OSERR, "can't set up capture: %s.", strerror(errno));
 	live_tool(l, TOOL_START, NULL, NULL);
+	l->drops = drops_open(why, sizeof(why));
+	if (!l->drops && l->cfg.verbose)
+		notice("%s", why);
 	if (live_attach_all(l, e))
 		return e->code;
 	l->attached_ns = live_mono_ns();
@@ -350,6 +356,7 @@ void live_free(struct live *l)
 	close_fd(l->monitor);
 	close_fd(l->conntrack);
 	join_free(l->join);
+	drops_close(l->drops);
 	free(l->percpu);
 	free(l);
 }

@@ -11,6 +11,7 @@
 #include "wallclock.h"
 
 struct ring_buffer;
+struct drops;
 
 struct live_iface {
 	char name[IFNAMSIZ];
@@ -45,6 +46,7 @@ struct live {
 	int conntrack, conntrack_err; /* events; why connections can't be read, 0 */
 	struct join *join;
 	uint64_t own_told[2];
+	struct drops *drops; /* NULL: no reasons to be had */
 	uint64_t started_ns, attached_ns, looked_ns;
 	char problem[96]; /* of coverage, for the screen; "" none */
 	bool dark;	  /* part of the traffic can't be seen: what is found is degraded */

@@ -9,6 +9,7 @@
 #include "addrs.h"
 #include "conntrack.h"
 #include "coverage.h"
+#include "drops.h"
 #include "error.h"
 #include "live_impl.h"
 #include "routes.h"
@@ -84,6 +85,7 @@ int live_sight_open(struct live *l)
 	l->join = join_new(&c);
 	if (!l->join)
 		return -ENOMEM;
+	live_sight_changed(l);
 	if (l->conntrack >= 0)
 		l->conntrack_err = ct_dump(on_connection, l->join);
 	else
@@ -99,6 +101,9 @@ void live_sight_changed(struct live *l)
 		return;
 	describe(l, &c);
 	join_configure(l->join, &c);
+	for (unsigned i = 0; l->drops && i < l->nifaces; i++)
+		if (l->iface[i].attached)
+			drops_watch(l->drops, l->iface[i].at.ifindex);
 }
 
 void live_connections(struct live *l)
@@ -204,12 +209,33 @@ static void look_at_echoes(struct live *l)
 	problem(l, &l->iface[0], 8, "FLOWS LEAVE UNSEEN", why);
 }
 
+/* The kernel's own word on it, where it gives one. */
+static void tell_reasons(struct live *l)
+{
+	char reasons[160], why[256];
+	uint64_t n;
+
+	for (unsigned i = 0; l->drops && i < l->nifaces; i++) {
+		struct live_iface *f = &l->iface[i];
+
+		if (!f->at.ifindex)
+			continue;
+		n = drops_since(l->drops, f->at.ifindex, reasons, sizeof(reasons));
+		if (!n)
+			continue;
+		snprintf(why, sizeof(why), "this host dropped %llu packets at %s by itself: %s.",
+			 (unsigned long long)n, f->name, reasons);
+		live_tool(l, TOOL_LOST, f, why);
+	}
+}
+
 /* What went in on one side and never came out on the other was dropped here. */
 void live_own_drops(struct live *l)
 {
 	struct join_stats s;
 	char why[200];
 
+	tell_reasons(l);
 	join_stats(l->join, &s);
 	if (s.own_drops[0] == l->own_told[0] && s.own_drops[1] == l->own_told[1])
 		return;
