@@ -66,6 +66,8 @@ struct drop_flow {
 	uint64_t far_ns, out_ns, silent_ns; /* UDP: newest from there, newest to there, first since then */
 	uint64_t ruled_ns; /* UDP: second of the newest continuity trial */
 	uint32_t silent_packets, in_after_loss;
+	uint16_t ipid, ipid_own; /* of the newest packet from the far end, with its own_pkts */
+	bool ipid_known;
 	uint32_t ssrc;
 	uint16_t rtp_seq, rtp_gap;
 	bool rtp;

@@ -12,7 +12,8 @@
 
 #include "model.h"
 
-#define ENDS_KINDS 3 /* enum channel */
+#define ENDS_KINDS 4 /* enum channel, and what IP identifications say */
+#define ENDS_IPID  3
 #define ENDS_SETS 256
 #define ENDS_WAYS 16
 #define SPOT_SETS 1024

@@ -21,6 +21,7 @@
 #define WINDOW_FREE 8 /* packets a round trip */
 #define WINDOW_LOSS 6
 #define ALL	  ((1 << CHANNELS) - 1)
+#define IDS_MIN	  100
 
 /*
  * The e-value of a claim: at sensitivity normal 1,250, so that a channel whose
@@ -124,6 +125,7 @@ struct survey {
 	unsigned type;
 	uint64_t first_ns, last_ns, now_ns;
 	double worst_lost, worst_n, clean_n, n, lost;
+	double ids, ids_lost, other_ids, other_ids_lost; /* by IP identification: this type, the others */
 	struct in6_addr net[8]; /* networks of the failing servers */
 };
 
@@ -180,6 +182,9 @@ static bool survey_far(const struct end *x, void *arg)
 	}
 	if (ends_alive(far, &x->ip, s->first_ns, 0))
 		s->v->alive++;
+	end_count(x, 1 << ENDS_IPID, s->first_ns, s->last_ns, &n, &lost);
+	s->ids += n;
+	s->ids_lost += lost;
 	if (net_index(s, &x->ip) < 0) {
 		if (s->v->nets < 8)
 			s->net[s->v->nets] = net_of(&x->ip);
@@ -200,6 +205,9 @@ static bool survey_nets(const struct end *x, void *arg)
 	end_count(x, ALL, s->first_ns, s->last_ns, &n, &lost);
 	s->v->matched_n += n;
 	s->v->matched_lost += lost;
+	end_count(x, 1 << ENDS_IPID, s->first_ns, s->last_ns, &n, &lost);
+	s->other_ids += n;
+	s->other_ids_lost += lost;
 	return true;
 }
 
@@ -239,6 +247,14 @@ static void survey(const struct drop *d, unsigned type, struct drop_verdict *v, 
 	p0 = fmax(P0_FLOOR, fmin(p0, v->control_range.high));
 	v->beyond_one = v->failing >= 2 && rest_lost >= 3 &&
 			stats_binom_ge(rest_lost / 2, fmax(rest_n, rest_lost) / 2, p0) < 1e-3;
+	/* of what comes, only some losses leave a hole; numbers that count packets show them all */
+	if (v->direction == DIRECTION_DOWN && s.ids >= IDS_MIN && s.other_ids >= IDS_MIN &&
+	    s.other_ids_lost <= 0.01 * s.other_ids && s.ids_lost / s.ids > v->ratio) {
+		v->n = s.ids;
+		v->lost = s.ids_lost;
+		v->ratio = v->lost / v->n;
+		v->range = stats_wilson(v->lost / 1.5, v->n / 1.5, 1.96);
+	}
 	share = s.n > 0 ? fmin(s.lost / s.n, 0.95) : 0;
 	v->spared = s.clean_n > 0 && s.clean_n * log1p(-share) < RECOVERED;
 }
