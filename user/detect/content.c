@@ -19,6 +19,7 @@
 #define TCP_ACK 0x10
 
 #define FLOWS	   4096
+#define CHUNK	   128
 #define SEGMENTS   3	       /* kept per direction */
 #define PAGES	   32	       /* strange first answers remembered across flows */
 #define REORDER_US 25000u
@@ -62,7 +63,7 @@ struct strange_page {
 
 struct content_detector {
 	const struct detect_env *env;
-	struct content_flow *slot, *free;
+	struct content_flow *chunk[FLOWS / CHUNK], *free;
 	unsigned used, hand;
 	struct strange_page page[PAGES];
 	unsigned npages;
@@ -79,11 +80,6 @@ static void *content_create(const struct detect_env *env)
 
 	if (!d)
 		return NULL;
-	d->slot = calloc(FLOWS, sizeof(*d->slot));
-	if (!d->slot) {
-		free(d);
-		return NULL;
-	}
 	d->env = env;
 	d->inject.env = env;
 	d->inject.rule_name = content_rule_name;
@@ -96,8 +92,19 @@ static void content_destroy(void *arg)
 {
 	struct content_detector *d = arg;
 
-	free(d->slot);
+	for (unsigned i = 0; i < FLOWS / CHUNK; i++)
+		free(d->chunk[i]);
+	inject_free(&d->inject);
 	free(d);
+}
+
+static struct content_flow *slot(struct content_detector *d, unsigned i)
+{
+	struct content_flow **c = &d->chunk[i / CHUNK];
+
+	if (!*c)
+		*c = calloc(CHUNK, sizeof(**c));
+	return *c ? &(*c)[i % CHUNK] : NULL;
 }
 
 static struct content_flow *state_new(struct content_detector *d, struct flow *f)
@@ -107,11 +114,14 @@ static struct content_flow *state_new(struct content_detector *d, struct flow *f
 	if (s) {
 		d->free = s->next_free;
 	} else if (d->used < FLOWS) {
-		s = &d->slot[d->used++];
+		s = slot(d, d->used);
+		if (!s)
+			return NULL;
+		d->used++;
 	} else {
 		/* The quiet ones give way: what is injected comes early. */
 		do {
-			s = &d->slot[d->hand++ % FLOWS];
+			s = slot(d, d->hand++ % FLOWS);
 			if (!s->touched)
 				break;
 			s->touched = false;
@@ -515,6 +525,8 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 		if ((r->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) || way != TO_CLIENT)
 			return;
 		s = state_new(d, f);
+		if (!s)
+			return;
 		s->syns = 1;
 	}
 	s->touched = true;

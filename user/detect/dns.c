@@ -186,10 +186,7 @@ static uint64_t group_key(struct dns_detector *d, const struct question *q, cons
 	uint64_t key = rst_hash(q->name, strlen(q->name), 5) | 1;
 
 	*trigger = q->name[0] ? q->name : "a name";
-	for (unsigned i = 0; i < INJECT_GROUPS; i++)
-		if (d->inject.group[i].key == key)
-			return key;
-	if (++d->names <= NAMES)
+	if (inject_group(&d->inject, key) || ++d->names <= NAMES)
 		return key;
 	*trigger = "many names";
 	return rst_hash("many", 4, 5) | 1;
@@ -325,11 +322,19 @@ static void dns_tick(void *arg, uint64_t now_ns)
 	inject_tick(&d->inject, now_ns);
 }
 
+static void dns_destroy(void *arg)
+{
+	struct dns_detector *d = arg;
+
+	inject_free(&d->inject);
+	free(d);
+}
+
 const struct detector detect_dns = {
 	.name = "dns",
 	.create = dns_create,
 	.packet = dns_on_packet,
 	.tick = dns_tick,
 	.finish = dns_tick,
-	.destroy = free,
+	.destroy = dns_destroy,
 };

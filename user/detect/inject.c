@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "inject.h"
@@ -32,23 +33,33 @@ static bool host_add(struct in6_addr *set, uint32_t *n, const struct in6_addr *i
 	return true;
 }
 
+struct inject_group *inject_group(struct inject *in, uint64_t key)
+{
+	for (unsigned i = 0; i < INJECT_GROUPS; i++)
+		if (in->group[i] && in->group[i]->key == key)
+			return in->group[i];
+	return NULL;
+}
+
 static struct inject_group *find(struct inject *in, uint64_t key)
 {
-	struct inject_group *free = NULL;
+	struct inject_group *g = inject_group(in, key);
 
-	for (unsigned i = 0; i < INJECT_GROUPS; i++) {
-		struct inject_group *g = &in->group[(key + i) % INJECT_GROUPS];
+	for (unsigned i = 0; !g && i < INJECT_GROUPS; i++) {
+		if (in->group[i])
+			continue;
+		g = in->group[i] = calloc(1, sizeof(*g));
+		if (!g)
+			return NULL;
+		g->key = key;
+	}
+	return g;
+}
 
-		if (g->key == key)
-			return g;
-		if (!g->key && !free)
-			free = g;
-	}
-	if (free) {
-		memset(free, 0, sizeof(*free));
-		free->key = key;
-	}
-	return free;
+void inject_free(struct inject *in)
+{
+	for (unsigned i = 0; i < INJECT_GROUPS; i++)
+		free(in->group[i]);
 }
 
 static void begin(struct inject *in, struct inject_group *g, const struct inject_case *c)
@@ -241,10 +252,10 @@ struct inject_group *inject_add(struct inject *in, const struct inject_case *c)
 
 void inject_more(struct inject *in, const struct inject_case *c, uint32_t rules_before, double score_before)
 {
-	struct inject_group *g = find(in, c->key);
+	struct inject_group *g = inject_group(in, c->key);
 	uint32_t more = c->rules & ~rules_before;
 
-	if (!g || !g->f.key)
+	if (!g)
 		return;
 	for (unsigned r = 0; r < INJECT_RULES; r++)
 		g->rule_cases[r] += more >> r & 1;
@@ -262,15 +273,16 @@ void inject_more(struct inject *in, const struct inject_case *c, uint32_t rules_
 void inject_tick(struct inject *in, uint64_t now_ns)
 {
 	for (unsigned i = 0; i < INJECT_GROUPS; i++) {
-		struct inject_group *g = &in->group[i];
+		struct inject_group *g = in->group[i];
 
-		if (!g->key)
+		if (!g)
 			continue;
 		if (g->dirty)
 			report(in, g);
 		if (now_ns > g->last_ns + QUIET_NS) {
 			findings_close(in->env->findings, g->key, g->last_ns);
-			g->key = 0;
+			free(g);
+			in->group[i] = NULL;
 		}
 	}
 }

@@ -34,7 +34,7 @@ struct inject_case {
 };
 
 struct inject_group {
-	uint64_t key;		/* 0: free */
+	uint64_t key;
 	struct finding f;
 	struct in6_addr server[INJECT_HOSTS], client[INJECT_HOSTS];
 	uint32_t rule_cases[INJECT_RULES];
@@ -53,7 +53,7 @@ struct inject_group {
 };
 
 struct inject {
-	struct inject_group group[INJECT_GROUPS];
+	struct inject_group *group[INJECT_GROUPS]; /* NULL: free */
 	const struct detect_env *env;
 	const char *(*rule_name)(unsigned rule);
 	/* Adds what the detector ruled out, and estimates of its own. */
@@ -70,6 +70,11 @@ void inject_more(struct inject *in, const struct inject_case *c, uint32_t rules_
 
 /* The key of a group: by the flow's hint, else by its server's port, and by what. */
 uint64_t inject_key(const struct flow *f, const char *what);
+
+/* The group of that key; NULL: none such. */
+struct inject_group *inject_group(struct inject *in, uint64_t key);
+
+void inject_free(struct inject *in); /* the groups, not *in */
 
 /* Reports what changed; closes what was quiet for 10 minutes. */
 void inject_tick(struct inject *in, uint64_t now_ns);

@@ -23,12 +23,8 @@ static void *rst_create(const struct detect_env *env)
 {
 	struct rst_detector *d = calloc(1, sizeof(*d));
 
-	if (!d || !rst_flows_init(&d->flows) || !rst_bursts_init(&d->bursts)) {
-		if (d)
-			free(d->flows.slot);
-		free(d);
+	if (!d)
 		return NULL;
-	}
 	d->env = env;
 	d->inject.env = env;
 	d->inject.rule_name = (const char *(*)(unsigned))rst_rule_name;
@@ -41,8 +37,9 @@ static void rst_destroy(void *arg)
 {
 	struct rst_detector *d = arg;
 
-	free(d->flows.slot);
-	free(d->bursts.slot);
+	rst_flows_done(&d->flows);
+	rst_bursts_done(&d->bursts);
+	inject_free(&d->inject);
 	free(d);
 }
 
@@ -139,10 +136,12 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	struct rst_host *h;
 	struct rst_case *c;
 
-	if (!b) {
+	if (!b && d->bursts.first) {
 		rst_decide(d, d->bursts.first, false);
 		b = rst_burst_new(&d->bursts);
 	}
+	if (!b)
+		return NULL;
 	b->flow = f;
 	b->way = way;
 	b->first_ns = r->time_ns;
@@ -205,7 +204,7 @@ static void on_reset(struct rst_detector *d, struct flow *f, struct rst_flow *s,
 		     const uint8_t *payload)
 {
 	unsigned way = rec_way(f, r);
-	struct rst_burst *b = s->burst[way], *other = s->burst[!way];
+	struct rst_burst *b = s->burst[way], *other;
 
 	if (b && again(b, r)) {
 		b->c.copies += r->count;
@@ -219,9 +218,12 @@ static void on_reset(struct rst_detector *d, struct flow *f, struct rst_flow *s,
 		b->c.one[b->c.n++] = packet_of(r);
 	else if (!b)
 		b = begin(d, f, s, r, way);
+	if (!b)
+		return;
 	b->c.copies += 1 + r->count;
 	b->last_ns = r->time_ns;
 	b->label = rst_label(b->c.one, b->c.n, payload, payload ? r->caplen : 0);
+	other = s->burst[!way];
 	if (other && b->c.n == 1 && r->time_ns >= other->last_ns) {
 		uint64_t apart = (r->time_ns - other->last_ns) / 1000;
 

@@ -4,23 +4,43 @@
 
 #include "rst_flow.h"
 
-bool rst_flows_init(struct rst_flows *p)
+void rst_flows_done(struct rst_flows *p)
 {
-	p->slot = calloc(RST_FLOWS, sizeof(*p->slot));
-	return p->slot;
+	for (unsigned i = 0; i < RST_FLOWS / RST_CHUNK; i++)
+		free(p->chunk[i]);
 }
 
-bool rst_bursts_init(struct rst_bursts *p)
+void rst_bursts_done(struct rst_bursts *p)
 {
-	p->slot = calloc(RST_BURSTS, sizeof(*p->slot));
-	return p->slot;
+	for (unsigned i = 0; i < RST_BURSTS / RST_CHUNK; i++)
+		free(p->chunk[i]);
+}
+
+/* The next one that was never used; NULL: no memory. */
+static struct rst_flow *fresh_flow(struct rst_flows *p)
+{
+	struct rst_flow **c = &p->chunk[p->used / RST_CHUNK];
+
+	if (!*c)
+		*c = calloc(RST_CHUNK, sizeof(**c));
+	return *c ? &(*c)[p->used++ % RST_CHUNK] : NULL;
+}
+
+static struct rst_burst *fresh_burst(struct rst_bursts *p)
+{
+	struct rst_burst **c = &p->chunk[p->used / RST_CHUNK];
+
+	if (!*c)
+		*c = calloc(RST_CHUNK, sizeof(**c));
+	return *c ? &(*c)[p->used++ % RST_CHUNK] : NULL;
 }
 
 static struct rst_flow *evict(struct rst_flows *p, unsigned slot)
 {
 	/* Twice round at most: the first round takes the marks off. */
 	for (unsigned i = 0; i < 2 * RST_FLOWS; i++) {
-		struct rst_flow *s = &p->slot[p->hand++ % RST_FLOWS];
+		unsigned at = p->hand++ % RST_FLOWS;
+		struct rst_flow *s = &p->chunk[at / RST_CHUNK][at % RST_CHUNK];
 
 		if (s->burst[0] || s->burst[1])
 			continue;
@@ -42,7 +62,7 @@ struct rst_flow *rst_flow_new(struct rst_flows *p, struct flow *f, unsigned slot
 	if (s)
 		p->free = s->next_free;
 	else if (p->used < RST_FLOWS)
-		s = &p->slot[p->used++];
+		s = fresh_flow(p);
 	else
 		s = evict(p, slot);
 	if (!s)
@@ -68,8 +88,8 @@ struct rst_burst *rst_burst_new(struct rst_bursts *p)
 	if (b)
 		p->free = b->next;
 	else if (p->used < RST_BURSTS)
-		b = &p->slot[p->used++];
-	else
+		b = fresh_burst(p);
+	if (!b)
 		return NULL;
 	memset(b, 0, sizeof(*b));
 	b->prev = p->last;

@@ -45,29 +45,31 @@ struct rst_flow {
 	struct rst_flow *next_free;
 };
 
+#define RST_CHUNK 128
+
 struct rst_flows {
-	struct rst_flow *slot;
+	struct rst_flow *chunk[RST_FLOWS / RST_CHUNK];
 	unsigned used, hand;
 	struct rst_flow *free;
 	uint64_t evicted;
 };
 
 struct rst_bursts {
-	struct rst_burst *slot, *free, *first, *last;
+	struct rst_burst *chunk[RST_BURSTS / RST_CHUNK], *free, *first, *last;
 	unsigned used;
 };
 
-bool rst_flows_init(struct rst_flows *p);
-bool rst_bursts_init(struct rst_bursts *p);
+void rst_flows_done(struct rst_flows *p); /* gives the memory back */
+void rst_bursts_done(struct rst_bursts *p);
 
 /*
  * A state for the flow, put into f->detector[slot]. When the pool is full, that
- * of a flow that was quiet for longest gives way (but none with a burst). NULL: all have one.
+ * of a flow that was quiet for longest gives way (but none with a burst). NULL: all have one, or no memory.
  */
 struct rst_flow *rst_flow_new(struct rst_flows *p, struct flow *f, unsigned slot);
 void rst_flow_free(struct rst_flows *p, struct rst_flow *s, unsigned slot);
 
-struct rst_burst *rst_burst_new(struct rst_bursts *p); /* zeroed, last in order; NULL: full */
+struct rst_burst *rst_burst_new(struct rst_bursts *p); /* zeroed, last in order; NULL: full, or no memory */
 void rst_burst_free(struct rst_bursts *p, struct rst_burst *b);
 
 #endif

@@ -135,6 +135,7 @@ bool rst_residual(struct rst_detector *d, const struct flow *f, uint64_t now_ns,
 {
 	uint64_t key = trigger_key(f);
 	struct rst_trigger *t = &d->trigger[key % RST_TRIGGERS];
+	struct inject_group *g;
 
 	if (t->key != key || f->start_ns < t->first_ns + 1000000000ull || now_ns > t->first_ns + RESIDUAL_NS)
 		return false;
@@ -142,16 +143,12 @@ bool rst_residual(struct rst_detector *d, const struct flow *f, uint64_t now_ns,
 		t->fail_ns = now_ns;
 	else if (t->fail_ns && !t->pass_ns)
 		t->pass_ns = now_ns;
-	if (t->fail_ns && t->pass_ns > t->fail_ns)
-		for (unsigned i = 0; i < INJECT_GROUPS; i++) {
-			struct inject_group *g = &d->inject.group[i];
-
-			if (g->key != t->group)
-				continue;
-			g->residual_low_s = (uint32_t)((t->fail_ns - t->first_ns) / 1000000000);
-			g->residual_high_s = (uint32_t)((t->pass_ns - t->first_ns) / 1000000000) + 1;
-			g->dirty = true;
-		}
+	g = t->fail_ns && t->pass_ns > t->fail_ns ? inject_group(&d->inject, t->group) : NULL;
+	if (g) {
+		g->residual_low_s = (uint32_t)((t->fail_ns - t->first_ns) / 1000000000);
+		g->residual_high_s = (uint32_t)((t->pass_ns - t->first_ns) / 1000000000) + 1;
+		g->dirty = true;
+	}
 	return true;
 }
 
