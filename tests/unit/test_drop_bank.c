@@ -2,7 +2,7 @@
 /*
  * The evidence, simulated: many hours of traffic without interference must
  * bring no claim, and a drop must be found. WEIR_SIM_TYPE_HOURS sets the type-hours
- * (default 300, so that the test takes seconds; 10000 is the full run).
+ * (default 150, so that the test takes seconds; 10000 is the full run).
  */
 #include <math.h>
 #include <setjmp.h>
@@ -101,7 +101,7 @@ static unsigned hour(struct drop_bank *b, uint64_t *slot, const double rate[TYPE
 static void test_no_interference(void **state)
 {
 	const char *env = getenv("WEIR_SIM_TYPE_HOURS");
-	unsigned type_hours = env ? atoi(env) : 300, claims = 0;
+	unsigned type_hours = env ? atoi(env) : 150, claims = 0;
 
 	seed = 20261123;
 	for (unsigned h = 0; h < type_hours / TYPES; h++) {
@@ -212,7 +212,7 @@ static void test_hours(void **state)
 
 	seed = 12;
 	assert_non_null(b);
-	for (uint64_t i = 0; i < 2 * 86400; i += 3) {
+	for (uint64_t i = 0; i < 2 * 86400; i += 6) {
 		unsigned hour = i / 3600 % 24;
 
 		bank_advance(b, slot_ns(start + i * 16), false);
