@@ -14,13 +14,6 @@
 #define CTL_QUEUE      1024
 #define TYPE_PATIENCE_NS 10000000000ULL
 
-#pragma weak classifier_new
-#pragma weak classifier_free
-#pragma weak classify_packet
-#pragma weak classify_finish
-#pragma weak classify_flow_free
-#pragma weak classifier_rules
-
 struct pipeline {
 	struct pipeline_config cfg;
 	struct model *model;
@@ -72,17 +65,12 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 	p->findings = findings_new(FINDINGS_MAX, finding_changed, p);
 	if (!p->model || !p->findings)
 		goto fail;
-	if (classifier_new) {
-		p->classifier = classifier_new(p->model, cfg->rules);
-		if (!p->classifier)
-			goto fail;
-	}
-	for (unsigned i = 0; i < DETECTORS_MAX; i++) {
-		const struct detector *d = detectors[i];
-		unsigned n = p->ndetectors;
+	p->classifier = classifier_new(p->model, cfg->rules);
+	if (!p->classifier)
+		goto fail;
+	for (unsigned n = 0; n < DETECTORS_MAX && detectors[n]; n++) {
+		const struct detector *d = detectors[n];
 
-		if (!d)
-			continue;
 		p->env[n] = (struct detect_env){
 			.model = p->model, .findings = p->findings, .sensitivity = cfg->sensitivity,
 			.slot = n, .rst = rst_judged, .rst_arg = p,
@@ -102,8 +90,7 @@ fail:
 
 void pipeline_rules(struct pipeline *p, const struct rules *rules)
 {
-	if (p->classifier)
-		classifier_rules(p->classifier, rules);
+	classifier_rules(p->classifier, rules);
 }
 
 struct model *pipeline_model(struct pipeline *p)
@@ -182,7 +169,7 @@ static void classify(struct pipeline *p, struct flow *f, const struct weir_rec *
 {
 	struct class_result c;
 
-	if (f->typed || !p->classifier)
+	if (f->typed)
 		return;
 	/* A SYN too: it says where the first byte is. */
 	if (r->caplen || r->tcp_flags & 0x02) {
@@ -202,7 +189,7 @@ static void classify(struct pipeline *p, struct flow *f, const struct weir_rec *
 
 static void end_flow(struct pipeline *p, struct flow *f, enum flow_end why)
 {
-	if (p->classifier && !f->typed) {
+	if (!f->typed) {
 		struct class_result c = { 0 };
 
 		if (classify_finish(p->classifier, f, &c))

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "detect.h"
 
-#pragma weak detect_rst
-#pragma weak detect_content
-#pragma weak detect_dns
-#pragma weak detect_rate
-#pragma weak detect_drop
-
 /* Rate before drop: losses that a limit explains are no selective drop. */
 const struct detector *const detectors[DETECTORS_MAX + 1] = {
 	&detect_rst, &detect_content, &detect_dns, &detect_rate, &detect_drop,
