@@ -13,7 +13,10 @@
 
 #define GROWTH	      1.6 /* of losses since the last fit, for the next one */
 #define GROWTH_END    1.15
-#define SHAPE_PACKETS 150
+#define SHAPE_PACKETS 60
+#define SHAPE_GROWTH  1.3
+#define CV_MAX	      .06
+#define CV_MAX_ACKED  .2 /* acknowledgments come in clumps */
 #define QUIET_NS      15000000000ull /* a limiter without new evidence for so long has ended */
 #define J_GOOD	      .93 /* no other group is tried */
 #define J_CLOSE	      .03 /* of two that fit about as well the larger group is meant */
@@ -21,9 +24,11 @@
 #define PLENTY_SLICES 7
 #define PLENTY_RUNS   9
 #define PLENTY_J      .9
+#define ALONE_J	      .97 /* one flow's fit beside others that lose packets too */
 #define DOUBTS_MAX    2 /* looks in a row that deny a claim, and it ends */
-#define SHAPE_LOSS    .03
-#define SHAPE_FULL_S  .02
+#define SHAPE_LOSS    .02
+#define SHAPE_FULL_S  .05
+#define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
 #define BURST_S	      .02 /* and so much time: less is a timer's grain */
 
 struct rate_flow {
@@ -227,7 +232,40 @@ static void note_member(struct limiter *l, struct path *p)
 
 static bool plenty(const struct rate_fit *f)
 {
-	return f->slices >= PLENTY_SLICES && f->runs >= PLENTY_RUNS && f->j >= PLENTY_J;
+	return f->slices >= PLENTY_SLICES && f->runs >= PLENTY_RUNS &&
+	       (f->j >= PLENTY_J || (f->slices >= 3 * PLENTY_SLICES && f->runs >= 3 * PLENTY_RUNS));
+}
+
+/*
+ * Does another flow lose packets beside this one? Then its limiter may be a shared
+ * one, of which one flow's losses show little, and that little wrongly.
+ */
+static bool may_share(const struct rate *r, const struct limiter *l)
+{
+	unsigned own = 0, other = 0;
+
+	if (l->kind != GROUP_PATH || l->fit.j >= ALONE_J)
+		return false;
+	for (const struct path *p = r->paths; p; p = p->next) {
+		if (group_has(p, &l->like, GROUP_PATH))
+			own += p->s->events[l->side];
+		else if (p->s->lost_ns[l->side] >= l->start_ns &&
+			 group_has(p, &l->like, GROUP_ALL))
+			other += p->s->events[l->side];
+	}
+	return other * 4 > own;
+}
+
+/* One flow's limiter turns out to be a group's. */
+static void drop_narrower(struct rate *r, const struct limiter *l, const struct group *g)
+{
+	for (unsigned i = 0; i < r->limiters; i++) {
+		struct limiter *x = &r->limiter[i];
+
+		for (unsigned k = 0; x != l && x->open && x->kind == GROUP_PATH && k < g->n; k++)
+			if (x->side == l->side && group_has(g->path[k], &x->like, GROUP_PATH))
+				rate_close(r, x);
+	}
 }
 
 static void confirm(struct rate *r, struct limiter *l, const struct group *g, enum verdict v,
@@ -241,8 +279,10 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 	l->windows++;
 	l->doubts = 0;
 	/* A claim takes two looks that agree, or one at plenty. */
-	if (v == VERDICT_SHAPER || l->windows > 1 || plenty(&l->fit))
+	if (v == VERDICT_SHAPER || ((l->windows > 1 || plenty(&l->fit)) && !may_share(r, l)))
 		l->level = LEVEL_LIKELY;
+	if (l->kind != GROUP_PATH)
+		drop_narrower(r, l, g);
 	for (unsigned i = 0; i < g->n; i++)
 		if (g->n == 1 || v == VERDICT_SHAPER || g->path[i]->s->lost[l->side])
 			note_member(l, g->path[i]);
@@ -417,12 +457,17 @@ static void look_losses(struct rate *r, struct path *p, enum side side, double g
 	look_new(r, p, side, growth);
 }
 
-/* Does this line speak of a token bucket, and not of a link that is full? */
-static bool has_bucket(const struct shape *s, bool whole)
+static double cv_max(enum side side)
 {
-	return s->line && s->queued && s->cv <= .06 && s->seconds >= 2 &&
+	return side == SIDE_AFTER ? CV_MAX_ACKED : CV_MAX;
+}
+
+/* Does this line speak of a token bucket, and not of a link that is full? */
+static bool has_bucket(const struct shape *s, enum side side, bool whole)
+{
+	return s->line && s->queued && s->cv <= cv_max(side) && s->seconds >= 2 &&
 	       s->seconds >= .5 * (s->last - s->first) && s->peak >= 1.25 * s->rate &&
-	       s->burst >= BURST_PACKETS * 1514 && s->burst >= BURST_S * s->rate &&
+	       s->burst >= BURST_PACKETS * 1514 && s->burst <= BURST_OF_LINE * s->rate * s->seconds && s->burst >= BURST_S * s->rate &&
 	       s->burst_high <= 1.3 * s->burst_low + 3000 && (whole || s->bursts > 1);
 }
 
@@ -448,7 +493,7 @@ static bool try_shape(struct rate *r, const struct group *g, enum side side, str
 		}
 	if (lost > SHAPE_LOSS * late && !(s->rtt_queued >= SHAPE_FULL_S))
 		return false;
-	return s->line && s->queued && s->cv <= .08;
+	return s->line && s->queued && s->cv <= cv_max(side) * 1.3;
 }
 
 /* Did the path send while the line was held? */
@@ -503,7 +548,7 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 	probe.last_ns = origin + (uint64_t)(best.last * 1e9);
 	type_compare(r, &probe);
 	/* Without a bucket it is a limit only when it holds one type and no other. */
-	if (!has_bucket(&best, whole) && !(best.seconds >= 3 && type_only(&probe)))
+	if (!has_bucket(&best, side, whole) && !(best.seconds >= 3 && best.cv <= 1.3 * CV_MAX && type_only(&probe)))
 		return;
 	if (limiter_covering(r, like, side, false))
 		return;
@@ -520,8 +565,9 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 /* A path that queues. */
 static void look_shape(struct rate *r, struct path *p, enum side side, double growth)
 {
-	if (p->s->packets < SHAPE_PACKETS || p->s->packets < p->shaped_at[side] * growth ||
-	    p->s->payload < 100 * p->s->packets || r->credit < 0 || !series_waits(p->s, side))
+	if (p->s->packets < SHAPE_PACKETS || p->s->packets < p->shaped_at[side] * fmin(growth, SHAPE_GROWTH) ||
+	    p->s->payload < 100 * p->s->packets || r->credit < 0 || !series_waits(p->s, side) ||
+	    limits_window(p))
 		return;
 	p->shaped_at[side] = p->s->packets;
 	look_line(r, p, side);

@@ -29,7 +29,6 @@ struct path_limits {
 	uint32_t rounds, full_window; /* payload packets; of them sent with the window nearly full */
 	uint32_t zero_windows;
 	uint32_t window;	/* advertised last, bytes; 0: not known */
-	uint32_t window_min;
 	uint32_t mss;		/* largest payload seen in one packet */
 };
 
@@ -102,7 +101,7 @@ struct limiter {
 	double own_rtt, control_rtt;   /* s above the least, median; NaN: not known */
 	double own_loss, control_loss; /* shares */
 	double control_rate;	       /* bytes/s: median of the flows while they sent */
-	double control_best;	       /* the fastest */
+	double control_best;	       /* the fastest, sixteen packets at a time */
 	bool other_type_limited;       /* paths of other types are in it */
 	bool type_free;		       /* paths of its type are not in it, and go faster */
 	char control_types[64];
@@ -157,6 +156,8 @@ enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, en
 /* rate_limit.c */
 void limits_packet(struct path *p, const struct weir_rec *r, unsigned rtt_us);
 void limits_reverse(struct path *p, const struct weir_rec *r, unsigned wscale);
+/* Is the receiver's window what holds it? */
+bool limits_window(const struct path *p);
 enum limit limits_of(const struct path *p);
 
 /* rate_report.c */

@@ -8,9 +8,7 @@
 
 #define RATE_SPAN  .15 /* of the grid, as a logarithm */
 #define BURST_SPAN .6
-#define TOP_S	   .004 /* s of predicted delay that a round trip can show */
-#define FLAT_SHARE .15
-#define FLAT_S	   .0015
+#define FLAT_SHARE .25 /* of the predicted delay, and a packet did not wait */
 #define FOLLOW_SHARE .5
 #define AS_GOOD	   .01 /* packets of misfit per loss */
 
@@ -130,12 +128,23 @@ static float median_of(float *v, unsigned n)
 	return v[n / 2];
 }
 
+/* The middle of the predicted delays up to a bound. */
+static float median_low(struct fit_work *w, unsigned k, float bound)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < k; i++)
+		if (w->x[i] <= bound)
+			w->tmp[n++] = w->x[i];
+	return median_of(w->tmp, n);
+}
+
 /* Round trips against the backlog that the fitted bucket has when they set out. */
 void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 		       const struct fit_rtt *rtt, unsigned m, struct rate_fit *out)
 {
 	double t = w->empty ? 0 : out->burst, last = p[0].t, mx = 0, mq = 0, sxx = 0, sxq = 0, sqq = 0;
-	float low, high, xlow, xhigh, xleast;
+	float low, high, xlow, xhigh;
 	unsigned k = 0, at = 0, nl = 0, nh = 0;
 
 	for (unsigned i = 0; i < n && k < FIT_RTTS_MAX; i++) {
@@ -173,7 +182,6 @@ void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 	out->corr = sxx > 0 && sqq > 0 ? sxq / sqrt(sxx * sqq) : 0;
 	memcpy(w->tmp, w->x, k * sizeof(float));
 	qsort(w->tmp, k, sizeof(float), by_float);
-	xleast = w->tmp[0];
 	xlow = w->tmp[k / 4];
 	out->x_mid = w->tmp[k / 2];
 	xhigh = w->tmp[k - 1 - k / 4];
@@ -190,18 +198,26 @@ void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 			w->tmp[nh++] = w->q[i];
 	high = median_of(w->tmp, nh);
 	out->dq = high - low;
+	out->q_low = low;
+	out->x_low = median_low(w, k, xlow);
 	for (unsigned i = 0; i < k; i++) {
-		double x = w->x[i] - xleast;
+		double x = w->x[i] - out->x_low, q = w->q[i] - low;
 
-		if (w->x[i] < xhigh || x < TOP_S)
+		if (w->x[i] < xhigh)
 			continue;
 		out->top++;
-		out->flat += w->q[i] < fmax(FLAT_SHARE * x, FLAT_S);
-		out->follow += w->q[i] >= FOLLOW_SHARE * x;
+		out->x_high += w->x[i];
+		out->flat += q < FLAT_SHARE * x;
+		out->follow += q >= FOLLOW_SHARE * x;
+		out->low += w->q[i] < FLAT_SHARE * w->x[i];
+		out->high += w->q[i] >= FOLLOW_SHARE * w->x[i];
 	}
 	if (out->top) {
+		out->x_high /= out->top;
 		out->flat /= out->top;
 		out->follow /= out->top;
+		out->low /= out->top;
+		out->high /= out->top;
 	}
 	memcpy(w->tmp, w->q, k * sizeof(float));
 	out->q_mid = median_of(w->tmp, k);

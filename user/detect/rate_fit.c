@@ -13,6 +13,7 @@
 #define BURST_GAP_S 50e-6
 #define BURST_BYTES 3100
 #define RUN_MAX 6 /* losses in a row that count */
+#define RELOCATE_J .75
 #define RELOCATE_MAX 300 /* packets that a loss may be moved over */
 #define QUICK_MIN .3  /* a virtual queue that parts less is not worth a closer look */
 
@@ -379,12 +380,13 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	best = search(w, near, &out->quick, cost);
 	if (best.j >= HOPELESS_J)
 		best = refine(w, best, 1, NESTS, cost);
-	if (in->flows > 1 && best.j >= FIT_MIN_J) {
+	if (in->flows > 1 && best.j >= RELOCATE_J) {
 		float j = best.j;
 
 		relocate(w, best);
+		w->slack_packets = 1;
 		best = refine(w, best, 0, NESTS, cost);
-		best.j = best.j < j ? best.j : j;
+		best.j = (best.j + j) / 2;
 	}
 	if (best.misfit == HUGE_VALF)
 		return;
@@ -392,6 +394,7 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	out->misfit = best.misfit;
 	out->rate = best.rate;
 	out->burst = best.burst;
+	out->slack = bank_slack(w, best.rate);
 	out->rate_low = out->rate_high = out->rate;
 	out->burst_low = out->burst_high = out->burst;
 	if (out->j >= FIT_MIN_J)

@@ -47,13 +47,16 @@ struct rate_fit {
 	double misfit;	/* tokens too many at losses, too few at passes; in packets per loss */
 	double rate;	/* bytes/s */
 	double burst;	/* bytes */
+	double slack;	/* bytes that the bucket's level may be off */
 	double rate_low, rate_high, burst_low, burst_high; /* 90 % interval, by resampling blocks */
 	/* Delay against predicted backlog; NaN without enough samples. */
 	unsigned rtts;
 	double dx, dq;	/* s: predicted and measured delay, top quarter less bottom quarter */
 	double x_mid, q_mid; /* s: medians of predicted and of measured delay */
-	unsigned top;	/* round trips at a high backlog, where a queue would show */
-	double flat, follow; /* shares of them with none of the delay predicted, with half or more */
+	unsigned top;	/* round trips in the top quarter of the backlog, where a queue would show */
+	double x_low, x_high, q_low; /* s: medians, of the bottom quarter; mean of the top one */
+	double flat, follow; /* shares of top: did not rise with the backlog; rose by half of it or more */
+	double low, high; /* the same for the whole height, not for the rise above the bottom quarter */
 	double slope, corr;
 	double jitter;	/* s: median absolute deviation of the round trip at low backlog */
 };

@@ -60,23 +60,23 @@ void limits_reverse(struct path *p, const struct weir_rec *r, unsigned wscale)
 	if (!r->win)
 		l->zero_windows++;
 	l->window = wscale <= 14 ? (uint32_t)r->win << wscale : 0;
-	if (l->window && (!l->window_min || l->window < l->window_min))
-		l->window_min = l->window;
 }
 
 /* The window as the far end sees it: what is under way beyond us counts too. */
-static bool window_bound(const struct path *p)
+bool limits_window(const struct path *p)
 {
 	const struct path_limits *l = &p->lim;
 	double span = (double)(l->last_ns - l->first_ns - l->idle_ns) * 1e-9;
 	double rtt = rtt_min_us(p->s) * 1e-6, flight;
 
+	if (p->proto != IPPROTO_TCP)
+		return false;
 	if (l->zero_windows > 1 || l->full_window > WINDOW_SHARE * l->rounds)
 		return true;
 	if (!l->window || span <= 0 || rtt <= 0)
 		return false;
 	flight = (double)p->s->payload / span * rtt;
-	return flight >= .7 * l->window_min && flight <= 1.2 * l->window;
+	return flight >= .7 * l->window && flight <= 1.2 * l->window;
 }
 
 static bool queued(const struct path *p)
@@ -107,7 +107,7 @@ enum limit limits_of(const struct path *p)
 		return LIMIT_NONE;
 	if (p->queued)
 		return LIMIT_NETWORK;
-	if (p->proto == IPPROTO_TCP && window_bound(p))
+	if (limits_window(p))
 		return LIMIT_RECEIVER;
 	if (l->idle_ns > IDLE_SHARE * (double)(l->last_ns - l->first_ns))
 		return LIMIT_APP;

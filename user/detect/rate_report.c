@@ -123,7 +123,7 @@ static void controls(const struct limiter *l, struct finding *f)
 	if (l->control_rate > 0)
 		fact_num(&f->control, "rate_bps", l->control_rate * 8);
 	if (l->control_best > 0)
-		fact_num(&f->control, "best_rate_bps", l->control_best * 8);
+		fact_num(&f->control, "peak_rate_bps", l->control_best * 8);
 	if (!isnan(l->control_loss))
 		fact_vs(&f->reasons, "loss_ratio_vs_control", l->own_loss, l->control_loss);
 	if (!isnan(l->control_rtt) && !isnan(l->own_rtt))

@@ -257,6 +257,13 @@ void series_packet(struct series *s, struct series_budget *b, const struct weir_
 		restart(s, r->time_ns);
 	if (!s->from_ns)
 		s->from_ns = r->time_ns;
+	for (unsigned i = 0; i < SIDES; i++) {
+		uint32_t least = i == SIDE_BEFORE ? r->rtt_min_us : r->rtt_peer_us;
+
+		/* The engine saw the handshake. */
+		if (s->rtt[i] && least && least < s->rtt[i]->min_us)
+			s->rtt[i]->min_us = least;
+	}
 	if (r->label == WEIR_RETX_FILL)
 		lost_before(s, b, r);
 	else if (r->label == WEIR_RETX_SEEN && r->payload_len)

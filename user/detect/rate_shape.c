@@ -212,7 +212,7 @@ static void bursts(const struct fit_packet *p, unsigned n, const struct stretch 
 
 /* Round trips before the first line with a burst in front, and on the lines. */
 static void waits(const struct fit_rtt *rtt, unsigned m, const struct stretch *s, unsigned k,
-		  struct shape *out)
+		  bool whole, struct shape *out)
 {
 	double *v = malloc((m ? m : 1) * sizeof(*v)), lowest = HUGE_VAL;
 	unsigned n = 0;
@@ -236,6 +236,8 @@ static void waits(const struct fit_rtt *rtt, unsigned m, const struct stretch *s
 		out->rtt_free = median(v, n);
 	else if (m)
 		out->rtt_free = lowest;
+	if (!whole) /* what was before is not known: round trips are above the least as it is */
+		out->rtt_free = 0;
 	free(v);
 }
 
@@ -297,7 +299,7 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	out->last = s[k - 1].t1;
 	out->cv = line_cv(p, s, k, bin);
 	bursts(p, n, s, k, whole, out);
-	waits(rtt, m, s, k, out);
+	waits(rtt, m, s, k, whole, out);
 	/* An echo may wait for the next packet of a paced sender: that is no queue. */
 	out->queued = !isnan(out->rtt_queued) && out->rtt_queued >= .005 &&
 		      out->rtt_queued >= 2 * PACKET / rate && out->rtt_queued >= 2 * out->rtt_free;

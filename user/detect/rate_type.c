@@ -12,7 +12,9 @@
 #define CONTROLS_MAX	 256
 #define FREE_LOSS	 .34 /* controls lose less than so much of what the limited lose */
 #define FREE_RTT	 .34
-#define FREE_RATE	 1.5 /* the fastest control goes so much faster than the limit */
+#define FREE_RATE	 1.5 /* a flow of the type that goes so much faster is not limited */
+#define FREE_PEAK	 3.0 /* the fastest control, at its fastest, against the limit */
+#define PEAK_PACKETS	 16
 
 struct sample {
 	double rtt[512];
@@ -53,6 +55,26 @@ static double path_rate(const struct path *p)
 	double s = (double)(p->lim.last_ns - p->lim.first_ns - p->lim.idle_ns) * 1e-9;
 
 	return s > .01 ? (double)p->s->bytes / s : 0;
+}
+
+/* The most that a path sent in a row, packets apart: what it can do when nothing holds it. */
+static double path_peak(const struct path *p)
+{
+	double best = 0, bytes = 0;
+	unsigned from = 0;
+
+	for (unsigned i = 0; i < p->s->n; i++) {
+		const struct obs *o = series_at(p->s, i);
+
+		bytes += o->len;
+		if (i - from < PEAK_PACKETS)
+			continue;
+		bytes -= series_at(p->s, from++)->len;
+		if (o->t_ns > series_at(p->s, from)->t_ns)
+			best = fmax(best, bytes * 1e9 /
+						  (double)(o->t_ns - series_at(p->s, from)->t_ns));
+	}
+	return best;
 }
 
 static void name_type(struct limiter *l, const char *name)
@@ -102,7 +124,7 @@ void type_compare(struct rate *r, struct limiter *l)
 		add_waits(&control, p, l);
 		if (n < CONTROLS_MAX)
 			rates[n++] = path_rate(p);
-		l->control_best = fmax(l->control_best, path_rate(p));
+		l->control_best = fmax(l->control_best, path_peak(p));
 		name_type(l, model_type_name(r->env.model, p->type));
 	}
 	l->own_loss = packets ? (double)lost / (double)(packets + lost) : NAN;
@@ -124,7 +146,7 @@ bool type_only(const struct limiter *l)
 	if (l->kind != GROUP_HOST_TYPE && l->kind != GROUP_TYPE && l->kind != GROUP_PAIR)
 		return false;
 	if (l->verdict == VERDICT_SHAPER)
-		return l->control_best >= FREE_RATE * limit && !isnan(l->control_rtt) &&
+		return l->control_best >= FREE_PEAK * limit && !isnan(l->control_rtt) &&
 		       l->control_rtt <= FREE_RTT * l->own_rtt;
 	return l->control_loss <= FREE_LOSS * l->own_loss;
 }

@@ -4,23 +4,25 @@
 
 #include <math.h>
 
-#define TOP_MIN	    8	 /* round trips at a high backlog that decide alone */
-#define TOP_MOST    .6
-#define DX_MIN	    .003 /* s: less predicted delay than this can't be told from none */
-#define DX_JITTER   6.0	 /* ... nor less than so many times the jitter */
-#define FLAT_SLOPE  .08	 /* of the predicted delay, and the delay counts as flat */
-#define FLAT_MAX    .020 /* s: but no more than this */
-#define X_MIN	    .008 /* s: as DX_MIN, of the delay's height */
-#define X_JITTER    3.0
-#define FLAT_LEVEL  .15	 /* of the predicted height, and there is no queue */
-#define FLAT_WIDE   .35	 /* of the larger of height and width */
-#define FLAT_CORR   .4	 /* delay that follows the backlog more closely is not flat */
-#define QUEUE_LEVEL .5
-#define QUEUE_SLOPE .5
-#define QUEUE_CORR  .5
-#define USED_MIN    .2	 /* share of the rate that passed: less is no limit worth the name */
-#define BURSTY	    .20	 /* of the bytes passed in bursts */
-#define UNKNOWN_J   .95
+#define TOP_MIN	     6	 /* round trips at a high backlog that decide */
+#define TOP_MOST     .6
+#define RISE_MIN     .003 /* s of predicted delay that round trips can show */
+#define RISE_JITTER  2.0
+#define HEIGHT_MIN   .008
+#define HEIGHT_NOISE 3.0 /* times the delay that is there anyway */
+#define FLAT_CORR    .4	 /* delay that follows the backlog more closely is not flat */
+#define FLAT_SLOPE   .04
+#define FLAT_MAX     .020 /* s */
+#define HIGH_MAX     .25
+#define STANDING_MAX .025 /* s */
+#define TINY_SLACKS  5 /* a bucket that holds less must fit better */
+#define TINY_J       .97
+#define TINY_RUNS    30
+#define USED_MIN     .2	 /* share of the rate that passed: less is no limit worth the name */
+#define BURSTY	     .25 /* of the bytes passed in bursts */
+#define BURSTY_S     .008
+#define UNKNOWN_J    .93
+#define UNKNOWN_RUNS 8
 #define UNKNOWN_LOST 60
 #define UNKNOWN_SLICES 12
 
@@ -53,55 +55,56 @@ static double bursty(const struct fit_input *in, double rate)
 
 /*
  * Who finds a queue waits: round trips at a high backlog that show nothing of it
- * deny a queue. With few of these: the delay's rise with the backlog, and its
- * height over the least.
+ * deny a queue. Told by the rise between low and high backlog; where the backlog
+ * is always high, by the height over the least round trip, if that was seen with
+ * an empty bucket's worth of nothing before it.
  */
-static enum verdict by_delay(const struct rate_fit *f)
+static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *f)
 {
-	bool tall = f->x_mid >= X_MIN && f->x_mid >= X_JITTER * f->jitter;
-	bool wide = f->dx >= DX_MIN && f->dx >= DX_JITTER * f->jitter;
+	double rise = f->x_high - f->x_low;
+	bool wide = rise >= RISE_MIN && rise >= RISE_JITTER * f->jitter;
+	bool tall = in->whole && f->x_high >= HEIGHT_MIN && f->x_high >= HEIGHT_NOISE * f->q_low;
+	bool rises = f->corr > FLAT_CORR && f->slope > FLAT_SLOPE;
 
-	if (f->top >= TOP_MIN) {
-		bool rises = f->corr > FLAT_CORR && f->slope > .5 * FLAT_SLOPE;
-
-		if (f->follow >= TOP_MOST)
-			return VERDICT_QUEUE;
-		return f->flat >= TOP_MOST && !rises && f->dq <= FLAT_MAX ? VERDICT_POLICER : VERDICT_NONE;
-	}
-	if (wide && f->dq >= QUEUE_SLOPE * f->dx && f->corr >= QUEUE_CORR)
+	if (f->top < TOP_MIN)
+		return VERDICT_UNKNOWN;
+	if ((wide && f->follow >= TOP_MOST) || (!wide && tall && f->high >= TOP_MOST))
 		return VERDICT_QUEUE;
-	if (tall && f->q_mid >= QUEUE_LEVEL * f->x_mid)
-		return VERDICT_QUEUE;
-	if (f->corr > FLAT_CORR && f->slope > .5 * FLAT_SLOPE)
+	if (rises || f->dq > FLAT_MAX)
 		return VERDICT_NONE;
-	if (wide && f->q_mid > FLAT_WIDE * fmax(f->x_mid, f->dx))
+	/* A delay that is always there may be a queue that is never empty. */
+	if (in->whole && f->high > HIGH_MAX)
+		return wide && f->flat < TOP_MOST ? VERDICT_NONE : VERDICT_UNKNOWN;
+	if (f->q_mid > STANDING_MAX + f->jitter)
 		return VERDICT_NONE;
-	if (tall && f->q_mid <= FLAT_LEVEL * f->x_mid && f->q_mid <= FLAT_MAX &&
-	    (!wide || f->dq <= FLAT_LEVEL * f->dx))
+	if (wide)
+		return f->flat >= TOP_MOST ? VERDICT_POLICER : VERDICT_NONE;
+	if (tall && f->low >= TOP_MOST)
 		return VERDICT_POLICER;
-	if (wide && f->dq <= FLAT_SLOPE * f->dx + fmin(f->jitter, .1 * f->dx) && f->dq <= FLAT_MAX)
-		return VERDICT_POLICER;
-	return tall || wide ? VERDICT_NONE : VERDICT_UNKNOWN;
+	return tall ? VERDICT_NONE : VERDICT_UNKNOWN;
 }
 
 enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, enum side side)
 {
-	double bursts;
 	enum verdict v;
 
 	if (!f->enough || f->j < FIT_MIN_J || f->base < USED_MIN * f->rate)
 		return VERDICT_NONE;
-	v = isnan(f->dx) ? VERDICT_UNKNOWN : by_delay(f);
+	if (f->burst < TINY_SLACKS * f->slack && (f->j < TINY_J || f->runs < TINY_RUNS))
+		return VERDICT_NONE;
+	v = isnan(f->dx) ? VERDICT_UNKNOWN : by_delay(in, f);
 	if (v != VERDICT_UNKNOWN)
 		return v;
-	/* What comes out of a queue comes one by one: behind a bucket bursts pass. */
-	bursts = side == SIDE_BEFORE ? bursty(in, f->rate) : NAN;
-	if (isnan(f->dx))
-		return bursts >= BURSTY && f->burst >= X_MIN * f->rate && f->j >= UNKNOWN_J ?
-			       VERDICT_POLICER : VERDICT_NONE;
-	/* Where delay can't tell, losses must speak louder. */
-	if (f->j < UNKNOWN_J || f->lost < UNKNOWN_LOST || f->slices < UNKNOWN_SLICES ||
-	    f->q_mid > FLAT_MAX || bursts < BURSTY)
+	/*
+	 * Delay can't tell. What comes out of a queue comes one by one: behind a
+	 * bucket bursts pass. And losses must speak louder.
+	 */
+	if (f->j < UNKNOWN_J || f->runs < UNKNOWN_RUNS)
 		return VERDICT_NONE;
-	return v;
+	if (side == SIDE_BEFORE)
+		return bursty(in, f->rate) < BURSTY ? VERDICT_NONE :
+		       f->burst >= BURSTY_S * f->rate ? VERDICT_POLICER : VERDICT_UNKNOWN;
+	return isnan(f->dx) || f->lost < UNKNOWN_LOST || f->slices < UNKNOWN_SLICES ||
+			       f->q_mid > FLAT_MAX ?
+		       VERDICT_NONE : VERDICT_UNKNOWN;
 }
