@@ -201,7 +201,8 @@ help:
 	@echo 'make vmtest [KERNEL= SCENARIO=]    scenarios in VMs; vmload, vmsmoke, scenarios, soak, soak-benign too'
 	@echo 'make lint                          cppcheck, the man page'
 	@echo 'make install [PREFIX= DESTDIR=]    default /usr/local; uninstall takes it away'
-	@echo 'make deps, clean'
+	@echo 'sudo make build-deps, deps          installs what building needs; what tests need, too'
+	@echo 'make clean'
 
 include vmtests/vmtests.mk
 

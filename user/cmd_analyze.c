@@ -27,7 +27,7 @@ int cmd_analyze(const struct options *o)
 	p = pipeline_new(&cfg);
 	if (!p)
 		return fail(EX_OSERR, "can't start: out of memory. Free some.");
-	code = file_analyze(p, o->args[0], o->filter, o->max_flows, &t);
+	code = file_analyze(p, o->args[0], o->filter, o->max_flows, o->count * o->interval_s, &t);
 	if (code == EX_NOINPUT) /* nothing was read, so there is nothing to sum up */
 		extras_drop_sinks(&cfg);
 	else

@@ -63,12 +63,12 @@ static unsigned edits(const char *a, const char *b)
 const char *nearest_word(const char *word, const char *const *known, unsigned n)
 {
 	const char *best = NULL;
-	unsigned least = 4;
+	unsigned most = (strlen(word) + 1) / 3, least = most < 3 ? most + 1 : 4;
 
 	for (unsigned i = 0; i < n; i++) {
 		unsigned d = edits(word, known[i]);
 
-		if (d < least && d < strlen(word)) {
+		if (d < least) {
 			least = d;
 			best = known[i];
 		}

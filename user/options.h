@@ -85,7 +85,7 @@ void options_help(FILE *to, const struct command *c); /* c NULL: the program's *
 void options_completion(FILE *to);		      /* bash */
 void options_print(FILE *to, const struct options *o); /* as a configuration file */
 
-/* Nearest of n known words within three edits, NULL if none is near. */
+/* Nearest of n known words, a third of its letters wrong and three at most; NULL if none is near. */
 const char *nearest_word(const char *word, const char *const *known, unsigned n);
 
 #endif

@@ -406,10 +406,12 @@ static bool set_config(struct options *o, const char *v, char *why, size_t len)
 
 /* clang-format off */
 const struct option_row option_table[] = {
-	{ "interface", 'i', "IFACE", "capture", "interfaces", CMD_CAPTURE | CMD_CHECK | CMD_CONFIG,
-	  set_interface, get_interface, "interface to watch; may be repeated", NULL },
-	{ "hook", 0, "HOOK", "capture", "hook", CMD_CAPTURE | CMD_CHECK | CMD_CONFIG,
-	  set_hook, get_hook, "auto, xdp, tcx or tc; auto never slows the interface down", hooks },
+	{ "interface", 'i', "IFACE", "capture", "interfaces", CMD_ENGINE | CMD_CHECK | CMD_CONFIG,
+	  set_interface, get_interface, "interface to watch; may be repeated; a capture has its own",
+	  NULL },
+	{ "hook", 0, "HOOK", "capture", "hook", CMD_ENGINE | CMD_CHECK | CMD_CONFIG,
+	  set_hook, get_hook, "auto, xdp, tcx or tc; auto never slows an interface; a capture has none",
+	  hooks },
 	{ "filter", 'f', "EXPR", NULL, NULL, CMD_ANALYZE,
 	  set_filter, get_filter, "only packets that match, as in tcpdump", NULL },
 	{ "local-net", 0, "CIDR[,CIDR]", "capture", "local_net", CONFIGURED,

@@ -114,7 +114,7 @@ static void refusals_say_what_to_do(void **state)
 	} rows[] = {
 		{ "--sensitivty low x", "weir: weir analyze has no option --sensitivty. Did you mean "
 					"--sensitivity?" },
-		{ "--hook tc x", "has no option --hook" },
+		{ "--print x", "has no option --print" },
 		{ "-Z x", "has no option -Z" },
 		{ "x --max-flows", "--max-flows needs a value" },
 		{ "x --max-flows 0", "it must be from 1 to 16777216" },

@@ -174,6 +174,7 @@ struct run {
 	struct pipeline *p;
 	struct host_engine *engine;
 	uint64_t ended, evicted;
+	uint64_t stop_after_ns; /* of packet time; 0: never */
 };
 
 static void on_record(void *arg, const struct weir_rec *r, const uint8_t *payload)
@@ -225,13 +226,22 @@ static int set_filter(pcap_t *pcap, const char *filter)
 static int read_all(struct run *run, pcap_t *pcap, const struct reader *reader, const char *path)
 {
 	int dlt = pcap_datalink(pcap), got;
-	uint64_t next = 0, n = 0, at = reader_at(reader);
+	uint64_t next = 0, n = 0, at = reader_at(reader), stop_ns = 0;
 	struct pcap_pkthdr *h;
 	const u_char *data;
 
 	while ((got = pcap_next_ex(pcap, &h, &data)) == 1) {
 		uint64_t t = (uint64_t)h->ts.tv_sec * 1000000000ULL;
 
+		if (!n) {
+			struct tool_event e = { .time_ns = t + (uint64_t)h->ts.tv_usec,
+						.action = TOOL_START };
+
+			pipeline_tool(run->p, &e);
+			stop_ns = run->stop_after_ns ? e.time_ns + run->stop_after_ns : 0;
+		}
+		if (stop_ns && t + (uint64_t)h->ts.tv_usec >= stop_ns)
+			return 0;
 		one_packet(run, dlt, h, data);
 		n++;
 		at = reader_at(reader);
@@ -251,13 +261,13 @@ static int read_all(struct run *run, pcap_t *pcap, const struct reader *reader, 
 }
 
 int file_analyze(struct pipeline *p, const char *path, const char *filter, unsigned max_flows,
-		 struct totals *t)
+		 double stop_after_s, struct totals *t)
 {
 	const struct weir_config cfg = {
 		.first_packets = 24, .focus_packets = 0xffff,
 		.payload_segments = 8, .payload_bytes = 8192,
 	};
-	struct run run = { .p = p };
+	struct run run = { .p = p, .stop_after_ns = stop_after_s * 1e9 };
 	struct host_engine_ops ops = { .record = on_record, .flow_end = on_flow_end, .arg = &run };
 	char err[PCAP_ERRBUF_SIZE];
 	struct reader *reader;
