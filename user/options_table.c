@@ -410,7 +410,7 @@ const struct option_row option_table[] = {
 	  set_interface, get_interface, "interface to watch; may be repeated; a capture has its own",
 	  NULL },
 	{ "hook", 0, "HOOK", "capture", "hook", CMD_ENGINE | CMD_CHECK | CMD_CONFIG,
-	  set_hook, get_hook, "auto, xdp, tcx or tc; auto never slows an interface; a capture has none",
+	  set_hook, get_hook, "auto, xdp, tcx or tc; auto never costs throughput; none on captures",
 	  hooks },
 	{ "filter", 'f', "EXPR", NULL, NULL, CMD_ANALYZE,
 	  set_filter, get_filter, "only packets that match, as in tcpdump", NULL },
