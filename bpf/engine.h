@@ -323,7 +323,8 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 	__sync_fetch_and_add(&d->bytes, p->ip_len);
 	d->last_ns = p->now_ns;
 	d->win = p->win;
-	d->ipid = p->ipid;
+	if (p->label < WEIR_REORDER) /* what is late or a copy was numbered before */
+		d->ipid = p->ipid;
 	/* An injector's header says nothing of the sender. */
 	if (!(p->tcp_flags & TCP_RST) || !d->ttl)
 		d->ttl = p->ttl;

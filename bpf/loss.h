@@ -2,13 +2,15 @@
 /*
  * What an out-of-order segment is: a hole, the retransmission of something lost
  * before us or after us, reordering, a duplicate. The order of tests is that of
- * Jaiswal et al. (IMC 2003) with the timestamps option in front; a
- * retransmission can't follow the hole sooner than a round trip.
+ * Jaiswal et al. (IMC 2003) with the timestamps option in front, and behind it
+ * the IP-ID, by which most hosts number what they send; a retransmission can't
+ * follow the hole sooner than a round trip.
  */
 #ifndef WEIR_LOSS_H
 #define WEIR_LOSS_H
 
 #define HOLE_SANE  (1 << 24) /* a jump beyond this isn't a loss but another stream */
+#define ID_NEAR	   256	     /* IP-IDs so far back were sent before; of random ones, one in 256 seems so */
 #define DUP_NS	   5000000ULL
 #define DUP6_NS	   200000ULL /* IPv6 has no ID to compare */
 #define REORDER_US 3000	     /* without any RTT sample */
@@ -33,6 +35,12 @@ static __always_inline void loss_event(struct weir_flow *f, struct weir_dir_cold
 		f->losses++;
 }
 
+/* Was id sent before the packet that has later? Hosts that number by chance are wrong rarely (ID_NEAR). */
+static __always_inline int id_before(u16 id, u16 later)
+{
+	return id && later && (u16)(later - id - 1) < ID_NEAR;
+}
+
 /* A hole's filler: late by reordering, or sent again? */
 static __always_inline int is_late(const struct weir_pkt *p, const struct weir_hole *h)
 {
@@ -40,6 +48,8 @@ static __always_inline int is_late(const struct weir_pkt *p, const struct weir_h
 
 	if (p->has_ts && h->tsval && p->tsval != h->tsval)
 		return seq_before(p->tsval, h->tsval);
+	if (id_before(p->ipid, h->ipid))
+		return 1;
 	return age < (p->path_us ? p->path_us / 2 : REORDER_US);
 }
 
@@ -71,6 +81,7 @@ static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 sta
 	hole->end = p->seq;
 	hole->us = p->now_us;
 	hole->tsval = p->has_ts ? p->tsval : 0;
+	hole->ipid = p->ipid;
 	h->next[dir]++;
 	return 0;
 }
@@ -120,6 +131,7 @@ WEIR_SUB int weir_fill(u32 s, u32 e)
 			}
 			y->us = x->us;
 			y->tsval = x->tsval;
+			y->ipid = x->ipid;
 			y->start = e;
 			y->end = tail;
 			h->next[dir]++;
@@ -209,7 +221,7 @@ WEIR_SUB int weir_label(u32 seg_len)
 			return label;
 		}
 	}
-	if (p->v4 ? p->ipid && p->ipid == d->ipid && p->now_ns - d->last_ns < DUP_NS :
+	if (p->v4 ? id_before(p->ipid, d->ipid + 1) && p->now_ns - d->last_ns < DUP_NS :
 		    p->now_ns - d->last_ns < DUP6_NS && e == p->own_end) {
 		count16(&c->duplicated);
 		return WEIR_DUPLICATE;

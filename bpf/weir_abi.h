@@ -53,7 +53,7 @@ struct weir_dir {
 	__u32 rtt_min_us;/* us -> sender of this direction -> us; 0: none */
 	__u32 data_packets; /* with payload */
 	__u16 win;	 /* as sent, unscaled */
-	__u16 ipid;
+	__u16 ipid;	 /* of the newest packet that was neither late nor a copy */
 	__u8 ttl;
 	__u8 quiet;	 /* WEIR_QUIET_*: of such packets the flow's other lines stay untouched */
 	__u8 flags;	 /* WEIR_DIR_* */
@@ -129,6 +129,7 @@ struct weir_hole {
 	__u32 start, end;
 	__u32 us;    /* when it was opened */
 	__u32 tsval; /* of the packet that opened it */
+	__u32 ipid;  /* likewise; 0: none */
 };
 
 struct weir_holes {

@@ -27,7 +27,8 @@ static void on_record(void *arg, const struct weir_rec *r, const uint8_t *payloa
 	struct sums *s = arg;
 
 	s->records++;
-	check(r->label < WEIR_LABELS && r->l7 < WEIR_L7_COUNT && r->nsack <= WEIR_MAX_SACK && r->segs == 1);
+	check(r->label < WEIR_LABELS && r->l7 < WEIR_L7_COUNT && r->nsack <= WEIR_MAX_SACK);
+	check(r->kind == WEIR_REC_REUSE || r->segs == 1);
 	check(r->kind >= WEIR_REC_PACKET && r->kind <= WEIR_REC_REUSE && r->dir <= 1 && r->client <= WEIR_CLIENT_HI);
 	check(r->caplen <= WEIR_PAYLOAD_MAX && (r->kind != WEIR_REC_PACKET || r->caplen <= r->payload_len));
 	for (unsigned i = 0; i < r->caplen; i++)

@@ -145,6 +145,51 @@ static void duplicates(void **state)
 	}
 }
 
+/* Copies that come behind others, a whole burst twice: their IP-IDs were passed. */
+static void burst_duplicated(void **state)
+{
+	struct tcp t = begin(false, false);
+	uint16_t first = t.base[SERVER].ipid, next;
+	struct weir_dir_cold c;
+
+	for (unsigned i = 0; i < 10; i++)
+		expect(data(&t, 40000 + 10 * i, 1000 * i, 1000), WEIR_IN_ORDER);
+	next = t.base[SERVER].ipid;
+	for (unsigned i = 0; i < 10; i++) {
+		t.base[SERVER].ipid = (uint16_t)(first + i);
+		expect(data(&t, 40200 + 10 * i, 1000 * i, 1000), WEIR_DUPLICATE);
+	}
+	t.base[SERVER].ipid = next; /* the same bytes under a new ID: sent again */
+	expect(data(&t, 40400, 0, 1000), WEIR_RETX_SEEN);
+	c = finish(t.k, NULL);
+	assert_int_equal(c.duplicated, 10);
+	assert_int_equal(c.retx, 1);
+}
+
+/* A filler whose IP-ID was given before the opener's is late, however old the hole; 0 says nothing. */
+static void reordered_by_ip_id(void **state)
+{
+	struct tcp t = begin(false, false);
+	struct weir_dir_cold c;
+
+	data(&t, 40000, 0, 1000);
+	t.base[SERVER].ipid = 3;
+	expect(data(&t, 40100, 2000, 1000), WEIR_HOLE);
+	t.base[SERVER].ipid = 0xfffe; /* five before, across the wrap */
+	expect(data(&t, 140000, 1000, 1000), WEIR_REORDER);
+	t.base[SERVER].ipid = 500;
+	expect(data(&t, 240000, 4000, 1000), WEIR_HOLE);
+	t.base[SERVER].ipid = 501;
+	expect(data(&t, 340000, 3000, 1000), WEIR_RETX_FILL);
+	t.base[SERVER].ipid = 0;
+	expect(data(&t, 440000, 6000, 1000), WEIR_HOLE);
+	t.base[SERVER].ipid = 0;
+	expect(data(&t, 540000, 5000, 1000), WEIR_RETX_FILL);
+	c = finish(t.k, NULL);
+	assert_int_equal(c.reordered, 1);
+	assert_int_equal(c.lost_before, 2);
+}
+
 static void sent_again(void **state)
 {
 	struct tcp t = begin(false, false);
@@ -413,7 +458,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_order), cmocka_unit_test(lost_before), cmocka_unit_test(reordered),
-		cmocka_unit_test(reordered_by_timestamps), cmocka_unit_test(duplicates), cmocka_unit_test(sent_again),
+		cmocka_unit_test(reordered_by_timestamps), cmocka_unit_test(duplicates), cmocka_unit_test(burst_duplicated),
+		cmocka_unit_test(reordered_by_ip_id), cmocka_unit_test(sent_again),
 		cmocka_unit_test(taken_back), cmocka_unit_test(keepalives), cmocka_unit_test(wraps),
 		cmocka_unit_test(parts_of_a_hole), cmocka_unit_test(two_holes_at_once), cmocka_unit_test(many_holes),
 		cmocka_unit_test(both_directions), cmocka_unit_test(another_stream), cmocka_unit_test(reset_moves_nothing),
