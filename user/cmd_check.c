@@ -103,10 +103,12 @@ int cmd_check(const struct options *o)
 		if (code)
 			return code;
 	}
-	for (unsigned i = 0; i < o->nifaces; i++)
+	for (unsigned i = 0; i < o->nifaces; i++) {
+		o->iface[i][strcspn(o->iface[i], ":")] = 0; /* a role: check finds its own */
 		if (link_get(o->iface[i], 0, &link))
 			return fail(EX_NOINPUT, "no interface \"%s\". \"weir check\" alone lists those "
 				    "there are.", o->iface[i]);
+	}
 	check_machine(&c, &btf, &tcx);
 	check_gateway(&c, o->iface, o->nifaces, o->hook, tcx);
 	code = check_end(&c, btf);

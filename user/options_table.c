@@ -118,7 +118,14 @@ static bool each(struct options *o, const char *list, char *why, size_t len,
 
 bool option_add_iface(struct options *o, const char *name, char *why, size_t len)
 {
-	if (!*name || strlen(name) >= IF_NAMESIZE || strpbrk(name, "/ \t")) {
+	const char *role = strchr(name, ':');
+	size_t n = role ? (size_t)(role - name) : strlen(name);
+
+	if (role && strcmp(role, ":lan") && strcmp(role, ":wan")) {
+		snprintf(why, len, "an interface's role is lan or wan");
+		return false;
+	}
+	if (!n || n >= IF_NAMESIZE || strpbrk(name, "/ \t")) {
 		snprintf(why, len, "no interface can have that name");
 		return false;
 	}
@@ -407,7 +414,7 @@ static bool set_config(struct options *o, const char *v, char *why, size_t len)
 /* clang-format off */
 const struct option_row option_table[] = {
 	{ "interface", 'i', "IFACE", "capture", "interfaces", CMD_ENGINE | CMD_CHECK | CMD_CONFIG,
-	  set_interface, get_interface, "interface to watch; may be repeated; a capture has its own",
+	  set_interface, get_interface, "interface to watch, repeatable; NAME:lan, NAME:wan say its side",
 	  NULL },
 	{ "hook", 0, "HOOK", "capture", "hook", CMD_ENGINE | CMD_CHECK | CMD_CONFIG,
 	  set_hook, get_hook, "auto, xdp, tcx or tc; auto never costs throughput; none on captures",

