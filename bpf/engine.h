@@ -245,7 +245,7 @@ static __always_inline struct weir_pkt *weir_begin(u64 now, u32 ifindex, u8 link
 		return 0;
 	p->rtt_us = p->hole_age_us = 0;
 	p->nsack = p->vlans = p->label = p->has_ts = p->fresh = p->no_room = 0;
-	p->rec_flags = 0;
+	p->rec_flags = p->held = 0;
 	p->now_ns = now;
 	p->now_us = to_us(p, now);
 	p->ifindex = ifindex;

@@ -58,7 +58,7 @@ struct weir_out {
 struct weir_pkt {
 	u32 rtt_us, hole_age_us;
 	u8 nsack, vlans, label, has_ts, fresh, no_room;
-	u16 rec_flags;
+	u16 rec_flags, held;
 
 	u64 now_ns, flow_id;
 	union {

@@ -102,7 +102,7 @@ WEIR_SUB int weir_emit(WEIR_CTX *ctx, u32 kind_payload)
 	r->l7 = f->l7;
 	r->wscale = p->wscale;
 	r->mss = p->mss;
-	r->count = 0;
+	r->count = p->held;
 	if (p->proto == PROTO_TCP) {
 		for (int i = 0; i < WEIR_MAX_SACK; i++) {
 			u32 there = (u32)((s32)(i - p->nsack) >> 31); /* all ones or 0: no branch to verify */
@@ -175,7 +175,7 @@ static __always_inline u32 wanted_payload(WEIR_CTX *ctx, const struct weir_flow 
 
 	if (p->proto == PROTO_TCP) {
 		/* By place in the stream where it is known: late and tiny segments count as well. */
-		if ((d->flags & WEIR_DIR_SYN) && p->seq - (c->isn + 1) >= weir_cfg.payload_bytes)
+		if ((d->flags & WEIR_DIR_SYN) && p->seq + !!(p->tcp_flags & TCP_SYN) - (c->isn + 1) >= weir_cfg.payload_bytes)
 			return 0;
 		if (!(d->flags & WEIR_DIR_SYN) && d->payload_recs >= weir_cfg.payload_segments)
 			return 0;
@@ -203,11 +203,12 @@ WEIR_SUB int weir_after_reset(u32 slot)
 	c = &f->cold[p->dir & 1];
 	if (p->tcp_flags & TCP_RST) {
 		if (!c->rst_us || p->now_us - c->rst_us > 1000000u) {
+			p->held = c->rsts > RST_PER_S + 1 ? c->rsts - RST_PER_S - 1 : 0; /* without this one */
 			c->rst_us = p->now_us ? p->now_us : 1;
 			c->rsts = 1;
 		} else if (c->rsts > RST_PER_S) {
 			weir_add(&count->unsent[WEIR_RST_CAPPED], 1);
-			return -1;
+			return -1; /* the next second's first record says how many */
 		}
 		return 1;
 	}
