@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* Token buckets found again in what they did; and nothing found where there is none. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Rate limits: takes packets, decides when a closer look is worth its cost, and
  * keeps what was found. Looks are rare: when a flow's losses, or what it passed,
@@ -24,7 +24,8 @@
 #define PLENTY_SLICES 7
 #define PLENTY_RUNS   9
 #define PLENTY_J      .9
-#define ALONE_J	      .97 /* one flow's fit beside others that lose packets too */
+#define ALONE_J	      .97 /* a fit beside others that lose packets too */
+#define CLEAN_LOSSES  4
 #define DOUBTS_MAX    2 /* looks in a row that deny a claim, and it ends */
 #define SHAPE_LOSS    .02
 #define SHAPE_FULL_S  .05
@@ -98,7 +99,6 @@ static struct path *path_new(struct rate *r, struct flow *f, unsigned way)
 	p->to = way == TO_SERVER ? p->server : p->client;
 	p->inbound = client_in != server_in && client_in == (way == TO_CLIENT);
 	p->outbound = client_in != server_in && client_in == (way == TO_SERVER);
-	p->server_port = f->server.port;
 	p->ifindex = f->ifindex;
 	p->proto = f->proto;
 	p->type = f->type;
@@ -237,17 +237,29 @@ static bool plenty(const struct rate_fit *f)
 }
 
 /*
- * Does another flow lose packets beside this one? Then its limiter may be a shared
- * one, of which one flow's losses show little, and that little wrongly.
+ * A line that we see ourselves, one without losses, or with a long queue. One of
+ * acknowledgments alone could be a policer's before us.
+ */
+static bool clean(const struct limiter *l, const struct group *g)
+{
+	unsigned lossy, lost = group_losses(g, SIDE_BEFORE, &lossy) +
+			       group_losses(g, SIDE_AFTER, &lossy);
+
+	return l->side == SIDE_BEFORE || lost < CLEAN_LOSSES || l->shape.rtt_queued >= SHAPE_FULL_S;
+}
+
+/*
+ * Do others lose packets beside these? Then the limiter may be shared by more, of
+ * which some flows' losses show little, and that little wrongly.
  */
 static bool may_share(const struct rate *r, const struct limiter *l)
 {
 	unsigned own = 0, other = 0;
 
-	if (l->kind != GROUP_PATH || l->fit.j >= ALONE_J)
+	if (l->fit.j >= ALONE_J)
 		return false;
 	for (const struct path *p = r->paths; p; p = p->next) {
-		if (group_has(p, &l->like, GROUP_PATH))
+		if (group_has(p, &l->like, l->kind))
 			own += p->s->events[l->side];
 		else if (p->s->lost_ns[l->side] >= l->start_ns &&
 			 group_has(p, &l->like, GROUP_ALL))
@@ -256,15 +268,17 @@ static bool may_share(const struct rate *r, const struct limiter *l)
 	return other * 4 > own;
 }
 
-/* One flow's limiter turns out to be a group's. */
-static void drop_narrower(struct rate *r, const struct limiter *l, const struct group *g)
+/* What was taken for a limiter of a part of this group, or for a shaper of it, was this one. */
+static void drop_narrower(struct rate *r, const struct limiter *l)
 {
 	for (unsigned i = 0; i < r->limiters; i++) {
 		struct limiter *x = &r->limiter[i];
 
-		for (unsigned k = 0; x != l && x->open && x->kind == GROUP_PATH && k < g->n; k++)
-			if (x->side == l->side && group_has(g->path[k], &x->like, GROUP_PATH))
-				rate_close(r, x);
+		if (x == l || !x->open || !group_has(&x->like, &l->like, l->kind))
+			continue;
+		if (x->verdict == VERDICT_SHAPER ? x->level < LEVEL_LIKELY :
+						   x->side == l->side && x->fitted < l->fitted)
+			rate_close(r, x);
 	}
 }
 
@@ -279,10 +293,11 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 	l->windows++;
 	l->doubts = 0;
 	/* A claim takes two looks that agree, or one at plenty. */
-	if (v == VERDICT_SHAPER || ((l->windows > 1 || plenty(&l->fit)) && !may_share(r, l)))
+	if (v == VERDICT_SHAPER ? l->windows > 1 || clean(l, g) :
+	    (l->windows > 1 || plenty(&l->fit)) && !may_share(r, l))
 		l->level = LEVEL_LIKELY;
-	if (l->kind != GROUP_PATH)
-		drop_narrower(r, l, g);
+	if (v != VERDICT_SHAPER)
+		drop_narrower(r, l);
 	for (unsigned i = 0; i < g->n; i++)
 		if (g->n == 1 || v == VERDICT_SHAPER || g->path[i]->s->lost[l->side])
 			note_member(l, g->path[i]);
@@ -410,11 +425,8 @@ static void look_new(struct rate *r, struct path *p, enum side side, double grow
 		if (order[i] != GROUP_PATH && tried(r, p, order[i], side, lost, growth))
 			continue;
 		v = try_group(r, &r->group, side, NULL, &fit, &f, &t);
-		if (order[i] == GROUP_PATH) {
-			p->j[side] = (float)fit.j;
-			p->verdict[side] = (uint8_t)v;
+		if (order[i] == GROUP_PATH)
 			p->queued |= v == VERDICT_QUEUE;
-		}
 		if (v == VERDICT_NONE || v == VERDICT_QUEUE)
 			continue;
 		if (fit.j > best.j + (best.j > 0 ? -J_CLOSE : 0)) {
@@ -550,7 +562,9 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 	/* Without a bucket it is a limit only when it holds one type and no other. */
 	if (!has_bucket(&best, side, whole) && !(best.seconds >= 3 && best.cv <= 1.3 * CV_MAX && type_only(&probe)))
 		return;
-	if (limiter_covering(r, like, side, false))
+	/* What a policer passes is acknowledged in a line too. */
+	if (limiter_covering(r, like, SIDE_BEFORE, false) ||
+	    limiter_covering(r, like, SIDE_AFTER, false))
 		return;
 	l = limiter_covering(r, like, side, true);
 	if (!l || l->kind != kind)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The rate detector's parts. rate.c takes packets and decides when to look;
- * rate_series.c keeps what a limiter did packet by packet; rate_fit.c fits token
- * buckets, rate_shape.c the output of shapers; rate_group.c finds who shares a
+ * rate_series.c keeps what a limiter did packet by packet; rate_fit.c, rate_bank.c
+ * and rate_bounds.c fit token buckets, rate_shape.c the output of shapers; rate_group.c finds who shares a
  * limiter; rate_verdict.c decides what it is; rate_type.c compares types;
  * rate_limit.c tells what else held a flow back; rate_report.c writes it down.
  */
@@ -42,15 +42,12 @@ struct path {
 	uint64_t flow_id, start_ns, last_ns, ended_ns;
 	struct in6_addr from, to;     /* sender, receiver of the data */
 	struct in6_addr client, server;
-	uint16_t ifindex, server_port;
+	uint16_t ifindex;
 	uint8_t type, way, proto;
 	bool inbound, outbound; /* from outside to inside; from inside to outside */
-	bool hinted;		/* the client named a server (SNI, Host) */
 	struct path_limits lim;
 	unsigned fitted[SIDES]; /* losses at the last fit alone */
-	float j[SIDES];		/* and what it gave */
 	uint64_t shaped_at[SIDES]; /* packets at the last look for a shaper */
-	uint8_t verdict[SIDES]; /* enum verdict of the last fit, alone or in a group */
 	bool queued;		/* its round trip rose with a backlog */
 	struct limiter *limiter;
 };
@@ -63,7 +60,6 @@ enum group_kind {
 	GROUP_HOST,
 	GROUP_TYPE,	 /* same direction and type */
 	GROUP_ALL,	 /* same direction */
-	GROUP_SET,	 /* a set found by leaving out */
 	GROUP_KINDS
 };
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* How well a fit is known, and what the delay says of it. */
 #include "rate_bank.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What held a flow back, where nobody limits it: the application, the receiver,
  * the network (after T-RAT, Zhang et al. 2002, from both ends' packets).

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* What was found, why, and what it is not. */
 #include "rate.h"
 
@@ -108,7 +108,7 @@ static void sharing(const struct limiter *l, struct finding *f)
 		[GROUP_PATH] = "one flow", [GROUP_PAIR] = "flows between the same two hosts",
 		[GROUP_HOST_TYPE] = "flows of one type of one host",
 		[GROUP_HOST] = "flows of one host", [GROUP_TYPE] = "flows of one type",
-		[GROUP_ALL] = "all flows in this direction", [GROUP_SET] = "a set of flows",
+		[GROUP_ALL] = "all flows in this direction",
 	};
 
 	fact_text(&f->reasons, "shared_by", "%s", who[l->kind]);

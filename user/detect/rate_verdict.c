@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* Policer, queue, or not to be told: what a good fit means. */
 #include "rate.h"
 
