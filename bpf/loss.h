@@ -53,7 +53,8 @@ static __always_inline int is_late(const struct weir_pkt *p, const struct weir_h
 	return age < (p->path_us ? p->path_us / 2 : REORDER_US);
 }
 
-static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 start)
+/* From start to the packet's number, which was missing already age_us ago. */
+static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 start, u32 age_us)
 {
 	struct weir_holes *h;
 	struct weir_hole *hole;
@@ -79,7 +80,7 @@ static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 sta
 	}
 	hole->start = start;
 	hole->end = p->seq;
-	hole->us = p->now_us;
+	hole->us = p->now_us - age_us;
 	hole->tsval = p->has_ts ? p->tsval : 0;
 	hole->ipid = p->ipid;
 	h->next[dir]++;
@@ -150,7 +151,7 @@ WEIR_SUB int weir_fill(u32 s, u32 e)
 	return label | FILLED_LAST;
 }
 
-/* A segment [seq, seq + seg_len) that does not begin at the highest end seen. */
+/* A segment [seq, seq + seg_len) that does not begin at the highest end seen; an empty one, beyond it. */
 WEIR_SUB int weir_label(u32 seg_len)
 {
 	struct weir_pkt *p = weir_pkt();
@@ -174,7 +175,8 @@ WEIR_SUB int weir_label(u32 seg_len)
 			d->end = e;
 			return WEIR_IN_ORDER;
 		}
-		open_hole(f, p, d->end);
+		/* What an empty segment tells of was lost before it: its filler is late only by other signs. */
+		open_hole(f, p, d->end, seg_len ? 0 : (d->rtt_min_us + o->rtt_min_us) / 2 + REORDER_US);
 		d->end = e;
 		loss_event(f, c, now_us);
 		return WEIR_HOLE;

@@ -157,7 +157,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 	if (!(d->flags & WEIR_DIR_SEQ)) {
 		d->flags |= WEIR_DIR_SEQ;
 		d->end = end;
-	} else if (seg_len && p->seq != d->end) {
+	} else if (seg_len ? p->seq != d->end : seq_after(p->seq, d->end)) { /* an empty one tells of a lost tail */
 		p->label = weir_label(seg_len);
 		return;
 	} else if (!seg_len && p->seq + 1 == d->end && (o->flags & WEIR_DIR_ACK) && o->ack == d->end) {

@@ -88,6 +88,25 @@ static void lost_before(void **state)
 	assert_int_equal(c.loss_events, 1); /* the hole and its filler are one loss */
 }
 
+/* The last of a burst is lost: an acknowledgment's own number tells, long before it is sent again. */
+static void lost_tail(void **state)
+{
+	struct tcp t = begin(false, false);
+	struct weir_dir_cold c;
+
+	data(&t, 40000, 0, 1000);
+	expect(tcp_seg(&t, 50000, SERVER, ACK, SISN + 2001, CISN + 101, 0), WEIR_HOLE);
+	expect(tcp_seg(&t, 50100, SERVER, ACK, SISN + 2001, CISN + 201, 0), WEIR_IN_ORDER);
+	expect(data(&t, 50200, 1000, 1000), WEIR_RETX_FILL); /* soon: the loss was before the hole was seen */
+	expect(data(&t, 50300, 2000, 1000), WEIR_IN_ORDER);
+	expect(tcp_seg(&t, 60000, SERVER, ACK, SISN + 4001, CISN + 201, 0), WEIR_HOLE);
+	t.base[SERVER].ipid -= 2;
+	expect(data(&t, 60010, 3000, 1000), WEIR_REORDER); /* overtaken, as its IP-ID says */
+	c = finish(t.k, NULL);
+	assert_int_equal(c.lost_before, 1);
+	assert_int_equal(c.retx, 1);
+}
+
 /* Without timestamps the hole's age tells: below half a round trip nobody can have sent it again. */
 static void reordered(void **state)
 {
@@ -457,7 +476,8 @@ static void small_counters_saturate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_order), cmocka_unit_test(lost_before), cmocka_unit_test(reordered),
+		cmocka_unit_test(in_order), cmocka_unit_test(lost_before), cmocka_unit_test(lost_tail),
+		cmocka_unit_test(reordered),
 		cmocka_unit_test(reordered_by_timestamps), cmocka_unit_test(duplicates), cmocka_unit_test(burst_duplicated),
 		cmocka_unit_test(reordered_by_ip_id), cmocka_unit_test(sent_again),
 		cmocka_unit_test(taken_back), cmocka_unit_test(keepalives), cmocka_unit_test(wraps),
