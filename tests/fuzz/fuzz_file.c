@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	pipe = pipeline_new(&cfg);
 	if (!pipe)
 		abort();
-	file_analyze(pipe, path, NULL, 64, &t);
+	file_analyze(pipe, path, NULL, 64, 0, &t);
 	sum = t.c.in_flows;
 	for (int i = 0; i < WEIR_ELSEWHERE; i++)
 		sum += t.c.elsewhere[i];
