@@ -395,6 +395,41 @@ static void jumbo_frames(void **state)
 	pair_end(&p);
 }
 
+/* What GRO merged, and GSO will part: each segment counts, with headers of its own. */
+static void merged_packets(void **state)
+{
+	struct pk k = { .src = 3, .dst = 5, .sport = 5000, .dport = 443, .flags = ACK, .len = 3000 };
+	uint32_t slot = (LOOPBACK & (WEIR_IF_SLOTS - 1)) * 2;
+	struct __sk_buff skb = { .gso_segs = 10 };
+	uint8_t b[PK_MAX];
+	unsigned n = pk_build(b, &k);
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = b, .data_size_in = n, .ctx_in = &skb, .ctx_size_in = sizeof(skb), .repeat = 1);
+	struct weir_counters *c = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*c));
+	const struct weir_rec *r;
+	struct pair p;
+
+	need_bpf(pair_begin(&p, HOOK_TC, &configs[0]));
+	assert_int_equal(bpf_prog_test_run_opts(p.prog, &o), 0);
+	ring_buffer__consume(p.ring);
+	assert_int_equal(p.of_bpf.n, 1);
+	r = (const struct weir_rec *)p.of_bpf.r[0].b;
+	assert_int_equal(r->segs, 10);
+	assert_int_equal(r->payload_len, 3000);
+	assert_int_equal(r->ip_len, 3000 + 10 * 40);
+	assert_int_equal(r->l2_len, 3000 + 10 * 54);
+	assert_int_equal(bpf_map_lookup_elem(p.counters, &slot, c), 0);
+	c += sched_getcpu();
+	assert_int_equal(c->buffers, 1);
+	assert_int_equal(c->buffer_bytes, n);
+	assert_int_equal(c->seen, 10);
+	assert_int_equal(c->in_flows, 10);
+	assert_int_equal(c->in_flow_bytes, 3400);
+	free(c - sched_getcpu());
+	host_engine_free(p.host);
+	ring_buffer__free(p.ring);
+	weir_tc__destroy(p.tc);
+}
+
 static int skip_of(int dlt, enum hook *hook)
 {
 	*hook = dlt == DLT_EN10MB ? HOOK_XDP : HOOK_TC_IP;
@@ -454,7 +489,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(xdp_traces), cmocka_unit_test(tc_traces), cmocka_unit_test(tc_ip_traces),
-		cmocka_unit_test(many_flows), cmocka_unit_test(jumbo_frames),
+		cmocka_unit_test(many_flows), cmocka_unit_test(jumbo_frames), cmocka_unit_test(merged_packets),
 	};
 	const struct CMUnitTest on_captures[] = { cmocka_unit_test(each_capture) };
 	cpu_set_t one;
