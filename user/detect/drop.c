@@ -246,6 +246,15 @@ void drop_sent_add(struct drop *d, struct drop_flow *df, const struct sent *s)
 		if (old.state != SENT_TOLD)
 			drop_tell_sent(d, df, &old, old.state != SENT_WAITING);
 	}
+	if (df->nsent == df->room) {
+		uint8_t room = !df->room ? 1 : df->room < 3 ? 3 : SENT_MAX;
+		struct sent *more = realloc(df->sent, room * sizeof(*more));
+
+		if (!more) /* no memory: a packet that is not judged */
+			return;
+		df->sent = more;
+		df->room = room;
+	}
 	df->sent[df->nsent++] = *s;
 	list(d, df);
 }
@@ -381,6 +390,7 @@ static void flow_end(void *arg, struct flow *f)
 	}
 	note_stop(d, df);
 	unlist(d, df);
+	free(df->sent);
 	free(df);
 	f->detector[d->env->slot] = NULL;
 }

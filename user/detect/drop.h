@@ -54,7 +54,8 @@ struct drop_flow {
 	struct drop_flow *next, *prev; /* flows with something open */
 	bool listed, far_client, dead, answered, acked_data, quic;
 	uint8_t nsent, nearly;
-	struct sent sent[SENT_MAX];
+	uint8_t room;	   /* of sent */
+	struct sent *sent; /* at most SENT_MAX; a flood's flows hold one */
 	struct trial early[EARLY_MAX]; /* until the type is known */
 	struct pace pace[2];
 	uint32_t rtt_us;     /* to the far end and back; 0 unknown */
