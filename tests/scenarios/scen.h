@@ -113,7 +113,9 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 struct truth {
 	double on_at, off_at;	/* Unix seconds of the impairment's start and end; 0: none */
 	const char *forged_log; /* lines of inject; NULL: none */
-	uint64_t iface_packets; /* as the interface counted; 0: not known */
+	/* What the interface counted while weir was surely attached, and from before to after; 0:
+	 * not known. */
+	uint64_t iface_least, iface_most;
 	bool on;
 };
 

@@ -27,8 +27,9 @@ struct run {
 	double start;
 	struct truth truth;
 	char dir[300], why[1000];
-	pid_t weir;	 /* <= 0: not running */
-	uint64_t before; /* the interface's packets when weir attached */
+	pid_t weir; /* <= 0: not running */
+	uint64_t before,
+		attached; /* the interface's packets before weir came, and when it was there */
 	struct usage first, last;
 	int lock; /* held: this run is working, not waiting; 0: not held */
 	struct lag {

@@ -70,6 +70,7 @@ int attach_weir(struct run *r)
 
 	path_of(r, path, sizeof(path), "live.json");
 	unlink(path);
+	r->before = iface_packets(r);
 	r->weir = start_weir(r, r->o->weir);
 	if (!wait_for(r, "live.json", "\"attach\"", 150, r->weir)) {
 		quote(r, "live.err", r->why, sizeof(r->why));
@@ -77,7 +78,7 @@ int attach_weir(struct run *r)
 		r->weir = 0;
 		return -1;
 	}
-	r->before = iface_packets(r);
+	r->attached = iface_packets(r);
 	return 0;
 }
 
@@ -216,7 +217,7 @@ static void judge_residue(const struct run *r, struct outcome *out)
 void judge_live(struct run *r, struct outcome *out)
 {
 	char path[400];
-	uint64_t after = iface_packets(r);
+	uint64_t until = iface_packets(r), after;
 	int rc = stop(r->weir, 20);
 
 	path_of(r, path, sizeof(path), "live.json");
@@ -229,9 +230,13 @@ void judge_live(struct run *r, struct outcome *out)
 		out->live = FAIL;
 		return;
 	}
-	r->truth.iface_packets = after > r->before ? after - r->before : 0;
+	after = iface_packets(r);
+	if (until >= r->attached && after > r->before) { /* an interface made anew counts from 0 */
+		r->truth.iface_least = until - r->attached;
+		r->truth.iface_most = after - r->before;
+	}
 	out->live = scen_judge(r->s, &r->truth, path, out->live_why, sizeof(out->live_why));
-	r->truth.iface_packets = 0;
+	r->truth.iface_least = r->truth.iface_most = 0;
 	judge_usage(r, out);
 	judge_sessions(r, out);
 	judge_residue(r, out);
