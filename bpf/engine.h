@@ -19,7 +19,9 @@
 #include "guess.h"
 #include "record.h"
 
-/* Well-known ports name the server where no SYN does. */
+#define EPHEMERAL 32768 /* RFC 6335 says 49152, Linux begins here */
+
+/* Well-known ports name the server where no SYN does; then ports that no client is given. */
 static __always_inline u8 who_is_client(const struct weir_pkt *p)
 {
 	int sender_is_client = 1;
@@ -28,6 +30,8 @@ static __always_inline u8 who_is_client(const struct weir_pkt *p)
 		sender_is_client = !(p->tcp_flags & TCP_ACK);
 	else if ((p->sport < 1024) != (p->dport < 1024))
 		sender_is_client = p->dport < 1024;
+	else if (p->proto == PROTO_TCP && (p->sport < EPHEMERAL) != (p->dport < EPHEMERAL))
+		sender_is_client = p->dport < EPHEMERAL;
 	return (p->dir == 0) == sender_is_client ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
 }
 

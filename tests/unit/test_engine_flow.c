@@ -25,6 +25,8 @@ static void who_is_client(void **state)
 		{ "from the well-known port", { .src = 1, .dst = 9, .sport = 443, .dport = 50000, .flags = ACK }, 9 },
 		{ "to the well-known port", { .src = 1, .dst = 9, .sport = 50000, .dport = 443, .flags = ACK }, 1 },
 		{ "both are high: who sends first", { .src = 9, .dst = 1, .sport = 5000, .dport = 6000, .flags = ACK }, 9 },
+		{ "from a port below the ephemeral ones", { .src = 9, .dst = 1, .sport = 5222, .dport = 40000, .flags = ACK }, 1 },
+		{ "to a port below the ephemeral ones", { .src = 9, .dst = 1, .sport = 40000, .dport = 5222, .flags = ACK }, 9 },
 		{ "both are low", { .src = 1, .dst = 9, .sport = 53, .dport = 123, .proto = UDP, .len = 20 }, 1 },
 		{ "an answer of DNS", { .src = 1, .dst = 9, .sport = 53, .dport = 5353, .proto = UDP, .len = 20 }, 9 },
 		{ "IPv6", { .v6 = true, .src = 1, .dst = 9, .sport = 443, .dport = 5000, .flags = ACK }, 9 },
