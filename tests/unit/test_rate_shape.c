@@ -87,6 +87,46 @@ static void paced_sender_has_no_queue(void **state)
 	sim_free(&s);
 }
 
+/*
+ * A sender that lets the queue run empty now and then (BBR does) breaks the line
+ * into pieces; what passed between its ends is what the rate allows all the same.
+ * One that pauses passed less.
+ */
+static void gaps_are_held_or_not(void **state)
+{
+	static const double stop[] = { .012, .6 }; /* s, every three seconds */
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct fit_packet *p = calloc(SIM_MAX, sizeof(*p));
+		struct sim s = { .kind = SIM_SHAPER, .rate = 12e6 / 8, .burst = 3e5, .queue = 1e9,
+				 .tokens = 3e5 };
+		struct fit_rtt *rtts = calloc(SIM_MAX, sizeof(*rtts));
+		struct shape out;
+		double pauses = 0;
+		unsigned n;
+
+		for (n = 0; n < SIM_MAX; n++) {
+			double t = n < 200 ? n * 2e-4 : p[n - 200].t + .02, at;
+
+			if (t > 3 * (pauses + 1))
+				pauses++;
+			if (n >= 200 && t - 3 * pauses < stop[i] && pauses)
+				t = 3 * pauses + stop[i];
+			sim_pass(&s, t, &at);
+			p[n] = (struct fit_packet){ .t = at, .len = SIM_L };
+			rtts[n] = (struct fit_rtt){ at, (float)(at - t) };
+			if (at > 13)
+				break;
+		}
+		shape_fit(p, n, rtts, n, true, GRAIN, &out);
+		assert_true(out.line);
+		assert_close(out.rate, 12e6 / 8, .01);
+		assert_int_equal(fabs(out.held - 1) <= .03, i == 0);
+		free(p);
+		free(rtts);
+	}
+}
+
 static void too_little_is_no_line(void **state)
 {
 	struct fit_packet p[200] = { { 0 } };
@@ -106,6 +146,7 @@ int main(void)
 		cmocka_unit_test(bucket_and_rate),
 		cmocka_unit_test(full_link_has_no_bucket),
 		cmocka_unit_test(paced_sender_has_no_queue),
+		cmocka_unit_test(gaps_are_held_or_not),
 		cmocka_unit_test(too_little_is_no_line),
 	};
 

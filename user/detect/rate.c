@@ -29,6 +29,8 @@
 #define DOUBTS_MAX    2 /* looks in a row that deny a claim, and it ends */
 #define SHAPE_LOSS    .02
 #define SHAPE_FULL_S  .05
+#define SHAPE_FULL    24  /* packets: a queue that long drops when it is full, however short in time */
+#define HELD_OFF      .03 /* of what the line allows, more or less: it was held between stretches too */
 #define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
 #define BURST_S	      .02 /* and so much time: less is a timer's grain */
 
@@ -478,7 +480,8 @@ static double cv_max(enum side side)
 static bool has_bucket(const struct shape *s, enum side side, bool whole)
 {
 	return s->line && s->queued && s->cv <= cv_max(side) && s->seconds >= 2 &&
-	       s->seconds >= .5 * (s->last - s->first) && s->peak >= 1.25 * s->rate &&
+	       (s->seconds >= .5 * (s->last - s->first) || fabs(s->held - 1) <= HELD_OFF) &&
+	       s->peak >= 1.25 * s->rate &&
 	       s->burst >= BURST_PACKETS * 1514 && s->burst <= BURST_OF_LINE * s->rate * s->seconds && s->burst >= BURST_S * s->rate &&
 	       s->burst_high <= 1.3 * s->burst_low + 3000 && (whole || s->bursts > 1);
 }
@@ -503,7 +506,8 @@ static bool try_shape(struct rate *r, const struct group *g, enum side side, str
 			late++;
 			lost += in.packet[i].lost;
 		}
-	if (lost > SHAPE_LOSS * late && !(s->rtt_queued >= SHAPE_FULL_S))
+	if (lost > SHAPE_LOSS * late &&
+	    !(s->rtt_queued >= fmin(SHAPE_FULL_S, SHAPE_FULL * 1514 / s->rate)))
 		return false;
 	return s->line && s->queued && s->cv <= cv_max(side) * 1.3;
 }

@@ -263,6 +263,17 @@ static double line_cv(const struct fit_packet *p, const struct stretch *s, unsig
 	return n > 1 && sum > 0 ? sqrt(fmax(sq / n - sum * sum / n / n, 0)) / (sum / n) : NAN;
 }
 
+/* What passed between the line's ends, over what the rate allows there. */
+static double held(const struct fit_packet *p, unsigned n, double rate, double first, double last)
+{
+	double bytes = 0;
+
+	for (unsigned i = 0; i < n && p[i].t <= last; i++)
+		if (!p[i].lost && p[i].t > first)
+			bytes += p[i].len;
+	return last > first ? bytes / (rate * (last - first)) : 0;
+}
+
 void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt, unsigned m,
 	       bool whole, double grain, struct shape *out)
 {
@@ -297,6 +308,7 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	out->rate_high = rate + 2 * PACKET / out->seconds;
 	out->first = s[0].t0;
 	out->last = s[k - 1].t1;
+	out->held = held(p, n, rate, out->first, out->last);
 	out->cv = line_cv(p, s, k, bin);
 	bursts(p, n, s, k, whole, out);
 	waits(rtt, m, s, k, whole, out);

@@ -24,6 +24,7 @@ struct shape {
 	double peak;	/* bytes/s: while the bucket drained */
 	unsigned bursts;/* times that the bucket was run empty */
 	double first, last; /* s: the line's first and last moment */
+	double held;	/* of what the line would have passed from first to last, passed */
 };
 
 /*
