@@ -13,6 +13,8 @@ static const struct command commands[] = {
 	{ CMD_FINDINGS, "findings", "[ID]", "the findings kept in the history", cmd_findings, 0, 1 },
 	{ CMD_EVIDENCE, "evidence", "ID", "the packets kept for a finding, as pcapng",
 	  cmd_evidence, 1, 1 },
+	{ CMD_REPORT, "report", "FILE|-", "the same as one HTML file, for people who were not there", cmd_report,
+	  1, 1 },
 	{ CMD_CHECK, "check", "[IFACE...]", "what this machine can do, with the fix for what it can't",
 	  cmd_check, 0, OPTIONS_IFACES },
 	{ CMD_CONFIG, "config", "", "the configuration in force (--print)", cmd_config, 0, 0 },

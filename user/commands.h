@@ -43,6 +43,7 @@ int cmd_schema(const struct options *o);
 int cmd_findings(const struct options *o);
 int cmd_evidence(const struct options *o);
 int cmd_config(const struct options *o);
+int cmd_report(const struct options *o);
 int cmd_completion(const struct options *o);
 
 #endif
