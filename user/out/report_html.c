@@ -17,38 +17,22 @@ static const char head[] =
 	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
 	"<meta name=\"referrer\" content=\"no-referrer\"/>\n<title>";
 
+/* clang-format off */
 static const char style[] =
 	"<style>\n"
-	":root{color-scheme:light "
-	"dark;--bg:#fff;--fg:#1c1c1c;--dim:#595959;--line:#d4d4d4;--type:#b3261e;--control:#00684a;"
-	"--soft:#f5f5f5}\n"
-	"@media "
-	"(prefers-color-scheme:dark){:root{--bg:#161616;--fg:#ececec;--dim:#adadad;--line:#444;--"
-	"type:#ff8a80;--control:#5bd6a3;--soft:#232323}}\n"
-	"body{font:16px/1.5 system-ui,sans-serif;max-width:860px;margin:1.5em auto;padding:0 "
-	"1em;color:var(--fg);background:var(--bg)}\n"
-	"h1{font-size:1.5em;line-height:1.25}h2{margin-top:2em;border-top:1px solid "
-	"var(--line);padding-top:.6em}\n"
-	".card{border-left:6px solid var(--type);background:var(--soft);padding:.7em "
-	"1em;margin:1em "
-	"0}.card.maybe{border-left-style:dotted}.card.none{border-color:var(--control)}\n"
-	".dim{color:var(--dim);font-size:.9em}.wide{overflow-x:auto}td,th,code,p,h1,li{overflow-"
-	"wrap:anywhere}\n"
-	"table{border-collapse:collapse;width:100%;font-size:.9em;margin:.8em "
-	"0}td,th{border-bottom:1px solid var(--line);padding:.25em .6em .25em "
-	"0;text-align:left;vertical-align:top}th[scope]{font-weight:400}.part{padding-top:.8em;"
-	"color:var(--dim)}td.n,th.n{text-align:right;white-space:nowrap}\n"
-	"svg{display:block;width:100%;min-width:620px;height:auto}svg text{font:13px "
-	"system-ui,sans-serif;fill:var(--fg)}\n"
-	".g{stroke:var(--line)}.type,.control,.lim{fill:none;stroke:var(--type);stroke-width:2}."
-	"control{stroke:var(--control);stroke-width:1.5}.lim{stroke-dasharray:7 "
-	"4}.band{fill:var(--type);opacity:.18}.ev{fill:var(--type)}.maybe{opacity:.55}.halo{paint-"
-	"order:stroke;stroke:var(--bg);stroke-width:4px;stroke-linejoin:round}\n"
+	":root{color-scheme:light dark;--bg:#fff;--fg:#1c1c1c;--dim:#595959;--line:#d4d4d4;--type:#b3261e;--control:#00684a;--soft:#f5f5f5}\n"
+	"@media (prefers-color-scheme:dark){:root{--bg:#161616;--fg:#ececec;--dim:#adadad;--line:#444;--type:#ff8a80;--control:#5bd6a3;--soft:#232323}}\n"
+	"body{font:16px/1.5 system-ui,sans-serif;max-width:860px;margin:1.5em auto;padding:0 1em;color:var(--fg);background:var(--bg)}\n"
+	"h1{font-size:1.5em;line-height:1.25}h2{margin-top:2em;border-top:1px solid var(--line);padding-top:.6em}\n"
+	".card{border-left:6px solid var(--type);background:var(--soft);padding:.7em 1em;margin:1em 0}.card.maybe{border-left-style:dotted}.card.none{border-color:var(--control)}\n"
+	".dim{color:var(--dim);font-size:.9em}.wide{overflow-x:auto}td,th[scope],code,p,h1,h2,li{overflow-wrap:anywhere}\n"
+	"table{border-collapse:collapse;width:100%;font-size:.9em;margin:.8em 0}td,th{border-bottom:1px solid var(--line);padding:.25em .6em .25em 0;text-align:left;vertical-align:top}th[scope]{font-weight:400}.part{padding-top:.8em;color:var(--dim)}td.n,th.n{text-align:right;white-space:nowrap}\n"
+	"svg{display:block;width:100%;min-width:620px;height:auto}svg text{font:13px system-ui,sans-serif;fill:var(--fg)}\n"
+	".g{stroke:var(--line)}.type,.control,.lim{fill:none;stroke:var(--type);stroke-width:2}.control{stroke:var(--control);stroke-width:1.5}.lim{stroke-dasharray:7 4}.band{fill:var(--type);opacity:.18}.ev{fill:var(--type)}.maybe{opacity:.55}.halo{paint-order:stroke;stroke:var(--bg);stroke-width:4px;stroke-linejoin:round}\n"
 	"code{font-size:.95em}\n"
-	"@media "
-	"print{body{max-width:none;margin:0;font-size:11pt}.wide{overflow:visible}svg{min-width:0}"
-	"tr,svg,.card{break-inside:avoid}h2,h3{break-after:avoid}}\n"
+	"@media print{body{max-width:none;margin:0;font-size:11pt}.wide{overflow:visible}svg{min-width:0}tr,svg,.card{break-inside:avoid}h2,h3{break-after:avoid}}\n"
 	"</style></head><body>\n";
+/* clang-format on */
 
 static int by_weight(const void *a, const void *b)
 {
