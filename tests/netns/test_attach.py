@@ -151,9 +151,15 @@ def test_interface_goes_and_comes_back():
 def test_rights_are_given_up():
     with Gateway() as gw:
         w = gw.weir("watch", "wan0", "-j")
-        status = dict(line.split(":\t", 1) for line in open(f"/proc/{w.proc.pid}/status")
-                      if ":\t" in line)
+
+        def read():
+            with open(f"/proc/{w.proc.pid}/status", encoding="ascii") as f:
+                return dict(line.split(":\t", 1) for line in f if ":\t" in line)
+
+        # The attach event comes before: the rights go when nothing is left to attach.
         net_admin, perfmon, bpf = 1 << 12, 1 << 38, 1 << 39
+        wait_for(lambda: int(read()["CapEff"], 16) == net_admin | perfmon | bpf, "the rights are cut")
+        status = read()
         for which in ("CapEff", "CapPrm", "CapBnd"):
             equal(int(status[which], 16), net_admin | perfmon | bpf, which)
         equal(status["NoNewPrivs"].strip(), "1", "no_new_privs")
