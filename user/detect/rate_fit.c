@@ -397,7 +397,7 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	out->slack = bank_slack(w, best.rate);
 	out->rate_low = out->rate_high = out->rate;
 	out->burst_low = out->burst_high = out->burst;
-	if (out->j >= FIT_MIN_J)
+	if (out->j >= (in->flows > 1 ? FIT_WEAK_J : FIT_MIN_J))
 		fit_intervals(w, out, cost);
 	fit_delay(w, p, n, in->rtt, in->rtts, out);
 }

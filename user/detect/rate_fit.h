@@ -21,6 +21,7 @@
 #define FIT_MIN_RUNS	5
 #define FIT_MIN_SLICES	3  /* round trips with a loss in them */
 #define FIT_MIN_J	.85
+#define FIT_WEAK_J	.78 /* of several flows, when delay denies a queue beyond doubt */
 #define FIT_BLOCKS	24 /* the series is resampled in so many blocks */
 
 /* One packet at the limiter, in time order. */

@@ -210,32 +210,43 @@ static void bursts(const struct fit_packet *p, unsigned n, const struct stretch 
 		out->bursts += fabs(size[i] - out->burst) <= fmax(.15 * out->burst, 2 * PACKET);
 }
 
-/* Round trips before the first line with a burst in front, and on the lines. */
-static void waits(const struct fit_rtt *rtt, unsigned m, const struct stretch *s, unsigned k,
-		  bool whole, struct shape *out)
+/* When a bucket that was full has let its burst pass: from then on packets wait. */
+static double emptied(const struct fit_packet *p, unsigned n, double burst, double rate)
 {
-	double *v = malloc((m ? m : 1) * sizeof(*v)), lowest = HUGE_VAL;
+	double passed = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		passed += p[i].lost ? 0 : p[i].len;
+		if (passed >= burst + rate * (p[i].t - p[0].t) - 2 * PACKET)
+			return p[i].t;
+	}
+	return HUGE_VAL;
+}
+
+/* Round trips while the bucket at the start was not empty, and on the lines. */
+static void waits(const struct fit_rtt *rtt, unsigned m, const struct stretch *s, unsigned k,
+		  bool whole, double empty, struct shape *out)
+{
+	double *v = malloc((m ? m : 1) * sizeof(*v));
 	unsigned n = 0;
 
 	out->rtt_free = out->rtt_queued = NAN;
 	if (!v)
 		return;
-	for (unsigned i = 0; i < m; i++) {
-		lowest = fmin(lowest, rtt[i].rtt);
+	for (unsigned i = 0; i < m; i++)
 		for (unsigned j = 0; j < k; j++)
 			if (rtt[i].t >= s[j].t0 + .2 * (s[j].t1 - s[j].t0) && rtt[i].t <= s[j].t1)
 				v[n++] = rtt[i].rtt;
-	}
 	if (n >= 5)
 		out->rtt_queued = median(v, n);
 	n = 0;
 	for (unsigned i = 0; i < m; i++)
-		if (rtt[i].t < s[0].t0)
+		if (rtt[i].t < fmin(s[0].t0, empty))
 			v[n++] = rtt[i].rtt;
 	if (n >= 3)
 		out->rtt_free = median(v, n);
-	else if (m)
-		out->rtt_free = lowest;
+	else if (m) /* they are given above the least; the first of many may be forgotten */
+		out->rtt_free = 0;
 	if (!whole) /* what was before is not known: round trips are above the least as it is */
 		out->rtt_free = 0;
 	free(v);
@@ -311,7 +322,7 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	out->held = held(p, n, rate, out->first, out->last);
 	out->cv = line_cv(p, s, k, bin);
 	bursts(p, n, s, k, whole, out);
-	waits(rtt, m, s, k, whole, out);
+	waits(rtt, m, s, k, whole, whole ? emptied(p, n, out->burst, rate) : HUGE_VAL, out);
 	/* An echo may wait for the next packet of a paced sender: that is no queue. */
 	out->queued = !isnan(out->rtt_queued) && out->rtt_queued >= .005 &&
 		      out->rtt_queued >= 2 * PACKET / rate && out->rtt_queued >= 2 * out->rtt_free;

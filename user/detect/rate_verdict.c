@@ -14,6 +14,10 @@
 #define FLAT_SLOPE   .04
 #define FLAT_MAX     .020 /* s */
 #define HIGH_MAX     .25
+#define ABOVE_MIN    .1	 /* s of backlog that no noise of a round trip hides */
+#define ABOVE_TOP    24
+#define WEAK_RUNS    40
+#define WEAK_LOSS    .2
 #define STANDING_MAX .025 /* s */
 #define TINY_SLACKS  5 /* a bucket that holds less must fit better */
 #define TINY_J       .97
@@ -54,6 +58,26 @@ static double bursty(const struct fit_input *in, double rate)
 }
 
 /*
+ * Noise only adds to a round trip: those that take less than the backlog alone,
+ * and no more than where there is none, deny a queue however noisy the others are.
+ */
+static bool unqueued(const struct fit_input *in, const struct rate_fit *f)
+{
+	return in->whole && f->top >= ABOVE_TOP && f->x_high >= ABOVE_MIN && f->low >= TOP_MOST &&
+	       f->flat >= TOP_MOST && f->dq <= 0;
+}
+
+/*
+ * Packets of several flows reach a limiter in another order than us, and a small
+ * bucket parts them less well. Many losses, often, and no queue: chance does not do that.
+ */
+static bool weak_fit(const struct fit_input *in, const struct rate_fit *f)
+{
+	return in->flows > 1 && f->j >= FIT_WEAK_J && f->runs >= WEAK_RUNS &&
+	       f->lost >= WEAK_LOSS * (f->lost + f->passed) && !isnan(f->dx) && unqueued(in, f);
+}
+
+/*
  * Who finds a queue waits: round trips at a high backlog that show nothing of it
  * deny a queue. Told by the rise between low and high backlog; where the backlog
  * is always high, by the height over the least round trip, if that was seen with
@@ -72,6 +96,8 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 		return VERDICT_QUEUE;
 	if (rises || f->dq > FLAT_MAX)
 		return VERDICT_NONE;
+	if (unqueued(in, f))
+		return VERDICT_POLICER;
 	/* A delay that is always there may be a queue that is never empty. */
 	if (in->whole && f->high > HIGH_MAX)
 		return wide && f->flat < TOP_MOST ? VERDICT_NONE : VERDICT_UNKNOWN;
@@ -88,6 +114,8 @@ enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, en
 {
 	enum verdict v;
 
+	if (f->enough && f->j < FIT_MIN_J && weak_fit(in, f))
+		return VERDICT_POLICER;
 	if (!f->enough || f->j < FIT_MIN_J || f->base < USED_MIN * f->rate)
 		return VERDICT_NONE;
 	if (f->burst < TINY_SLACKS * f->slack && (f->j < TINY_J || f->runs < TINY_RUNS))
