@@ -191,5 +191,7 @@ void drop_judge(struct drop *d, uint64_t now_ns, bool last);
 
 /* How well a queue or bucket of some rate tells lost from passed packets: 0.5 not at all, 1 fully; NaN: too few. */
 double drop_queue_fit(const struct vq_log *log, double since_s);
+/* Is what passes since since_s (s) constant, while what is offered is not? Then it is a limit. */
+bool drop_plateau(const struct vq_log *log, double since_s);
 
 #endif

@@ -312,6 +312,18 @@ static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *
 	return v->queue_fit >= QUEUE_FIT;
 }
 
+/* Does one constant pass, whatever is offered? */
+static bool plateau(const struct drop *d, unsigned type, const struct drop_verdict *v)
+{
+	const struct drop_type *t = d->type[type];
+
+	for (unsigned way = 0; way < 2 && t; way++)
+		if (t->vq[way] && v->channels & 1 << drop_channel(way) &&
+		    drop_plateau(t->vq[way], slot_ns(v->first) / 1e9))
+			return true;
+	return false;
+}
+
 /*
  * A flow limited by congestion loses about 1.5 / W^2 of its packets at W packets
  * a round trip (Mathis et al. 1997). What loses no more than a few times that
@@ -350,6 +362,8 @@ static int level_of(const struct drop *d, unsigned type, struct drop_verdict *v)
 	if (!matched && (v->ratio < 0.15 || v->nets < 2))
 		return LEVEL_POSSIBLE;
 	if (!v->beyond_one)
+		return LEVEL_POSSIBLE;
+	if (v->ratio < 0.9 && plateau(d, type, v))
 		return LEVEL_POSSIBLE;
 	if (v->alive < 2 && (v->failing < 3 || v->nets < 2))
 		return LEVEL_POSSIBLE;

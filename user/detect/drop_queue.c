@@ -12,6 +12,11 @@
 
 #define LOST_MIN   15
 #define PASSED_MIN 30
+#define BINS	     10
+#define PLATEAU_BIN_S 1.0
+#define PLATEAU_LOST 60
+#define PLATEAU_CV   .15
+#define PLATEAU_EVENED 1.4
 
 static int by_time(const void *a, const void *b)
 {
@@ -86,6 +91,48 @@ static double by_load(const struct vq_packet *p, unsigned n, double window)
 			bytes += p[i].len;
 	}
 	return stats_mann_whitney(load[1], at[1], load[0], at[0], NULL);
+}
+
+/*
+ * Chance thins what is offered, so what it leaves varies at least as much. A
+ * limit evens it out: what passes per bin is one constant, whatever was offered.
+ */
+bool drop_plateau(const struct vq_log *log, double since_s)
+{
+	double passed[BINS] = { 0 }, offered[BINS] = { 0 }, from = HUGE_VAL, to = -HUGE_VAL, bin;
+	unsigned held = log->n < VQ_MAX ? log->n : VQ_MAX, lost = 0;
+	double sum[2] = { 0 }, sq[2] = { 0 }, cv[2];
+
+	for (unsigned i = 0; i < held; i++)
+		if (log->p[i].t >= since_s && log->p[i].lost) {
+			from = fmin(from, log->p[i].t);
+			to = fmax(to, log->p[i].t);
+			lost++;
+		}
+	if (lost < PLATEAU_LOST || to - from < BINS * PLATEAU_BIN_S)
+		return false;
+	bin = (to - from) / BINS;
+	for (unsigned i = 0; i < held; i++) {
+		const struct vq_packet *p = &log->p[i];
+		unsigned k;
+
+		if (p->t < from || p->t >= to)
+			continue;
+		k = (unsigned)fmin((p->t - from) / bin, BINS - 1);
+		offered[k] += p->len;
+		passed[k] += p->lost ? 0 : p->len;
+	}
+	for (unsigned k = 0; k < BINS; k++) {
+		sum[0] += offered[k];
+		sq[0] += offered[k] * offered[k];
+		sum[1] += passed[k];
+		sq[1] += passed[k] * passed[k];
+	}
+	if (sum[1] <= 0)
+		return false;
+	for (unsigned i = 0; i < 2; i++)
+		cv[i] = sqrt(fmax(0, BINS * sq[i] / (sum[i] * sum[i]) - 1));
+	return cv[1] <= PLATEAU_CV && cv[0] >= PLATEAU_EVENED * cv[1];
 }
 
 double drop_queue_fit(const struct vq_log *log, double since_s)
