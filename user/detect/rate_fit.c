@@ -362,6 +362,7 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	unsigned n = in->packets;
 
 	memset(out, 0, sizeof(*out));
+	out->whole = in->whole;
 	out->x_mid = out->q_mid = NAN;
 	out->dx = out->dq = out->slope = out->corr = out->jitter = NAN;
 	w->slack_packets = in->flows > 1 ? 2 : 1;

@@ -43,6 +43,7 @@ struct rate_fit {
 	unsigned passed, lost, slices;
 	unsigned runs;	/* losses, those with nothing passed in between taken as one */
 	double j;	/* 1 - share of passed and of lost packets that (rate, burst) gets wrong */
+	bool whole;	/* the bucket was full at the start; else its fill there is not known */
 	double quick;	/* the best that a threshold on a virtual queue can do */
 	double base;	/* bytes/s passed between the first and the last loss */
 	double misfit;	/* tokens too many at losses, too few at passes; in packets per loss */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BURST_SURE 1.3 /* high over low: an interval that narrow is an estimate */
+
 static void rate_text(char *out, size_t n, double bps)
 {
 	if (bps >= 1e6)
@@ -131,6 +133,17 @@ static void controls(const struct limiter *l, struct finding *f)
 			l->control_rtt * 1e3);
 }
 
+/*
+ * The bucket's size, 0 if not known: where its fill at the start is not, only
+ * one that was seen full again later tells.
+ */
+static double known_burst(const struct limiter *l)
+{
+	if (l->verdict == VERDICT_SHAPER)
+		return l->shape.whole || l->shape.bursts > 1 ? l->shape.burst : 0;
+	return l->fit.whole || l->fit.burst_high <= BURST_SURE * l->fit.burst_low ? l->fit.burst : 0;
+}
+
 void rate_report(struct rate *r, const struct limiter *l)
 {
 	struct finding f;
@@ -138,7 +151,7 @@ void rate_report(struct rate *r, const struct limiter *l)
 	double rate = shaper ? l->shape.rate : l->fit.rate;
 	double low = shaper ? l->shape.rate_low : l->fit.rate_low;
 	double high = shaper ? l->shape.rate_high : l->fit.rate_high;
-	double burst = shaper ? l->shape.burst : l->fit.burst;
+	double burst = known_burst(l);
 	char rt[32], bt[32];
 
 	memset(&f, 0, sizeof(f));

@@ -293,6 +293,7 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	unsigned k = 0;
 
 	memset(out, 0, sizeof(*out));
+	out->whole = whole;
 	out->cv = out->residual = out->rtt_free = out->rtt_queued = NAN;
 	if (n < 60)
 		return;

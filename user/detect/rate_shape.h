@@ -17,6 +17,7 @@ struct shape {
 	double rate_low, rate_high;
 	double burst;	/* bytes; 0: none to speak of */
 	double burst_low, burst_high;
+	bool whole;	/* the bucket was full at the start */
 	double seconds;	/* how long the line was held in all */
 	double cv;	/* of the rate in it */
 	double residual;/* bytes: median distance from the line */
