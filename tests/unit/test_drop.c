@@ -394,6 +394,53 @@ static void test_alone(void **state)
 	stop(&run);
 }
 
+static bool content(const struct packet *p)
+{
+	return p->type == 2 && !p->syn;
+}
+
+/* Each server for eight of fifteen seconds, at different times: openings and data alike. */
+static bool blocked(const struct packet *p)
+{
+	return p->type == 2 && fmod(p->at + 5 * p->server, 15) < 8;
+}
+
+static void residual(double every, dropper drop, enum subkind subkind)
+{
+	const struct finding *f;
+	struct run run;
+	unsigned i = 0;
+
+	seed = 5;
+	start(&run);
+	for (double t = 0; t < 56; t += 1.2, i++) {
+		connection(1, i % 3, i / 3 % 3, t, 60, drop);
+		connection(3, i % 3, i / 3 % 3, t + 0.3, 60, drop);
+	}
+	for (unsigned who = 0; who < 3; who++)
+		for (double t = 0.2 + 1.4 * who; t < 56; t += every)
+			connection(2, who, who, t, 60, drop);
+	feed(&run);
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->kind, KIND_SELECTIVE_DROP);
+	assert_int_equal(f->type, 2);
+	assert_int_equal(f->subkind, subkind);
+	stop(&run);
+}
+
+/* Each hello is dropped for itself: the openings in between pass, so nothing outlasts its trigger. */
+static void test_each_content(void **state)
+{
+	residual(5, content, SUBKIND_BLACKHOLE);
+}
+
+/* All of client, server and port fails for a time, also what passes before and after. */
+static void test_residual(void **state)
+{
+	residual(1.7, blocked, SUBKIND_RESIDUAL);
+}
+
 /* What a rate limit explains is left to it. */
 static void test_rate_limit(void **state)
 {
@@ -481,6 +528,7 @@ int main(void)
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
 		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit),
+		cmocka_unit_test(test_each_content), cmocka_unit_test(test_residual),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

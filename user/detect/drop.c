@@ -95,7 +95,12 @@ static uint64_t tuple_key(const struct flow *f)
 	return h ? h : 1;
 }
 
-/* Rows of failures of client, server and port: at least three over three seconds. */
+/*
+ * Rows of failures of client, server and port: at least three over three seconds.
+ * A block that outlasts its trigger takes what passes at other times too: openings
+ * fail, which passed before. Where only the content fails, each attempt is its own
+ * trigger, and its resends would pass for a block that lasts as long as they do.
+ */
 static void note_tuple(struct drop_type *t, const struct flow *f, const struct trial *tr)
 {
 	uint64_t key = tuple_key(f);
@@ -107,18 +112,23 @@ static void note_tuple(struct drop_type *t, const struct flow *f, const struct t
 			return;
 		*x = (struct tuple){ .key = key };
 	}
+	/* data is sent where an opening passed */
+	if (tr->channel != CH_OPEN)
+		x->opened = true;
 	if (tr->lost) {
+		x->openings += tr->channel == CH_OPEN && tr->stage == STAGE_FIRST;
 		if (!x->first_ns)
 			x->first_ns = tr->time_ns;
 		if (tr->time_ns > x->last_ns)
 			x->last_ns = tr->time_ns;
 		x->failures++;
 	} else if (x->first_ns && tr->time_ns > x->last_ns) {
-		if (x->failures >= 3 && x->last_ns > x->first_ns + 3 * SECOND)
+		if (x->failures >= 3 && x->opened && x->openings &&
+		    x->last_ns > x->first_ns + 3 * SECOND)
 			t->residual[t->nresiduals++ % STOPS_MAX] = (struct residual){
 				x->first_ns, (x->last_ns - x->first_ns) / 1e9f,
 				(tr->time_ns - x->first_ns) / 1e9f };
-		*x = (struct tuple){ .key = key };
+		*x = (struct tuple){ .key = key, .opened = true };
 	}
 }
 

@@ -95,6 +95,8 @@ struct tuple {
 	uint64_t key; /* hashed; 0: free */
 	uint64_t first_ns, last_ns; /* of the failures in a row; 0: none */
 	unsigned failures;
+	unsigned openings; /* of these, first packets of flows */
+	bool opened;	   /* flows opened there before the row */
 };
 
 /* A row of failures that ended: it lasted at least low, at most high. */
