@@ -308,6 +308,10 @@ static void overlaps(void **state)
 	assert_true(content_conflict(&x, a, &y, b));
 	y.seq = 8;
 	assert_false(content_conflict(&x, a, &y, b)); /* adjacent */
+	y.seq = x.seq + 0x80000000u; /* half the space away, in a transfer of more than 2 GiB */
+	assert_false(content_conflict(&x, a, &y, b));
+	y.kept = 0;
+	assert_false(content_conflict(&x, a, &y, b));
 	y = x;
 	y.len = y.kept = 1;
 	assert_false(content_conflict(&x, a, &y, b)); /* a probe's byte */

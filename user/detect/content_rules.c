@@ -82,7 +82,7 @@ enum content_first content_first(const uint8_t *p, size_t len)
 bool content_conflict(const struct content_look *a, const uint8_t *abytes, const struct content_look *b,
 		      const uint8_t *bbytes)
 {
-	int32_t shift = seq_dist(b->seq, a->seq);
+	int64_t shift = seq_dist(b->seq, a->seq); /* half the space away has no int32_t of the other sign */
 	size_t from_a, from_b, n;
 
 	if (a->len <= 1 || b->len <= 1 || shift >= a->kept || -shift >= b->kept)
