@@ -49,5 +49,15 @@ END {
 
 cat "$dir/table.txt"
 echo "(artifacts of failures, results.tap, junit.xml: $dir)"
+# The last words are of what failed: which kernel and row, what was expected, what was found.
+awk -F '\t' '$6 == "fail" { print $1 "\t" $2 "\t" $3 "\t" $4 "\t" $5 "\t" $8 }' "$dir/results.tsv" |
+	while IFS='	' read -r kernel name row on how why; do
+		echo "FAILED $kernel $name ($row) $on $how: $why"
+		at=$dir/k-$kernel/art/s/$name.$on
+		[ -d "$at" ] || continue
+		# A finding's last word, less the evidence that makes its line long.
+		[ ! -s "$at/$how.json" ] || grep -a '"event_type":"finding"' "$at/$how.json" | tail -n 2 | cut -c 1-900 | sed 's/^/  found: /'
+		[ ! -s "$at/$how.err" ] || tail -n 2 "$at/$how.err" | cut -c 1-300 | sed 's/^/  stderr: /'
+	done
 awk -F '\t' '{ n[$6]++ } END { printf "%d passed, %d failed, %d skipped\n", n["pass"], n["fail"], n["skip"]; exit !!n["fail"] || !n["pass"] }' \
 	"$dir/results.tsv"

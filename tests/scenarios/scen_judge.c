@@ -406,6 +406,21 @@ static void judge_totals(struct judge *j)
 	}
 }
 
+/* What this run was to find, for the one who reads of its failure far from the scenario's file. */
+static void tell_expected(struct judge *j)
+{
+	int finds = j->t->on ? j->s->finds : 0;
+
+	if (!finds)
+		say(j, j->t->on ? "EXPECTED no claim" : "EXPECTED no claim, the impairment being off");
+	for (int i = 0; i < finds; i++) {
+		const struct expect *e = &j->s->find[i];
+
+		say(j, "EXPECTED %s%s%s%s%s", e->kind, *e->type ? " type=" : "", e->type,
+		    *e->direction ? " " : "", e->direction);
+	}
+}
+
 enum verdict scen_judge(const struct scenario *s, const struct truth *t, const char *events,
 			char *why, size_t room)
 {
@@ -433,6 +448,8 @@ enum verdict scen_judge(const struct scenario *s, const struct truth *t, const c
 		judge_flows(j);
 		judge_totals(j);
 		v = j->bad ? FAIL : PASS;
+		if (j->bad)
+			tell_expected(j);
 		if (!j->at)
 			say(j, "silent, as it should be");
 	}
