@@ -109,7 +109,7 @@ echo '127.0.0.1 localhost' >"$root/etc/hosts"
 for d in /usr/lib/tc /lib/tc; do
 	[ -d "$d" ] && mkdir -p "$root$d" && cp "$d"/*.dist "$root$d/" 2>/dev/null
 done
-for b in weir scenario traffic inject vmprobe; do
+for b in weir scenario traffic inject wire vmprobe; do
 	[ -x "$build/$b" ] || [ -x "$build/scen/$b" ] || continue
 	f=$build/$b
 	[ -x "$f" ] || f=$build/scen/$b

@@ -19,7 +19,9 @@ enum {
 	SCEN_PROCS = 240,
 };
 
-enum ns { NS_CLI, NS_GW, NS_ISP, NS_SRV, NS_COUNT };
+/* NS_CABLES: where the cables of wire.c end, on kernels without netem. */
+enum ns { NS_CLI, NS_GW, NS_ISP, NS_SRV, NS_CABLES, NS_COUNT };
+enum { CABLES = 3 };
 
 enum step_kind {
 	STEP_ON,      /* the impairment: a command; left out when it is switched off */
@@ -126,10 +128,14 @@ enum verdict scen_judge(const struct scenario *s, const struct truth *t, const c
 /* Network: namespaces named PREFIX-cli and so on. 0, or -1 with the reason in why. */
 struct net {
 	char ns[NS_COUNT][48];
+	bool wired; /* cables of wire.c instead of netem */
 };
-int net_up(struct net *n, const struct scenario *s, unsigned long tag, const char *cca, char *why,
-	   size_t room);
+int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why, size_t room);
 void net_down(const struct net *n);
+/* Has this kernel no netem? */
+bool wire_needed(const struct net *n);
+/* The name of a cable's end in NS_CABLES: at its first namespace, or the far one. */
+const char *wire_end(int cable, bool far);
 /* Enters the namespace; for a child before exec. */
 int net_enter(const struct net *n, enum ns ns);
 const char *ns_name(enum ns ns);

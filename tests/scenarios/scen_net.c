@@ -6,7 +6,8 @@
  *	10.10.0.0/24     10.20.0.0/30          10.30.0.0/24     (fd10::, fd20::, fd30::)
  *
  * The monitor is on gw's wan. Delay comes from netem on srv (the far side) and cli (the near one);
- * rates and drops are the scenario's own, on other devices, so that delay never reorders.
+ * rates and drops are the scenario's own, on other devices, so that delay never reorders. Where the
+ * kernel has no netem, cables of our own stand between the namespaces: see scen_wire.c.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -92,7 +93,7 @@ static void set_sysctl(const char *name, const char *value)
 	close(fd);
 }
 
-static void sysctls(const struct net *n, enum ns ns, const char *cca)
+static void sysctls(const struct net *n, enum ns ns)
 {
 	int st;
 	pid_t pid = fork();
@@ -100,6 +101,11 @@ static void sysctls(const struct net *n, enum ns ns, const char *cca)
 	if (!pid) {
 		if (net_enter(n, ns))
 			_exit(1);
+		if (ns == NS_CABLES) {
+			set_sysctl("ipv6/conf/all/disable_ipv6", "1");
+			set_sysctl("ipv6/conf/default/disable_ipv6", "1");
+			_exit(0);
+		}
 		set_sysctl("ipv6/conf/all/accept_dad", "0");
 		set_sysctl("ipv6/conf/default/accept_dad", "0");
 		set_sysctl("ipv4/tcp_no_metrics_save", "1");
@@ -108,7 +114,6 @@ static void sysctls(const struct net *n, enum ns ns, const char *cca)
 		set_sysctl("ipv4/conf/all/rp_filter", "0");
 		set_sysctl("ipv4/conf/default/rp_filter", "0");
 		set_sysctl("ipv4/icmp_ratelimit", "0");
-		set_sysctl("ipv4/tcp_congestion_control", cca);
 		_exit(0);
 	}
 	waitpid(pid, &st, 0);
@@ -143,10 +148,26 @@ static int batch(const struct net *n, int ns, const char *program, const char *i
 	return rc ? -1 : 0;
 }
 
-int net_up(struct net *n, const struct scenario *s, unsigned long tag, const char *cca, char *why,
-	   size_t room)
+static bool uses_netem(const struct scenario *s)
+{
+	for (int i = 0; i < s->steps; i++)
+		for (int k = 0; k < s->step[i].words; k++)
+			if (!strcmp(s->step[i].word[k], "netem"))
+				return true;
+	return s->rtt_ms || s->lan_rtt_ms;
+}
+
+int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why, size_t room)
 {
 	char b[BATCH], *p = b;
+	static const struct {
+		enum ns a, b;
+		const char *a_dev, *b_dev, *a_mac, *b_mac;
+	} pair[CABLES] = {
+		{ NS_CLI, NS_GW, "eth0", "lan", "02", "01" },
+		{ NS_GW, NS_ISP, "wan", "cust", "01", "02" },
+		{ NS_ISP, NS_SRV, "core", "eth0", "01", "02" },
+	};
 	static const char *const dev[][2] = {
 		{ "cli", "eth0" }, { "gw", "lan" },   { "gw", "wan" },
 		{ "isp", "cust" }, { "isp", "core" }, { "srv", "eth0" },
@@ -159,20 +180,25 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, const cha
 	if (batch(n, -1, "ip", b, "namespaces can't be made", why, room))
 		return -1;
 	for (int i = 0; i < NS_COUNT; i++)
-		sysctls(n, i, cca);
+		sysctls(n, i);
+	n->wired = uses_netem(s) && wire_needed(n);
 	p = b;
-	p += sprintf(p,
-		     "link add lan netns %s addr 02:00:00:00:01:01 type veth peer name eth0 netns "
-		     "%s addr 02:00:00:00:01:02\n",
-		     n->ns[NS_GW], n->ns[NS_CLI]);
-	p += sprintf(p,
-		     "link add wan netns %s addr 02:00:00:00:02:01 type veth peer name cust netns "
-		     "%s addr 02:00:00:00:02:02\n",
-		     n->ns[NS_GW], n->ns[NS_ISP]);
-	p += sprintf(p,
-		     "link add core netns %s addr 02:00:00:00:03:01 type veth peer name eth0 netns "
-		     "%s addr 02:00:00:00:03:02\n",
-		     n->ns[NS_ISP], n->ns[NS_SRV]);
+	for (int i = 0; i < CABLES; i++) {
+		const char *far_ns = n->ns[pair[i].b], *far = pair[i].b_dev;
+		char mac[24];
+
+		snprintf(mac, sizeof(mac), "02:00:00:00:0%d:%s", i + 1, pair[i].b_mac);
+		if (n->wired) {
+			p += sprintf(p, "link add %s netns %s type veth peer name %s netns %s addr %s\n",
+				     wire_end(i, true), n->ns[NS_CABLES], far, far_ns, mac);
+			far_ns = n->ns[NS_CABLES];
+			far = wire_end(i, false);
+			*mac = 0;
+		}
+		p += sprintf(p, "link add %s netns %s addr 02:00:00:00:0%d:%s type veth peer name %s netns %s%s%s\n",
+			     pair[i].a_dev, n->ns[pair[i].a], i + 1, pair[i].a_mac, far, far_ns,
+			     *mac ? " addr " : "", mac);
+	}
 	if (batch(n, -1, "ip", b, "veth pairs can't be made", why, room))
 		return -1;
 	p = b + sprintf(b, "link set lo up\nlink set eth0 up\n");
@@ -222,6 +248,12 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, const cha
 		  "add table inet w\nadd chain inet w f { type filter hook forward priority 0; }\n",
 		  "no nftables", why, room))
 		return -1;
+	if (n->wired) {
+		p = b;
+		for (int i = 0; i < 2 * CABLES; i++)
+			p += sprintf(p, "link set %s arp off up\n", wire_end(i / 2, i & 1));
+		return batch(n, NS_CABLES, "ip", b, "cables", why, room);
+	}
 	if (s->rtt_ms) {
 		p = b + sprintf(b, "qdisc add dev eth0 root netem delay %gms", s->rtt_ms);
 		if (s->jitter_ms)

@@ -6,7 +6,7 @@
 
 #include "scen.h"
 
-static const char *const ns_names[] = { "cli", "gw", "isp", "srv" };
+static const char *const ns_names[] = { "cli", "gw", "isp", "srv", "cables" };
 static const char *const step_names[] = { "on", "off", "base", "run", "traffic", "inject", "weir" };
 
 const char *ns_name(enum ns ns)
@@ -69,7 +69,7 @@ static int add_step(struct scenario *s, double at, char *rest)
 	if (kind == STEP_TRAFFIC || kind == STEP_INJECT || kind == STEP_WEIR) {
 		st->ns = kind == STEP_TRAFFIC ? NS_CLI : kind == STEP_WEIR ? NS_GW : NS_ISP;
 	} else {
-		ns = find_word(ns_names, NS_COUNT, st->word[0]);
+		ns = find_word(ns_names, NS_CABLES, st->word[0]);
 		if (ns < 0 || st->words < 2)
 			return -1;
 		st->ns = ns;

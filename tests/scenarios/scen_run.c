@@ -264,7 +264,9 @@ static int do_step(struct run *r, const struct step *st)
 		if (st->words == 2 &&
 		    (!strcmp(st->word[0], "sysctl") || !strcmp(st->word[0], "write")))
 			rc = set_one(r, st);
-		else
+		else if ((rc = wire_step(r, st)) < 0)
+			return -1;
+		else if (rc)
 			rc = run_wait(&r->net, st->ns, st->word, NULL, log);
 		if (rc) {
 			size_t at =
@@ -387,9 +389,14 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 		refuse(out, SKIP, s->need + strcspn(s->need, " "));
 		goto end;
 	}
+	setenv("TRAFFIC_CCA", o->cca ? o->cca : s->cca, 1);
 	hold(r);
-	if (net_up(&r->net, s, o->tag, o->cca ? o->cca : s->cca, r->why, sizeof(r->why))) {
+	if (net_up(&r->net, s, o->tag, r->why, sizeof(r->why))) {
 		refuse(out, o->lenient ? SKIP : FAIL, r->why);
+		goto end;
+	}
+	if (r->net.wired && wire_up(r)) {
+		refuse(out, FAIL, r->why);
 		goto end;
 	}
 	for (int i = 0; i < s->steps; i++)
@@ -451,6 +458,7 @@ end:
 	if (dump > 0)
 		stop(dump, 1);
 	kill_all(r);
+	wire_down(r);
 	hold(r);
 	net_down(&r->net);
 	release(r);

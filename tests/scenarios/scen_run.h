@@ -36,6 +36,7 @@ struct run {
 		double most, sum; /* seconds late */
 	} * lag;
 	pid_t lag_pid;
+	pid_t wire[CABLES]; /* where the network is wired so */
 	bool on, forged;
 };
 
@@ -57,6 +58,13 @@ int attach_weir(struct run *r);
 int disturb(struct run *r, const char *what);
 /* Sleeps, and looks after weir's usage meanwhile. */
 void rest_until(struct run *r, double t);
+/* Cables instead of netem: 0, or -1 with the reason in r->why. */
+int wire_up(struct run *r);
+void wire_down(struct run *r);
+/* netem's words for what leaves by a device. 0, or -1. */
+int wire_set(struct run *r, enum ns ns, const char *dev, const char *words);
+/* A step that is the cables' to do: 0 done, -1 failed, 1 it is not. */
+int wire_step(struct run *r, const struct step *st);
 void judge_live(struct run *r, struct outcome *out);
 void judge_offline(struct run *r, struct outcome *out);
 

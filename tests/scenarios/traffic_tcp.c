@@ -266,11 +266,21 @@ gone:
 	close(fd);
 }
 
+/* What TRAFFIC_CCA names; a namespace's own default may be set only to what is allowed everywhere. */
+static void take_cca(int fd)
+{
+	const char *name = getenv("TRAFFIC_CCA");
+
+	if (name && *name && fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, strlen(name)))
+		perror("traffic: TCP_CONGESTION");
+}
+
 int serve_tcp(const struct opts *o)
 {
 	int fd = socket(o->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	take_cca(fd);
 	if (fd < 0 || bind(fd, (const void *)&o->addr, o->addrlen) || listen(fd, 512)) {
 		perror("traffic: listen");
 		return 71;
@@ -300,6 +310,7 @@ static int open_tcp(const struct opts *o)
 
 	if (fd < 0)
 		return -1;
+	take_cca(fd);
 	if (o->rcvbuf)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &o->rcvbuf, sizeof(o->rcvbuf));
 	if (o->srclen && bind(fd, (const void *)&o->src, o->srclen))
