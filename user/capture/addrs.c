@@ -2,11 +2,12 @@
 #include "addrs.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "netlink.h"
 
 struct found {
 	struct addr *out;
@@ -48,30 +49,19 @@ static int read_addr(const struct nlmsghdr *h, void *arg)
 
 int addrs_read(struct addr *out, size_t max)
 {
-	char buf[32768] __attribute__((aligned(8)));
+	char buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	struct found f = { out, 0, max };
-	struct mnl_socket *s;
 	struct ifaddrmsg *m;
-	int more = -1;
-	ssize_t n;
+	int err = -EINTR;
 
 	h->nlmsg_type = RTM_GETADDR;
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	h->nlmsg_seq = 1;
 	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	m->ifa_family = AF_UNSPEC;
-	s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!s)
-		return -errno;
-	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) >= 0 &&
-	    mnl_socket_sendto(s, h, h->nlmsg_len) >= 0)
-		do {
-			n = mnl_socket_recvfrom(s, buf, sizeof(buf));
-			more = n < 0 ? -1 : mnl_cb_run(buf, n, 1, mnl_socket_get_portid(s), read_addr,
-						       &f);
-		} while (more > MNL_CB_STOP);
-	more = more < 0 ? -errno : (int)f.n;
-	mnl_socket_close(s);
-	return more;
+	for (unsigned i = 0; i < NETLINK_TRIES && err == -EINTR; i++) {
+		f.n = 0;
+		err = netlink_ask(NETLINK_ROUTE, h, read_addr, &f);
+	}
+	return err ? err : (int)f.n;
 }

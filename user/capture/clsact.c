@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
@@ -15,10 +14,10 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "links.h"
+#include "netlink.h"
 
 #define NAME_PREFIX   "weir_"
 #define HANDLE_PREFIX 0x77000000u /* 'w' */
@@ -78,36 +77,6 @@ void clsact_disown(struct clsact_owner *o)
 	o->fd = -1;
 }
 
-/* Sends one request and hands each answer to cb. 0 or -errno. */
-static int talk(struct nlmsghdr *h, mnl_cb_t cb, void *arg)
-{
-	char buf[32768] __attribute__((aligned(8)));
-	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	unsigned port;
-	ssize_t n;
-	int r = -1;
-
-	if (!s)
-		return -errno;
-	h->nlmsg_seq = (unsigned)time(NULL);
-	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(s, h, h->nlmsg_len) < 0)
-		goto out;
-	port = mnl_socket_get_portid(s);
-	do {
-		n = mnl_socket_recvfrom(s, buf, sizeof(buf));
-		if (n < 0) {
-			r = -1;
-			break;
-		}
-		r = mnl_cb_run(buf, n, h->nlmsg_seq, port, cb, arg);
-	} while (r > MNL_CB_STOP);
-out:
-	r = r < 0 ? -errno : 0;
-	mnl_socket_close(s);
-	return r;
-}
-
 static struct tcmsg *request(struct nlmsghdr *h, uint16_t type, uint16_t flags, unsigned ifindex)
 {
 	struct tcmsg *t;
@@ -164,7 +133,7 @@ static int read_filters(unsigned ifindex, bool egress, struct filters *out)
 	out->n = 0;
 	out->more = false;
 	request(h, RTM_GETTFILTER, NLM_F_DUMP, ifindex)->tcm_parent = parent_of(egress);
-	return talk(h, add_filter, out);
+	return netlink_ask(NETLINK_ROUTE, h, add_filter, out);
 }
 
 static bool is_ours(const struct filter *f)
@@ -183,7 +152,7 @@ static int change_qdisc(unsigned ifindex, uint16_t type, uint16_t flags)
 	t->tcm_parent = TC_H_CLSACT;
 	t->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	mnl_attr_put_strz(h, TCA_KIND, "clsact");
-	return talk(h, NULL, NULL);
+	return netlink_ask(NETLINK_ROUTE, h, NULL, NULL);
 }
 
 static int delete_filter(unsigned ifindex, bool egress, const struct filter *f)
@@ -196,7 +165,7 @@ static int delete_filter(unsigned ifindex, bool egress, const struct filter *f)
 	t->tcm_handle = f->handle;
 	t->tcm_info = TC_H_MAKE(f->pref << 16, htons(ETH_P_ALL));
 	mnl_attr_put_strz(h, TCA_KIND, "bpf");
-	return talk(h, NULL, NULL);
+	return netlink_ask(NETLINK_ROUTE, h, NULL, NULL);
 }
 
 static int add_at(unsigned ifindex, bool egress, uint32_t pref, uint32_t handle, int prog_fd,
@@ -216,7 +185,7 @@ static int add_at(unsigned ifindex, bool egress, uint32_t pref, uint32_t handle,
 	mnl_attr_put_strz(h, TCA_BPF_NAME, name);
 	mnl_attr_put_u32(h, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
 	mnl_attr_nest_end(h, nest);
-	return talk(h, NULL, NULL);
+	return netlink_ask(NETLINK_ROUTE, h, NULL, NULL);
 }
 
 int clsact_add(const struct clsact_owner *o, unsigned ifindex, bool egress, int prog_fd,

@@ -3,13 +3,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "netlink.h"
 
 static void read_ip(const struct nlattr *nest, struct ct_tuple *t)
 {
@@ -106,38 +107,22 @@ static int on_entry(const struct nlmsghdr *h, void *arg)
 
 	if (!to->stop && ct_parse(h, &e))
 		to->stop = !to->fn(to->arg, &e);
-	return MNL_CB_OK;
+	return to->stop ? MNL_CB_STOP : MNL_CB_OK;
 }
 
 int ct_dump(bool (*fn)(void *arg, const struct ct_entry *e), void *arg)
 {
-	char buf[65536] __attribute__((aligned(8)));
+	char buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	struct handler to = { fn, arg, false };
 	struct nfgenmsg *g;
-	struct mnl_socket *s;
-	int more = -1;
-	ssize_t n;
 
 	h->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	h->nlmsg_seq = 1;
 	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
 	g->nfgen_family = AF_UNSPEC;
 	g->version = NFNETLINK_V0;
-	s = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!s)
-		return -errno;
-	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) >= 0 &&
-	    mnl_socket_sendto(s, h, h->nlmsg_len) >= 0)
-		do {
-			n = mnl_socket_recvfrom(s, buf, sizeof(buf));
-			more = n < 0 ? -1 : mnl_cb_run(buf, n, 1, mnl_socket_get_portid(s), on_entry,
-						       &to);
-		} while (more > MNL_CB_STOP && !to.stop);
-	more = more < 0 ? -errno : 0;
-	mnl_socket_close(s);
-	return more;
+	return netlink_ask(NETLINK_NETFILTER, h, on_entry, &to);
 }
 
 int ct_monitor(void)

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -12,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "conntrack.h"
+#include "netlink.h"
 
 #define DUMP_MAX 200000 /* connections looked at by one reading */
 
@@ -113,31 +113,16 @@ static int on_chain(const struct nlmsghdr *h, void *arg)
 /* 0 or -errno. */
 static int dump(uint16_t what, mnl_cb_t cb, struct coverage *c)
 {
-	char buf[32768] __attribute__((aligned(8)));
+	char buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	struct mnl_socket *s;
 	struct nfgenmsg *g;
-	int more = -1;
-	ssize_t n;
 
 	h->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | what;
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	h->nlmsg_seq = what;
 	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
 	g->nfgen_family = NFPROTO_UNSPEC;
 	g->version = NFNETLINK_V0;
-	s = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
-	if (!s)
-		return -errno;
-	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) >= 0 &&
-	    mnl_socket_sendto(s, h, h->nlmsg_len) >= 0)
-		do {
-			n = mnl_socket_recvfrom(s, buf, sizeof(buf));
-			more = n < 0 ? -1 : mnl_cb_run(buf, n, what, mnl_socket_get_portid(s), cb, c);
-		} while (more > MNL_CB_STOP);
-	more = more < 0 ? -errno : 0;
-	mnl_socket_close(s);
-	return more;
+	return netlink_ask(NETLINK_NETFILTER, h, cb, c);
 }
 
 static bool count_entry(void *arg, const struct ct_entry *e)

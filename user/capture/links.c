@@ -2,7 +2,6 @@
 #include "links.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -12,13 +11,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "netlink.h"
 
 struct dump {
 	struct link *links;
 	size_t n, max;
-	bool full;
 };
 
 static int ethtool(const char *name, void *cmd)
@@ -178,11 +177,7 @@ static int add_link(const struct nlmsghdr *h, void *arg)
 {
 	struct dump *d = arg;
 
-	if (d->n == d->max) {
-		d->full = true;
-		return MNL_CB_OK;
-	}
-	if (read_link(h, &d->links[d->n]))
+	if (d->n < d->max && read_link(h, &d->links[d->n]))
 		d->n++;
 	return MNL_CB_OK;
 }
@@ -190,42 +185,24 @@ static int add_link(const struct nlmsghdr *h, void *arg)
 /* Asks for one link, or for all (name NULL, ifindex 0). */
 static int ask(const char *name, unsigned ifindex, struct dump *d)
 {
-	char buf[32768] __attribute__((aligned(8)));
+	char buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	bool all = !name && !ifindex;
 	struct ifinfomsg *ifi;
-	struct mnl_socket *s;
-	unsigned seq = (unsigned)time(NULL), port;
-	ssize_t n;
-	int r = -1;
+	int err = -EINTR;
 
 	h->nlmsg_type = RTM_GETLINK;
 	h->nlmsg_flags = NLM_F_REQUEST | (all ? NLM_F_DUMP : NLM_F_ACK);
-	h->nlmsg_seq = seq;
 	ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
 	ifi->ifi_family = AF_UNSPEC;
 	ifi->ifi_index = ifindex;
 	if (name)
 		mnl_attr_put_strz(h, IFLA_IFNAME, name);
-	s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	if (!s)
-		return -errno;
-	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(s, h, h->nlmsg_len) < 0)
-		goto out;
-	port = mnl_socket_get_portid(s);
-	do {
-		n = mnl_socket_recvfrom(s, buf, sizeof(buf));
-		if (n < 0)
-			break;
-		r = mnl_cb_run(buf, n, seq, port, add_link, d);
-	} while (r > MNL_CB_STOP);
-	if (n < 0)
-		r = -1;
-out:
-	r = r < 0 ? -errno : 0;
-	mnl_socket_close(s);
-	return r;
+	for (unsigned i = 0; i < NETLINK_TRIES && err == -EINTR; i++) {
+		d->n = 0;
+		err = netlink_ask(NETLINK_ROUTE, h, add_link, d);
+	}
+	return err;
 }
 
 static int by_index(const void *a, const void *b)

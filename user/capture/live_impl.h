@@ -79,7 +79,8 @@ void live_look_around(struct live *l);	 /* every few seconds: what can't be seen
 void live_drain(struct live *l);   /* what waits in the ring */
 void live_obey(struct live *l);	   /* carries the pipeline's wishes to the engine */
 void live_count(struct live *l);   /* reads the counters into l->now */
-void live_seen(struct live *l, const struct live_iface *f, uint64_t seen[2]); /* packets in, out */
+/* Packets in, out of an interface. False: another one counts in the same slot, who saw what is unknown. */
+bool live_seen(struct live *l, const struct live_iface *f, uint64_t seen[2]);
 int live_sweep(struct live *l, uint64_t mono, enum sweep_pressure pressure);
 
 #endif

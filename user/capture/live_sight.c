@@ -147,15 +147,16 @@ void live_note_ways(struct live *l, const struct weir_key6 *key, const struct we
 static void look_at_ways(struct live *l, struct live_iface *f)
 {
 	bool half = f->one_way >= ONE_WAY && f->one_way > 20 * f->both_ways;
+	const char *way;
 	uint64_t seen[2];
 	char why[160];
 
 	f->one_way = f->both_ways = 0;
 	if (!half || f->loopback)
 		return;
-	live_seen(l, f, seen);
+	way = !live_seen(l, f, seen) ? "one direction's" : seen[0] > seen[1] ? "incoming" : "outgoing";
 	snprintf(why, sizeof(why), "%s shows only %s packets of its TCP flows (asymmetric route?): loss and "
-		 "RTT can't be judged.", f->name, seen[0] > seen[1] ? "incoming" : "outgoing");
+		 "RTT can't be judged.", f->name, way);
 	problem(l, f, 1, "ONE DIRECTION ONLY", why);
 }
 

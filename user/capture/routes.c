@@ -2,9 +2,10 @@
 #include "routes.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+
+#include "netlink.h"
 
 struct found {
 	unsigned *ifindex;
@@ -49,42 +50,31 @@ static int read_route(const struct nlmsghdr *h, void *arg)
 	return MNL_CB_OK;
 }
 
+/* 0 or -errno. */
+static int ask(unsigned char family, struct found *f)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct rtmsg *r;
+
+	h->nlmsg_type = RTM_GETROUTE;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	r = mnl_nlmsg_put_extra_header(h, sizeof(*r));
+	r->rtm_family = family;
+	return netlink_ask(NETLINK_ROUTE, h, read_route, f);
+}
+
 int routes_default(unsigned *ifindex, size_t max)
 {
-	static const unsigned char families[] = { AF_INET, AF_INET6 };
-	char buf[32768] __attribute__((aligned(8)));
 	struct found f = { ifindex, 0, max };
-	struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int err = 0;
+	int err = -EINTR;
 
-	if (!s)
-		return -errno;
-	if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0)
-		err = -errno;
-	for (unsigned i = 0; !err && i < sizeof(families); i++) {
-		struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-		struct rtmsg *r;
-		ssize_t n;
-		int more;
-
-		h->nlmsg_type = RTM_GETROUTE;
-		h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-		h->nlmsg_seq = i + 1;
-		r = mnl_nlmsg_put_extra_header(h, sizeof(*r));
-		r->rtm_family = families[i];
-		if (mnl_socket_sendto(s, h, h->nlmsg_len) < 0) {
-			err = -errno;
+	/* Each interface once, however often it is asked for. */
+	for (unsigned i = 0; i < NETLINK_TRIES && err == -EINTR; i++)
+		err = ask(AF_INET, &f);
+	/* A kernel without IPv6 answers with an error: no default route there. */
+	for (unsigned i = 0; i < NETLINK_TRIES && !err; i++)
+		if (ask(AF_INET6, &f) != -EINTR)
 			break;
-		}
-		do {
-			n = mnl_socket_recvfrom(s, buf, sizeof(buf));
-			more = n < 0 ? -1 : mnl_cb_run(buf, n, i + 1, mnl_socket_get_portid(s),
-						       read_route, &f);
-		} while (more > MNL_CB_STOP);
-		/* A kernel without IPv6 answers with an error: no default route there. */
-		if (more < 0 && families[i] == AF_INET)
-			err = -errno;
-	}
-	mnl_socket_close(s);
 	return err ? err : (int)f.n;
 }
