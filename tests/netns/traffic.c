@@ -5,7 +5,8 @@
  *	traffic serve ADDR PORT			answers each 4-byte request with so many bytes
  *	traffic fetch ADDR PORT CONNS BYTES [AT_ONCE]	fetches, counts what arrived
  *	traffic flood IFACE SRC DST COUNT PER_S	SYNs from COUNT different ports and addresses
- *	traffic reset IFACE WORD TTL COPIES	on a request with WORD, resets that claim to be its server's
+ *	traffic reset IFACE WORD TTL COPIES [client]	on a request with WORD, resets that claim to
+ *be its server's, or its client's
  *
  * flood and reset write Ethernet frames to IFACE; the link's other end is
  * learned from passing packets (reset) or broadcast to (flood).
@@ -244,8 +245,8 @@ static int packet_socket(const char *iface, struct sockaddr_ll *ll, uint8_t *mac
 
 /* A TCP segment without payload behind an Ethernet header; its length. */
 static size_t segment(uint8_t *f, const uint8_t *dmac, const uint8_t *smac, int family,
-		      const void *src, const void *dst, uint16_t sport, uint16_t dport, uint32_t seq,
-		      uint32_t ack, uint8_t flags, uint8_t ttl)
+		      const void *src, const void *dst, uint16_t sport, uint16_t dport,
+		      uint32_t seq, uint32_t ack, uint8_t flags, uint8_t ttl)
 {
 	bool v4 = family == AF_INET;
 	struct iphdr *ip = (void *)(f + 14);
@@ -259,7 +260,10 @@ static size_t segment(uint8_t *f, const uint8_t *dmac, const uint8_t *smac, int 
 	f[12] = v4 ? 0x08 : 0x86;
 	f[13] = v4 ? 0x00 : 0xdd;
 	if (v4) {
-		*ip = (struct iphdr){ .version = 4, .ihl = 5, .tot_len = htons(40), .ttl = ttl,
+		*ip = (struct iphdr){ .version = 4,
+				      .ihl = 5,
+				      .tot_len = htons(40),
+				      .ttl = ttl,
 				      .protocol = IPPROTO_TCP };
 		memcpy(&ip->saddr, src, 4);
 		memcpy(&ip->daddr, dst, 4);
@@ -304,7 +308,8 @@ static int flood(char **a)
 		/* The last 16 bits of the address and the port make every SYN a new flow. */
 		src[family == AF_INET ? 2 : 14] = i / 60000 >> 8;
 		src[family == AF_INET ? 3 : 15] = i / 60000 + 1;
-		len = segment(f, all, mac, family, src, dst, 1024 + i % 60000, 81, i * 7919, 0, 2, 64);
+		len = segment(f, all, mac, family, src, dst, 1024 + i % 60000, 81, i * 7919, 0, 2,
+			      64);
 		while (send(fd, f, len, 0) < 0)
 			if (errno != ENOBUFS)
 				die("send");
@@ -325,6 +330,7 @@ static void __attribute__((noreturn)) reset(char **a)
 	uint8_t mac[6], p[65536], f[128];
 	struct sockaddr_ll ll;
 	int fd = packet_socket(a[0], &ll, mac), ttl = atoi(a[2]), copies = atoi(a[3]);
+	bool as_client = a[4];
 
 	/* As seen of injectors that guess how far the true sender has come meanwhile. */
 	static const uint32_t ahead[3] = { 0, 1460, 4380 };
@@ -342,9 +348,13 @@ static void __attribute__((noreturn)) reset(char **a)
 		if ((!v4 && !v6) || at >= (size_t)n || !memmem(p + at, n - at, a[1], strlen(a[1])))
 			continue;
 		for (int i = 0; i < copies; i++) {
-			size_t len = segment(f, p + 6, p, family, dst, src, ntohs(t->dest),
-					     ntohs(t->source), ntohl(t->ack_seq) + ahead[i % 3], 0, 4,
-					     ttl);
+			size_t len =
+				as_client
+					? segment(f, p + 6, p, family, src, dst, ntohs(t->source),
+						  ntohs(t->dest), ntohl(t->seq) + n - at, 0, 4, ttl)
+					: segment(f, p + 6, p, family, dst, src, ntohs(t->dest),
+						  ntohs(t->source),
+						  ntohl(t->ack_seq) + ahead[i % 3], 0, 4, ttl);
 
 			if (send(fd, f, len, 0) < 0)
 				die("send");
@@ -364,7 +374,7 @@ int main(int argc, char **argv)
 		return fetch(argc - 2, argv + 2);
 	if (argc == 7 && !strcmp(argv[1], "flood"))
 		return flood(argv + 2);
-	if (argc == 6 && !strcmp(argv[1], "reset"))
+	if ((argc == 6 || argc == 7) && !strcmp(argv[1], "reset"))
 		reset(argv + 2);
 	fprintf(stderr, "usage: traffic serve|fetch|flood|reset ...\n");
 	return 2;

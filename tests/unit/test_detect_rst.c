@@ -468,7 +468,88 @@ static void residual_blocking(void **state)
 	assert_int_equal(seen, 1);
 }
 
+/*
+ * An injector as far away as the server, or slower, whose box swallows the answer: no clock and
+ * nothing after it speaks, but the header is another machine's in all that can be told.
+ */
+static double late_and_foreign(double t, unsigned i)
+{
+	struct conn c = wire_conn(i);
+
+	t = wire_exchange(&w, wire_open_conn(&w, t + 50, &c, 40), &c, 40);
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 45, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0,
+		 (struct look){ 101, 0x1a1c + 977 * (int)i, 0, 0, 0, 0 });
+	return t + 3000;
+}
+
+static void another_machines_header(void **state)
+{
+	double t = late_and_foreign(learn_rtt(0, 40, 3), 0);
+	const struct rst_event *e;
+
+	wire_idle(&w, t);
+	e = only_event();
+	assert_true(e->suspect && wire_reason(e, "another_stack"));
+	/* One alone is no claim. */
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 0);
+}
+
+static void another_machines_header_again(void **state)
+{
+	double t = learn_rtt(0, 40, 3);
+
+	for (unsigned i = 0; i < 4; i++)
+		t = late_and_foreign(t, i);
+	wire_idle(&w, t);
+	wire_close(&w);
+	assert_int_equal(wire_suspects(&w), 4);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
+/* Connections that were opened after the first of them was reset were not there when a server died. */
+static void opened_since_is_no_restart(void **state)
+{
+	double t = learn_rtt(0, 40, 3);
+
+	for (unsigned i = 0; i < 7; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_exchange(&w, wire_open_conn(&w, t + 2, &c, 40), &c, 40);
+		wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + 43, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0,
+			 (struct look){ 101, 0x1a1c + 977 * (int)i, 0, 0, 0, 0 });
+		t += 44;
+	}
+	wire_idle(&w, t + 4000);
+	wire_close(&w);
+	assert_int_equal(wire_suspects(&w), 7);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
 /* The benign: each of these must pass without suspicion. */
+
+/* A balancer that lost its servers tells all their clients, with a header of its own. */
+static void balancer_without_servers(void **state)
+{
+	static struct conn c[20];
+	double t = learn_rtt(0, 30, 3);
+
+	for (unsigned i = 0; i < 20; i++) {
+		c[i] = wire_conn(i);
+		t = wire_exchange(&w, wire_open_conn(&w, t, &c[i], 30), &c[i], 30);
+	}
+	t += 500;
+	for (unsigned i = 0; i < 20; i++) {
+		wire_send(&w, t + i * 2, &c[i], true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + i * 2 + 31, &c[i], false, RST | ACK, c[i].sseq, c[i].cseq, NULL, 0,
+			 (struct look){ 101, 0x1a1c + 977 * (int)i, 0, 0, 0, 0 });
+	}
+	wire_idle(&w, t + 4000);
+	wire_close(&w);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 0);
+}
+
 
 static void closed_port(void **state)
 {
@@ -676,7 +757,8 @@ int main(void)
 		T(ack_sooner_than_it_can_be), T(one_sample_is_no_proof), T(jitter_is_no_proof), T(life_after_reset),
 		T(overtaken_is_no_life), T(both_ends_go_on), T(spread_triple), T(ahead_of_what_was_sent),
 		T(behind_what_was_sent), T(acks_that_change), T(copies_with_changing_ttl), T(both_ends_reset),
-		T(refused_and_accepted), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(rejected_in_the_path), T(plain_abort_behind_an_answer), T(icmp_prohibited),
+		T(refused_and_accepted), T(another_machines_header), T(another_machines_header_again),
+		T(opened_since_is_no_restart), T(balancer_without_servers), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(rejected_in_the_path), T(plain_abort_behind_an_answer), T(icmp_prohibited),
 		T(from_the_wrong_side), T(one_interface_has_no_sides), T(behind_a_fast_server), T(acknowledges_what_came_later),
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),

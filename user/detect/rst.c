@@ -14,10 +14,9 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-#define HOST_SAMPLES 32	    /* that one flow gives of its hosts */
-#define REORDER_US   25000u /* where packets overtake, by how much at most */
-#define AGAIN_US     5000u
-#define WIDE_FLOWS   5	    /* a host that resets so many flows within a second restarts */
+#define HOST_SAMPLES 32	  /* that one flow gives of its hosts */
+#define REORDER_US 25000u /* where packets overtake, by how much at most */
+#define AGAIN_US 5000u
 
 static void *rst_create(const struct detect_env *env)
 {
@@ -75,7 +74,8 @@ static struct rst_packet packet_of(const struct weir_rec *r)
 	};
 }
 
-static enum rst_stage stage_of(const struct flow *f, const struct rst_flow *s, const struct weir_rec *r, unsigned way)
+static enum rst_stage stage_of(const struct flow *f, const struct rst_flow *s,
+			       const struct weir_rec *r, unsigned way)
 {
 	uint8_t own = r->own_dir_flags;
 	uint8_t client, server;
@@ -119,7 +119,8 @@ static void ages(struct rst_burst *b, const struct rst_flow *s, const struct wei
 	c->ack_age_us = c->trigger_age_us = ~0u;
 	if (p->tcp_flags & TCP_ACK) {
 		c->ack_age_us = rst_ack_age(peer, p->ack, p->us);
-		if (c->ack_age_us == ~0u && r->peer_pkts == 1 && c->peer_end_known && p->ack == c->peer_end)
+		if (c->ack_age_us == ~0u && r->peer_pkts == 1 && c->peer_end_known &&
+		    p->ack == c->peer_end)
 			c->ack_age_us = r->peer_age_us;
 		if (c->ack_age_us == ~0u)
 			c->ack_age_us = r->ack_age_us;
@@ -128,8 +129,8 @@ static void ages(struct rst_burst *b, const struct rst_flow *s, const struct wei
 	}
 }
 
-static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rst_flow *s, const struct weir_rec *r,
-			       unsigned way)
+static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rst_flow *s,
+			       const struct weir_rec *r, unsigned way)
 {
 	const struct rst_side *own = &s->side[way];
 	struct rst_burst *b = rst_burst_new(&d->bursts);
@@ -158,14 +159,16 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	c->peer_end = r->peer_end;
 	c->peer_ack = r->peer_ack;
 	c->own_uses_ts = rec_uses_ts(r);
-	c->own_sent_data = own->data_pkts || ((r->own_dir_flags & WEIR_DIR_DATA) && !r->payload_len);
+	c->own_sent_data =
+		own->data_pkts || ((r->own_dir_flags & WEIR_DIR_DATA) && !r->payload_len);
 	c->peer_sent_data = r->peer_dir_flags & WEIR_DIR_DATA;
 	c->own_pkts = r->own_pkts;
 	c->peer_pkts = r->peer_pkts;
 	c->idle_us = ~0u;
 	if (own->pkts && r->time_ns > own->last_ns)
-		c->idle_us = (r->time_ns - own->last_ns) / 1000 < UINT32_MAX ? (uint32_t)((r->time_ns - own->last_ns) / 1000)
-									    : ~0u - 1;
+		c->idle_us = (r->time_ns - own->last_ns) / 1000 < UINT32_MAX
+				     ? (uint32_t)((r->time_ns - own->last_ns) / 1000)
+				     : ~0u - 1;
 	c->syn_stage = !(r->own_dir_flags & WEIR_DIR_SYN) && !r->own_pkts &&
 		       (r->peer_dir_flags & WEIR_DIR_SYN) && !(r->peer_dir_flags & WEIR_DIR_ACK);
 	c->fin_seen = (r->own_dir_flags | r->peer_dir_flags) & WEIR_DIR_FIN;
@@ -178,9 +181,10 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	c->ipid_before = r->own_pkts - own->last_pkts <= 64 ? own->ipid : 0;
 	ages(b, s, r);
 	h = rst_host(&d->hosts, sender_ip(f, way), r->time_ns);
-	c->server_wide = !c->syn_stage && rst_host_reset(h, r->time_ns) >= WIDE_FLOWS;
+	b->among_many = !c->syn_stage && rst_host_reset(h, r->time_ns, f->start_ns);
 	c->residual = b->stage <= RST_POST_ACK && rst_residual(d, f, r->time_ns, true);
-	c->syn_sent = way == TO_SERVER && (r->own_dir_flags & WEIR_DIR_SYN) && !(r->own_dir_flags & WEIR_DIR_ACK);
+	c->syn_sent = way == TO_SERVER && (r->own_dir_flags & WEIR_DIR_SYN) &&
+		      !(r->own_dir_flags & WEIR_DIR_ACK);
 	c->dies_on_way = way == TO_SERVER && r->ttl <= 10 && r->own_ttl > 30;
 	rst_strays(d, b, true);
 	s->burst[way] = b;
@@ -192,16 +196,16 @@ static bool again(const struct rst_burst *b, const struct weir_rec *r)
 {
 	const struct rst_packet *p = &b->c.one[b->c.n - 1];
 
-	if ((uint32_t)(r->time_ns / 1000) - p->us > AGAIN_US || p->seq != r->seq || p->ack != r->ack ||
-	    p->ipid != r->ipid || p->tcp_flags != r->tcp_flags)
+	if ((uint32_t)(r->time_ns / 1000) - p->us > AGAIN_US || p->seq != r->seq ||
+	    p->ack != r->ack || p->ipid != r->ipid || p->tcp_flags != r->tcp_flags)
 		return false;
 	if (p->ifindex != r->ifindex || p->egress != !!(r->flags & WEIR_REC_EGRESS))
 		return true;
 	return r->label == WEIR_DUPLICATE || (p->ipid && p->ttl == r->ttl);
 }
 
-static void on_reset(struct rst_detector *d, struct flow *f, struct rst_flow *s, const struct weir_rec *r,
-		     const uint8_t *payload)
+static void on_reset(struct rst_detector *d, struct flow *f, struct rst_flow *s,
+		     const struct weir_rec *r, const uint8_t *payload)
 {
 	unsigned way = rec_way(f, r);
 	struct rst_burst *b = s->burst[way], *other;
@@ -228,14 +232,16 @@ static void on_reset(struct rst_detector *d, struct flow *f, struct rst_flow *s,
 		uint64_t apart = (r->time_ns - other->last_ns) / 1000;
 
 		/* The one that this one goes to had no time to hear of the first. */
-		b->c.both_ends_us = other->c.both_ends_us = apart < UINT32_MAX ? (uint32_t)apart : ~0u;
+		b->c.both_ends_us = other->c.both_ends_us =
+			apart < UINT32_MAX ? (uint32_t)apart : ~0u;
 		b->c.peer_rtt_us = other->c.peer_rtt_us;
 	}
 	rst_look(d, b, s);
 }
 
 /* A packet, not a reset, of the one that is said to have reset. */
-static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const struct rst_side *own, const struct weir_rec *r)
+static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const struct rst_side *own,
+			   const struct weir_rec *r)
 {
 	struct rst_case *c = &b->c;
 	const struct rst_packet *p = &c->one[0];
@@ -251,17 +257,20 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 		return false;
 	if (!overtaken)
 		b->genuine_after = true;
-	if (r->ipid && !c->ipid_after && r->own_pkts < UINT16_MAX && r->own_pkts - c->own_pkts <= 64)
+	if (r->ipid && !c->ipid_after && r->own_pkts < UINT16_MAX &&
+	    r->own_pkts - c->own_pkts <= 64)
 		c->ipid_after = r->ipid;
 	if (r->tcp_flags & TCP_SYN) {
 		/* An answer to a SYN that was refused already. */
-		if ((r->tcp_flags & TCP_ACK) && c->syn_stage && !c->syn_again && c->peer_end_known &&
-		    r->ack == c->peer_end && (p->seq != r->seq + 1 || !overtaken))
+		if ((r->tcp_flags & TCP_ACK) && c->syn_stage && !c->syn_again &&
+		    c->peer_end_known && r->ack == c->peer_end &&
+		    (p->seq != r->seq + 1 || !overtaken))
 			c->late_synack = true;
 		return c->life + c->late_synack + c->life_answered != before;
 	}
 	/* Bytes from beyond the reset were sent after it, whatever overtook what. */
-	if (fresh && r->payload_len && (((p->tcp_flags & TCP_ACK) && seq_dist(r->seq, p->seq) >= 0) || !overtaken)) {
+	if (fresh && r->payload_len &&
+	    (((p->tcp_flags & TCP_ACK) && seq_dist(r->seq, p->seq) >= 0) || !overtaken)) {
 		c->life = c->life_data = true;
 		b->data_end = end;
 	}
@@ -273,10 +282,11 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 	if (fresh && !overtaken)
 		c->life = true;
 	/* Nor does a closed socket acknowledge what was sent to it later. */
-	if ((r->tcp_flags & TCP_ACK) && b->peer_sends && seq_dist(r->ack, b->peer_data_end) >= 0 && !overtaken)
+	if ((r->tcp_flags & TCP_ACK) && b->peer_sends && seq_dist(r->ack, b->peer_data_end) >= 0 &&
+	    !overtaken)
 		c->life = c->life_data = c->life_answered = true;
-	if ((r->tcp_flags & TCP_ACK) && (c->own_pkts || c->late_synack) && seq_dist(r->ack, c->own_ack) > 0 &&
-	    (c->own_ack || c->late_synack) && !overtaken)
+	if ((r->tcp_flags & TCP_ACK) && (c->own_pkts || c->late_synack) &&
+	    seq_dist(r->ack, c->own_ack) > 0 && (c->own_ack || c->late_synack) && !overtaken)
 		c->life = true;
 	return c->life + c->late_synack + c->life_answered != before;
 }
@@ -290,18 +300,20 @@ static bool receiver_goes_on(struct rst_burst *b, const struct weir_rec *r)
 	if (c->syn_again)
 		return false;
 	if (r->payload_len && c->peer_end_known && !b->peer_sends &&
-	    seq_dist(r->seq + r->payload_len, c->peer_end) > 0 && seq_dist(r->seq, c->peer_end) >= 0) {
+	    seq_dist(r->seq + r->payload_len, c->peer_end) > 0 &&
+	    seq_dist(r->seq, c->peer_end) >= 0) {
 		b->peer_sends = true;
 		b->peer_data_end = r->seq + r->payload_len;
 	}
-	if (!c->life_data || c->life_answered || !(r->tcp_flags & TCP_ACK) || seq_dist(r->ack, b->data_end) < 0)
+	if (!c->life_data || c->life_answered || !(r->tcp_flags & TCP_ACK) ||
+	    seq_dist(r->ack, b->data_end) < 0)
 		return false;
 	c->life_answered = true;
 	return true;
 }
 
-static void tell_host(struct rst_detector *d, const struct flow *f, struct rst_flow *s, const struct weir_rec *r,
-		      unsigned way, uint16_t near, uint16_t far)
+static void tell_host(struct rst_detector *d, const struct flow *f, struct rst_flow *s,
+		      const struct weir_rec *r, unsigned way, uint16_t near, uint16_t far)
 {
 	const struct rst_side *own = &s->side[way];
 	bool steps = own->ipid_near != near || own->ipid_far != far;
@@ -323,7 +335,8 @@ static void tell_host(struct rst_detector *d, const struct flow *f, struct rst_f
 	h->ipid_far += own->ipid_far - far;
 }
 
-static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
+static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r,
+			  const uint8_t *payload)
 {
 	struct rst_detector *d = arg;
 	struct rst_flow *s = f->detector[d->env->slot];

@@ -8,14 +8,14 @@
 #include "rst_host.h"
 
 #define RST_TRIGGERS 1024	    /* (client, server, port) that were reset: residual blocking */
-#define RST_PASSED   2048	    /* servers, with and without a name, whose flows passed */
-#define RST_STRAYS   64		    /* IP-IDs of fragmentable resets */
+#define RST_PASSED 2048		    /* servers, with and without a name, whose flows passed */
+#define RST_STRAYS 64		    /* IP-IDs of fragmentable resets */
 #define RST_EVENTS_PER_S 1000	    /* reset events told per second of packet time */
-#define RESIDUAL_NS  420000000000ull /* no known box blocks for longer after a trigger */
+#define RESIDUAL_NS 420000000000ull /* no known box blocks for longer after a trigger */
 
 struct rst_trigger {
-	uint64_t key;		/* 0: free */
-	uint64_t group;		/* key of its finding */
+	uint64_t key;	/* 0: free */
+	uint64_t group; /* key of its finding */
 	uint64_t first_ns, fail_ns, pass_ns;
 };
 

@@ -4,6 +4,7 @@
 #include "rst_host.h"
 
 #define WAYS 4
+#define SECOND 1000000000ull
 
 uint64_t rst_hash(const void *data, size_t n, uint64_t seed)
 {
@@ -75,11 +76,24 @@ bool rst_host_counts_ipid(const struct rst_host *h)
 	return h->ipid_near >= 6 && h->ipid_near >= 4 * (uint64_t)h->ipid_far;
 }
 
-uint32_t rst_host_reset(struct rst_host *h, uint64_t now_ns)
+bool rst_host_reset(struct rst_host *h, uint64_t now_ns, uint64_t opened_ns)
 {
-	if (now_ns > h->rst_ns + 1000000000ull || now_ns < h->rst_ns) {
-		h->rst_ns = now_ns;
-		h->rst_flows = 0;
+	if (now_ns > h->rst_ns[0] + SECOND || now_ns < h->rst_ns[0]) {
+		h->rst_ns[1] = h->rst_ns[0];
+		h->rst_flows[1] = h->rst_flows[0];
+		h->rst_ns[0] = now_ns;
+		h->rst_flows[0] = 0;
 	}
-	return ++h->rst_flows;
+	if (opened_ns > h->rst_ns[0])
+		return false;
+	h->rst_flows[0]++;
+	return true;
+}
+
+uint32_t rst_host_resets(const struct rst_host *h, uint64_t ns)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (h->rst_ns[i] && ns >= h->rst_ns[i] && ns <= h->rst_ns[i] + SECOND)
+			return h->rst_flows[i];
+	return 0;
 }

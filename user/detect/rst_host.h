@@ -9,20 +9,21 @@
 
 #include "model.h"
 
-#define RST_HOSTS	 4096
-#define RST_HOST_SPAN_NS 300000000000ull /* an RTT minimum lives one to two of these: 10 minutes at most */
+#define RST_HOSTS 4096
+#define RST_HOST_SPAN_NS                                                                           \
+	300000000000ull /* an RTT minimum lives one to two of these: 10 minutes at most */
 
 struct rst_host {
 	struct in6_addr ip;
-	uint64_t used_ns;	/* 0: free */
-	uint64_t span_ns;	/* when the current span began */
-	uint32_t rtt_min_us[2];	/* of this span and the one before; 0 none */
-	uint32_t rtt_n;		/* samples, saturates */
-	float rtt_mean_us;	/* the last 16 weigh most */
+	uint64_t used_ns;	      /* 0: free */
+	uint64_t span_ns;	      /* when the current span began */
+	uint32_t rtt_min_us[2];	      /* of this span and the one before; 0 none */
+	uint32_t rtt_n;		      /* samples, saturates */
+	float rtt_mean_us;	      /* the last 16 weigh most */
 	uint32_t ipid_near, ipid_far; /* IP-ID steps of 0..256, and others, within flows */
-	uint64_t rst_ns;	/* start of the second that rst_flows counts */
-	uint32_t rst_flows;	/* flows it reset in that second */
-	bool reorders;		/* packets of it came reordered */
+	uint64_t rst_ns[2]; /* start of the second that rst_flows counts, and of the one before */
+	uint32_t rst_flows[2]; /* flows it reset in that second, that were open when it began */
+	bool reorders;	       /* packets of it came reordered */
 };
 
 struct rst_hosts {
@@ -41,8 +42,14 @@ uint32_t rst_host_rtt_min(const struct rst_host *h, uint64_t now_ns);
 /* The host numbers the packets of a flow one after the other. */
 bool rst_host_counts_ipid(const struct rst_host *h);
 
-/* One more of its flows ended by reset; returns how many within this second. */
-uint32_t rst_host_reset(struct rst_host *h, uint64_t now_ns);
+/*
+ * One more of its flows ended by reset. False: that flow was opened after the
+ * first of them, so it is no casualty of what ended the others.
+ */
+bool rst_host_reset(struct rst_host *h, uint64_t now_ns, uint64_t opened_ns);
+
+/* How many ended so within the second in which `ns` lies, one of the newest two; else 0. */
+uint32_t rst_host_resets(const struct rst_host *h, uint64_t ns);
 
 uint64_t rst_hash(const void *data, size_t n, uint64_t seed); /* FNV-1a with a final mix */
 

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What is made of a burst of resets: verdict, event, finding; residual blocking; the flows that pass. */
+/* What is made of a burst of resets: verdict, event, finding; residual blocking; the flows that
+ * pass. */
 #include <stdio.h>
 #include <string.h>
 
 #include "rst.h"
 
 #define RST_KEY "reset"
+#define WIDE_FLOWS 5 /* a host that resets so many flows within a second restarts */
 
 static struct rst_base base_of(struct rst_detector *d, const struct rst_burst *b)
 {
 	const struct flow *f = b->flow;
 	const struct in6_addr *ip = b->way == TO_CLIENT ? &f->server.ip : &f->client.ip;
 	const struct rst_host *h = rst_host(&d->hosts, ip, b->last_ns);
-	struct rst_base base = { .min_us = rst_host_rtt_min(h, b->last_ns), .n = h->rtt_n,
-				 .mean_us = (uint32_t)h->rtt_mean_us, .reorders = h->reorders };
+	struct rst_base base = { .min_us = rst_host_rtt_min(h, b->last_ns),
+				 .n = h->rtt_n,
+				 .mean_us = (uint32_t)h->rtt_mean_us,
+				 .reorders = h->reorders };
 
 	if (b->flow_rtt_us && (!base.min_us || b->flow_rtt_us < base.min_us))
 		base.min_us = b->flow_rtt_us;
@@ -32,6 +36,8 @@ uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow 
 
 	b->c.host_counts_ipid = rst_host_counts_ipid(rst_host(&d->hosts, ip, b->last_ns));
 	b->c.ipid_flows = rst_strays(d, b, false);
+	b->c.server_wide = b->among_many && rst_host_resets(rst_host(&d->hosts, ip, b->last_ns),
+							    b->first_ns) >= WIDE_FLOWS;
 	rules = rst_rules(&b->c, &s->side[b->way], &s->side[!b->way], &base);
 	*score = rst_score(rules);
 	return rules;
@@ -69,8 +75,16 @@ static uint8_t flow_ttl(const struct rst_side *s)
 	return s->nttl ? s->ttl[best] : 0;
 }
 
-static struct inject_case case_of(struct rst_detector *d, const struct rst_burst *b, const struct rst_flow *s,
-				  uint32_t rules, double score)
+/* Did it come when the answer to the newest data was due, or sooner? */
+static bool answers(const struct rst_case *c, uint32_t rtt_us)
+{
+	uint32_t age = c->ack_age_us < c->trigger_age_us ? c->ack_age_us : c->trigger_age_us;
+
+	return age != ~0u && age < 2 * rtt_us + 50000;
+}
+
+static struct inject_case case_of(struct rst_detector *d, const struct rst_burst *b,
+				  const struct rst_flow *s, uint32_t rules, double score)
 {
 	const struct rst_case *c = &b->c;
 	struct rst_base base = base_of(d, b);
@@ -81,8 +95,11 @@ static struct inject_case case_of(struct rst_detector *d, const struct rst_burst
 		.time_ns = b->first_ns,
 		.score = score,
 		.rules = rules,
-		.firm = rules & (RST_BIT(RST_R1_GRADED) | RST_BIT(RST_R1B_TRIGGER) | RST_BIT(RST_R4_SEQ_AHEAD) |
-				 RST_BIT(RST_R5_MULTI_SEQ) | RST_BIT(RST_R9_SYN_STAGE) | RST_BIT(RST_IPID_FLOWS)),
+		.firm = rules & (RST_BIT(RST_R1_GRADED) | RST_BIT(RST_R1B_TRIGGER) |
+				 RST_BIT(RST_R4_SEQ_AHEAD) | RST_BIT(RST_R5_MULTI_SEQ) |
+				 RST_BIT(RST_R9_SYN_STAGE) | RST_BIT(RST_IPID_FLOWS)) ||
+			(rules & RST_BIT(RST_FOREIGN) && b->stage >= RST_POST_PSH &&
+			 answers(c, base.min_us)),
 		.toward_client = b->way == TO_CLIENT,
 		.degraded = b->degraded || b->flow->fragile,
 		.signature = rst_signature(b->stage, c->one, c->n),
@@ -137,7 +154,8 @@ bool rst_residual(struct rst_detector *d, const struct flow *f, uint64_t now_ns,
 	struct rst_trigger *t = &d->trigger[key % RST_TRIGGERS];
 	struct inject_group *g;
 
-	if (t->key != key || f->start_ns < t->first_ns + 1000000000ull || now_ns > t->first_ns + RESIDUAL_NS)
+	if (t->key != key || f->start_ns < t->first_ns + 1000000000ull ||
+	    now_ns > t->first_ns + RESIDUAL_NS)
 		return false;
 	if (failed)
 		t->fail_ns = now_ns;
@@ -208,8 +226,8 @@ static void mark(struct rst_detector *d, const struct rst_burst *b, uint32_t rul
 	d->env->mark(d->env->mark_arg, b->flow, b->first_ns, text);
 }
 
-static void tell_finding(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s, uint32_t rules, double score,
-			 bool last, bool waited)
+static void tell_finding(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s,
+			 uint32_t rules, double score, bool last, bool waited)
 {
 	struct inject_case k = case_of(d, b, s, rules, score);
 	struct inject_group *g;
@@ -243,8 +261,8 @@ void rst_look(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s)
 		tell_finding(d, b, s, rules, score, false, false);
 }
 
-static void tell_event(struct rst_detector *d, const struct rst_burst *b, const struct rst_flow *s, uint32_t rules,
-		       double score)
+static void tell_event(struct rst_detector *d, const struct rst_burst *b, const struct rst_flow *s,
+		       uint32_t rules, double score)
 {
 	const struct rst_case *c = &b->c;
 	struct rst_event e = {
@@ -284,8 +302,10 @@ void rst_decide(struct rst_detector *d, struct rst_burst *b, bool waited)
 {
 	struct rst_flow *s = b->flow->detector[d->env->slot];
 	double score;
-	uint32_t rules = rst_judge(d, b, s, &score);
+	uint32_t rules;
 
+	b->c.settled = true;
+	rules = rst_judge(d, b, s, &score);
 	if (score >= 4 || b->group)
 		tell_finding(d, b, s, rules, score, true, waited);
 	tell_event(d, b, s, rules, score);
@@ -300,7 +320,8 @@ void rst_rest(const struct inject_group *g, struct finding *f)
 	uint32_t flows = g->injected + g->probable;
 
 	if (f->kind == KIND_SELECTIVE_DROP) {
-		fact_text(&f->reasons, "icmp", "type %u code %u: prohibited", g->icmp >> 8, g->icmp & 0xff);
+		fact_text(&f->reasons, "icmp", "type %u code %u: prohibited", g->icmp >> 8,
+			  g->icmp & 0xff);
 		if (g->drop_hops)
 			fact_num(&f->estimate, "drop_hops", g->drop_hops);
 		fact_text(out, "closed_port", "the error says prohibited, not unreachable");
@@ -308,27 +329,37 @@ void rst_rest(const struct inject_group *g, struct finding *f)
 		return;
 	}
 
-	/* Which side of us they came from: the claimed sender's, unless the interface says otherwise. */
+	/* Which side of us they came from: the claimed sender's, unless the interface says
+	 * otherwise. */
 	fact_text(&f->estimate, "side", "%s",
-		  g->up && g->down ? "both" : g->down != !!g->rule_cases[RST_R0_INTERFACE] ? "server" : "client");
+		  g->up && g->down				 ? "both"
+		  : g->down != !!g->rule_cases[RST_R0_INTERFACE] ? "server"
+								 : "client");
 	if (g->rtt_us && g->delay_min_us)
-		fact_text(&f->reasons, "distance", "the reset came %.1f ms after what it answers; its sender is %.1f ms away",
-			  g->delay_min_us / 1000.0, g->rtt_us / 1000.0);
+		fact_text(
+			&f->reasons, "distance",
+			"the reset came %.1f ms after what it answers; its sender is %.1f ms away",
+			g->delay_min_us / 1000.0, g->rtt_us / 1000.0);
 	if (g->ttl_high && g->flow_ttl && (g->ttl_low != g->flow_ttl || g->ttl_high != g->flow_ttl))
-		fact_text(&f->reasons, "ttl_differs", "resets %u..%u, the flow's own packets %u", g->ttl_low, g->ttl_high,
-			  g->flow_ttl);
+		fact_text(&f->reasons, "ttl_differs", "resets %u..%u, the flow's own packets %u",
+			  g->ttl_low, g->ttl_high, g->flow_ttl);
 	if (g->on_path)
-		fact_text(&f->reasons, "real_answer_came", "in %u of %u flows the true sender's packets followed", g->on_path,
+		fact_text(&f->reasons, "real_answer_came",
+			  "in %u of %u flows the true sender's packets followed", g->on_path,
 			  flows);
-	fact_text(out, "connection_refused", "%s", g->rule_cases[RST_R9_SYN_STAGE] ?
-			  "the same SYN was accepted, too" : "the resets do not fit a closed port's answer");
-	fact_text(out, "server_or_client_abort", "%s", g->rule_cases[RST_R2_LIFE] ?
-			  "its sender went on after it" : "sooner than its sender can answer, or not its stack's");
+	fact_text(out, "connection_refused", "%s",
+		  g->rule_cases[RST_R9_SYN_STAGE] ? "the same SYN was accepted, too"
+						  : "the resets do not fit a closed port's answer");
+	fact_text(out, "server_or_client_abort", "%s",
+		  g->rule_cases[RST_R2_LIFE]
+			  ? "its sender went on after it"
+			  : "sooner than its sender can answer, or not its stack's");
 	fact_num(out, "after_fin", g->rule_cases[RST_FIN]);
 	fact_num(out, "idle_timeout", g->rule_cases[RST_IDLE]);
 	fact_num(out, "server_restart", g->rule_cases[RST_SERVER_WIDE]);
 	fact_text(out, "duplicates", "the same packet seen twice counts once");
-	fact_text(out, "lost_records", "%s", f->degraded ? "records were lost: less sure" : "none of these flows");
+	fact_text(out, "lost_records", "%s",
+		  f->degraded ? "records were lost: less sure" : "none of these flows");
 	if (g->passed_with || g->passed_without) {
 		fact_num(&f->control, "passed_with_trigger", g->passed_with);
 		fact_num(&f->control, "passed_without", g->passed_without);

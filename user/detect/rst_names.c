@@ -55,7 +55,8 @@ const char *rst_signature(enum rst_stage stage, const struct rst_packet *one, un
 	case RST_POST_PSH:
 		return post_psh(one, n, with_ack);
 	case RST_LATER:
-		return one[0].tcp_flags & TCP_ACK ? "⟨PSH+ACK; Data → RST+ACK⟩" : "⟨PSH+ACK; Data → RST⟩";
+		return one[0].tcp_flags & TCP_ACK ? "⟨PSH+ACK; Data → RST+ACK⟩"
+						  : "⟨PSH+ACK; Data → RST⟩";
 	}
 	return NULL;
 }
@@ -64,11 +65,11 @@ const char *rst_signature(enum rst_stage stage, const struct rst_packet *one, un
 static const struct label {
 	const char *name;
 	uint8_t copies_min, copies_max;
-	int8_t ack, df;		    /* 1 yes, 0 no, -1 either */
+	int8_t ack, df; /* 1 yes, 0 no, -1 either */
 	uint8_t ttl_min, ttl_max;
 	uint16_t ipid_min, ipid_max;
-	bool same_seq;		    /* of its copies */
-	bool counted_payload;	    /* 01 02 .. 09 00 behind the header */
+	bool same_seq;	      /* of its copies */
+	bool counted_payload; /* 01 02 .. 09 00 behind the header */
 } labels[] = {
 	/* gfw-report, regional firewalls study (IEEE S&P 2025) */
 	{ "Henan firewall", 1, 1, 1, 0, 1, 255, 0, 0xffff, true, true },
@@ -96,16 +97,19 @@ static bool fits(const struct label *l, const struct rst_packet *one, unsigned n
 
 		if (!p->ipv4 || (l->ack >= 0 && l->ack != !!(p->tcp_flags & TCP_ACK)) ||
 		    (l->df >= 0 && l->df != p->df) || p->ttl < l->ttl_min || p->ttl > l->ttl_max ||
-		    p->ipid < l->ipid_min || p->ipid > l->ipid_max || (l->same_seq && p->seq != one[0].seq))
+		    p->ipid < l->ipid_min || p->ipid > l->ipid_max ||
+		    (l->same_seq && p->seq != one[0].seq))
 			return false;
 	}
 	return true;
 }
 
-const char *rst_label(const struct rst_packet *one, unsigned n, const uint8_t *payload, unsigned payload_len)
+const char *rst_label(const struct rst_packet *one, unsigned n, const uint8_t *payload,
+		      unsigned payload_len)
 {
 	static const uint8_t count[10] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 0 };
-	bool counted = payload && payload_len == sizeof(count) && !memcmp(payload, count, sizeof(count));
+	bool counted =
+		payload && payload_len == sizeof(count) && !memcmp(payload, count, sizeof(count));
 
 	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
 		if (n && fits(&labels[i], one, n, counted))

@@ -21,9 +21,11 @@ const char *rst_signature(enum rst_stage stage, const struct rst_packet *one, un
  * An injector known to send resets like these; NULL: none. flow_ttl 0: unknown.
  * payload: the reset's, n bytes, may be NULL.
  */
-const char *rst_label(const struct rst_packet *one, unsigned n, const uint8_t *payload, unsigned payload_len);
+const char *rst_label(const struct rst_packet *one, unsigned n, const uint8_t *payload,
+		      unsigned payload_len);
 
-/* Hops from the sender of a packet that arrived with this TTL, if it began at 32, 64, 128 or 255. */
+/* Hops from the sender of a packet that arrived with this TTL, if it began at 32, 64, 128 or 255.
+ */
 unsigned rst_hops(uint8_t ttl);
 
 #endif

@@ -2,13 +2,13 @@
 #include "rst_rules.h"
 
 #define TCP_ACK 0x10
-#define DSCP(tos) ((tos) & 0xfc)
+#define DSCP(tos) ((tos)&0xfc)
 
-#define MIN_BASE_US   2000u	/* below that, scheduling decides, not distance */
-#define IDLE_US	      55000000u /* state in NATs and balancers starts to time out at 60 s */
-#define PAIR_US	      2000000u	/* Weaver's correlation window */
-#define BURST_US      50000u
-#define IPID_NEAR     256
+#define MIN_BASE_US 2000u /* below that, scheduling decides, not distance */
+#define IDLE_US 55000000u /* state in NATs and balancers starts to time out at 60 s */
+#define PAIR_US 2000000u  /* Weaver's correlation window */
+#define BURST_US 50000u
+#define IPID_NEAR 256
 
 static const struct {
 	const char *name;
@@ -29,6 +29,7 @@ static const struct {
 	[RST_R8_BOTH_ENDS] = { "both_ends_reset", 3 },
 	[RST_R9_SYN_STAGE] = { "syn_answered_twice", 4 },
 	[RST_R11_RESIDUAL] = { "residual", 2 },
+	[RST_FOREIGN] = { "another_stack", 1 },
 	[RST_IPID_FLOWS] = { "ipid_same_on_flows", 2 },
 	[RST_TTL] = { "ttl", 1 },
 	[RST_IPID] = { "ipid", 1 },
@@ -111,7 +112,8 @@ static uint32_t timing(const struct rst_case *c, const struct rst_base *base)
 	grade = has_ack(&c->one[0]) ? 0 : rst_too_soon(c->trigger_age_us, base);
 	if (grade < 2 && (!grade || c->trigger_age_us >= base->min_us / 2))
 		return 0;
-	/* An abort of its own comes with or behind what its sender has to say, not just when it is asked first. */
+	/* An abort of its own comes with or behind what its sender has to say, not just when it is
+	 * asked first. */
 	return RST_BIT(RST_R1B_TRIGGER) |
 	       (grade == 2 && c->peer_sent_data && !c->own_sent_data ? RST_BIT(RST_R1B_SURE) : 0);
 }
@@ -131,8 +133,9 @@ static uint32_t numbers(const struct rst_case *c, const struct rst_side *receive
 	 * 3.10.7.1); we must have seen them all to say it does not.
 	 */
 	if (p->seq && seq_dist(p->seq, c->own_end) < 0 &&
-	    (has_ack(p) || (receiver->nacked && receiver->nacked <= RST_ACKED && receiver->whole &&
-			    receiver->seen >= c->peer_pkts && rst_acked_age(receiver, p->seq, p->us) == ~0u)))
+	    (has_ack(p) ||
+	     (receiver->nacked && receiver->nacked <= RST_ACKED && receiver->whole &&
+	      receiver->seen >= c->peer_pkts && rst_acked_age(receiver, p->seq, p->us) == ~0u)))
 		set |= RST_BIT(RST_R3_SEQ_BEHIND);
 	return set;
 }
@@ -160,19 +163,22 @@ static uint32_t copies(const struct rst_case *c, const struct rst_side *sender)
 	for (unsigned i = 1; i < c->n; i++) {
 		const struct rst_packet *b = &c->one[i], *prev = &c->one[i - 1];
 
-		if (b->us - prev->us < PAIR_US && !c->fin_seen && !c->opposite_rst && !c->syn_stage &&
-		    c->own_end_known && !c->misses && seq_dist(b->seq, prev->seq) > 2 &&
-		    seq_dist(b->seq, c->own_end) > 0 && seq_dist(b->seq, c->peer_ack) > 2)
+		if (b->us - prev->us < PAIR_US && !c->fin_seen && !c->opposite_rst &&
+		    !c->syn_stage && c->own_end_known && !c->misses &&
+		    seq_dist(b->seq, prev->seq) > 2 && seq_dist(b->seq, c->own_end) > 0 &&
+		    seq_dist(b->seq, c->peer_ack) > 2)
 			set |= RST_BIT(RST_R5_MULTI_SEQ);
 		if (b->us - a->us < PAIR_US && has_ack(a) == has_ack(b) && a->ack != b->ack &&
 		    (!has_ack(b) ? !a->ack != !b->ack || (a->ack && b->ack)
-				 : !b->ack != !a->ack ||
-				   (c->peer_end_known && seq_dist(b->ack, c->peer_end) > 0)))
+				 : !b->ack != !a->ack || (c->peer_end_known &&
+							  seq_dist(b->ack, c->peer_end) > 0)))
 			set |= RST_BIT(RST_R6_MULTI_ACK);
-		if (b->us - a->us < BURST_US && b->seq == a->seq && b->ack == a->ack && has_ack(a) && has_ack(b)) {
+		if (b->us - a->us < BURST_US && b->seq == a->seq && b->ack == a->ack &&
+		    has_ack(a) && has_ack(b)) {
 			like++;
 			if (b->ttl != a->ttl ||
-			    (side_counts_ipid(sender, c) && ipid_apart(prev->ipid, b->ipid) && prev->ipid && b->ipid))
+			    (side_counts_ipid(sender, c) && ipid_apart(prev->ipid, b->ipid) &&
+			     prev->ipid && b->ipid))
 				unlike++;
 		}
 	}
@@ -182,17 +188,26 @@ static uint32_t copies(const struct rst_case *c, const struct rst_side *sender)
 	return set;
 }
 
-static bool ttl_apart(const struct rst_side *s, uint8_t ttl)
+/* By how much no TTL of the sender fits. */
+static unsigned ttl_off(const struct rst_side *s, uint8_t ttl, unsigned *pkts)
 {
-	unsigned pkts = 0, nearest = 256;
+	unsigned nearest = 256;
 
+	*pkts = 0;
 	for (unsigned i = 0; i < s->nttl; i++) {
 		unsigned d = s->ttl[i] > ttl ? s->ttl[i] - ttl : ttl - s->ttl[i];
 
 		if (d < nearest)
 			nearest = d;
-		pkts += s->ttl_pkts[i];
+		*pkts += s->ttl_pkts[i];
 	}
+	return s->nttl ? nearest : 0;
+}
+
+static bool ttl_apart(const struct rst_side *s, uint8_t ttl)
+{
+	unsigned pkts, nearest = ttl_off(s, ttl, &pkts);
+
 	return s->nttl && (nearest >= 2 || (nearest >= 1 && s->nttl == 1 && pkts >= 8));
 }
 
@@ -217,6 +232,7 @@ static bool window_apart(const struct rst_side *s, uint16_t win)
 static uint32_t stack(const struct rst_case *c, const struct rst_side *s)
 {
 	const struct rst_packet *p = &c->one[0];
+	unsigned others = 0, pkts;
 	uint32_t set = 0;
 
 	if (ttl_apart(s, p->ttl))
@@ -237,6 +253,14 @@ static uint32_t stack(const struct rst_case *c, const struct rst_side *s)
 		set |= RST_BIT(RST_WINDOW);
 	if ((set & RST_BIT(RST_IPID)) && !p->df && c->ipid_flows)
 		set |= RST_BIT(RST_IPID_FLOWS);
+	/* A hop or two are a balancer's; another initial TTL and no field like the sender's are
+	 * not. */
+	if (c->settled && (set & RST_BIT(RST_TTL)) && ttl_off(s, p->ttl, &pkts) > 4) {
+		for (unsigned r = RST_IPID; r <= RST_WINDOW; r++)
+			others += !!(set & RST_BIT(r));
+		if (others >= 2)
+			set |= RST_BIT(RST_FOREIGN);
+	}
 	return set;
 }
 
@@ -251,9 +275,10 @@ static uint32_t aftermath(const struct rst_case *c)
 		set |= RST_BIT(RST_R2_BOTH_LIVE);
 	if (c->syn_stage && !c->syn_again && c->late_synack)
 		set |= RST_BIT(RST_R9_SYN_STAGE);
-	/* What refuses a SYN acknowledges it (RFC 9293 3.10.7.1); crude boxes that leave it 0 aside. */
-	if (c->syn_stage && c->peer_end_known && c->peer_pkts == 1 && !c->peer_sent_data && has_ack(p) &&
-	    p->ack && p->ack != c->peer_end)
+	/* What refuses a SYN acknowledges it (RFC 9293 3.10.7.1); crude boxes that leave it 0
+	 * aside. */
+	if (c->syn_stage && c->peer_end_known && c->peer_pkts == 1 && !c->peer_sent_data &&
+	    has_ack(p) && p->ack && p->ack != c->peer_end)
 		set |= RST_BIT(RST_R9_SYN_STAGE);
 	if (c->both_ends_us != ~0u && c->peer_rtt_us && c->both_ends_us < c->peer_rtt_us / 2 &&
 	    c->both_ends_us < BURST_US)
@@ -270,7 +295,8 @@ uint32_t rst_rules(const struct rst_case *c, const struct rst_side *sender,
 		return 0;
 	if (c->from_receivers_side)
 		set |= RST_BIT(RST_R0_INTERFACE);
-	set |= timing(c, base) | numbers(c, receiver) | copies(c, sender) | stack(c, sender) | aftermath(c);
+	set |= timing(c, base) | numbers(c, receiver) | copies(c, sender) | stack(c, sender) |
+	       aftermath(c);
 	if (c->residual)
 		set |= RST_BIT(RST_R11_RESIDUAL);
 	if (c->fin_seen)

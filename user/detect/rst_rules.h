@@ -16,10 +16,10 @@
 
 #define RST_OVERTAKE_US 1000u /* packets may overtake each other by so much anywhere */
 
-#define RST_SENT  8 /* newest stretches of data remembered per direction */
+#define RST_SENT 8  /* newest stretches of data remembered per direction */
 #define RST_ACKED 6 /* newest acknowledgment values */
-#define RST_TTLS  3
-#define RST_KEPT  8 /* resets of a burst that are compared with each other */
+#define RST_TTLS 3
+#define RST_KEPT 8 /* resets of a burst that are compared with each other */
 
 /* Sequence numbers wrap: a - b as a signed distance. */
 static inline int32_t seq_dist(uint32_t a, uint32_t b)
@@ -37,25 +37,25 @@ struct rst_side {
 	struct rst_mark sent[RST_SENT], acked[RST_ACKED]; /* rings; [n % size] is next */
 	uint32_t nsent, nacked;
 	bool end_known;
-	bool forgot;		   /* sent[] does not reach back without a gap */
-	uint32_t end, ack;	   /* highest */
-	uint32_t pkts, data_pkts;  /* records; data: of new bytes only */
-	uint32_t seen;		   /* packets, those before the first record in */
-	bool whole;		   /* none that could carry an acknowledgment passed before */
-	uint32_t pushes;	   /* data packets with PSH */
+	bool forgot;		  /* sent[] does not reach back without a gap */
+	uint32_t end, ack;	  /* highest */
+	uint32_t pkts, data_pkts; /* records; data: of new bytes only */
+	uint32_t seen;		  /* packets, those before the first record in */
+	bool whole;		  /* none that could carry an acknowledgment passed before */
+	uint32_t pushes;	  /* data packets with PSH */
 	uint32_t df_pkts;
-	uint64_t last_ns;	   /* its newest packet, and enough of it to know it again */
+	uint64_t last_ns; /* its newest packet, and enough of it to know it again */
 	uint32_t last_seq, last_ack;
 	uint16_t last_ipid, last_pkts;
 	uint8_t last_flags;
-	uint16_t ipid, ipid_near, ipid_far;   /* newest non-zero; steps of 0..256, others */
+	uint16_t ipid, ipid_near, ipid_far; /* newest non-zero; steps of 0..256, others */
 	uint8_t ttl[RST_TTLS], nttl;
-	uint8_t ttl_pkts[RST_TTLS];	      /* saturates */
-	uint8_t tos, tos_pkts;		      /* packets in a row with that DSCP */
-	uint16_t win, syn_win;		      /* newest behind the SYN, of the SYN; unscaled, 0 none */
-	bool scales;			      /* offered window scaling */
+	uint8_t ttl_pkts[RST_TTLS]; /* saturates */
+	uint8_t tos, tos_pkts;	    /* packets in a row with that DSCP */
+	uint16_t win, syn_win;	    /* newest behind the SYN, of the SYN; unscaled, 0 none */
+	bool scales;		    /* offered window scaling */
 	bool syn, fin, reordered;
-	uint16_t in_if, out_if;		      /* interface + 1 it came in by, went out by; 0 none */
+	uint16_t in_if, out_if; /* interface + 1 it came in by, went out by; 0 none */
 };
 
 /* The flow of r negotiated timestamps (RFC 7323): every segment but a reset carries them. */
@@ -77,7 +77,8 @@ enum rst_rule {
 	RST_R1_CERTAIN,
 	RST_R1_GRADED,
 	RST_R1B_TRIGGER,
-	RST_R1B_SURE, /* the same, by a distance that is known well, with nothing sent before that it could belong to */
+	RST_R1B_SURE, /* the same, by a distance that is known well, with nothing sent before that
+			 it could belong to */
 	RST_R2_LIFE,
 	RST_R2_BOTH_LIVE,
 	RST_R3_SEQ_BEHIND,
@@ -88,6 +89,8 @@ enum rst_rule {
 	RST_R8_BOTH_ENDS,
 	RST_R9_SYN_STAGE,
 	RST_R11_RESIDUAL,
+	RST_FOREIGN, /* another machine's header in all that can be told, when nothing explained it
+		      */
 	RST_IPID_FLOWS, /* resets of several flows carry one IP-ID that no counter gave */
 	/* R10, evidence from the stack: one point each, three at most */
 	RST_TTL,
@@ -98,7 +101,7 @@ enum rst_rule {
 	RST_RESERVED,
 	RST_PAYLOAD,
 	RST_WINDOW,
-	RST_ICMP,	/* no reset at all: a router says that the flow is prohibited */
+	RST_ICMP, /* no reset at all: a router says that the flow is prohibited */
 	/* guards */
 	RST_FIN,
 	RST_IDLE,
@@ -120,33 +123,36 @@ struct rst_base {
 /* A burst of resets that claim one sender, towards one receiver, and what came with it. */
 struct rst_case {
 	struct rst_packet one[RST_KEPT];
-	unsigned n;	    /* of one[] */
+	unsigned n; /* of one[] */
 	uint32_t copies;
 	/* As it was just before the first one. */
 	uint32_t own_end, own_ack, peer_end, peer_ack;
 	bool own_end_known, peer_end_known, own_uses_ts, own_sent_data, peer_sent_data;
 	uint32_t own_pkts, peer_pkts;
-	uint32_t idle_us;   /* since the last packet of either end; ~0 none */
-	bool syn_stage;	    /* its sender had sent nothing yet, its receiver a SYN */
+	uint32_t idle_us; /* since the last packet of either end; ~0 none */
+	bool syn_stage;	  /* its sender had sent nothing yet, its receiver a SYN */
 	bool fin_seen;
-	bool opposite_rst;  /* the receiver had sent a reset before */
-	bool syn_sent;	    /* its sender waits for a SYN-ACK: it may reset what is none, and go on */
-	bool misses;	    /* packets of the sender were not seen by us */
-	bool from_receivers_side; /* R0: came in where the receiver's packets come in, and the sender's do not */
+	bool opposite_rst; /* the receiver had sent a reset before */
+	bool syn_sent; /* its sender waits for a SYN-ACK: it may reset what is none, and go on */
+	bool misses;   /* packets of the sender were not seen by us */
+	bool from_receivers_side; /* R0: came in where the receiver's packets come in, and the
+				     sender's do not */
 	uint32_t ack_age_us, trigger_age_us; /* see rst_ack_age; ~0 unknown */
 	/* What came after. */
 	bool life, life_data, life_answered, late_synack, syn_again;
-	uint32_t both_ends_us;	  /* to a reset of the other direction; ~0 none */
-	uint32_t peer_rtt_us;	  /* us -> receiver -> us; 0 unknown */
-	uint16_t ipid_after;	  /* first non-zero of the sender after it; 0 none */
-	uint16_t ipid_before;	  /* newest non-zero of the sender before it; 0 none */
+	uint32_t both_ends_us; /* to a reset of the other direction; ~0 none */
+	uint32_t peer_rtt_us;  /* us -> receiver -> us; 0 unknown */
+	uint16_t ipid_after;   /* first non-zero of the sender after it; 0 none */
+	uint16_t ipid_before;  /* newest non-zero of the sender before it; 0 none */
 	bool residual, server_wide;
-	bool dies_on_way;	  /* a client's, with few hops left where its others have many */
-	unsigned ipid_flows;	  /* other flows reset with the same IP-ID */
+	bool settled;	     /* its time is over: what could explain it would have come */
+	bool dies_on_way;    /* a client's, with few hops left where its others have many */
+	unsigned ipid_flows; /* other flows reset with the same IP-ID */
 	bool host_counts_ipid;
 };
 
-/* What the other end had sent before r, as far as r tells; for a side that was not followed so far. */
+/* What the other end had sent before r, as far as r tells; for a side that was not followed so far.
+ */
 void rst_side_prime(struct rst_side *s, const struct weir_rec *r);
 
 /*
@@ -161,7 +167,8 @@ bool rst_side_saw(struct rst_side *s, const struct weir_rec *r);
  */
 uint32_t rst_ack_age(const struct rst_side *sender_of_data, uint32_t ack, uint32_t now_us);
 
-/* Since the acknowledgment value `seq` first passed us (an honest reply repeats one). ~0: not known. */
+/* Since the acknowledgment value `seq` first passed us (an honest reply repeats one). ~0: not
+ * known. */
 uint32_t rst_acked_age(const struct rst_side *acker, uint32_t seq, uint32_t now_us);
 
 /* 2: sooner than anything can come back, 1: probably so, 0: no, or not known. */

@@ -46,7 +46,8 @@ static void ipid_saw(struct rst_side *s, const struct weir_rec *r)
 
 static void data_saw(struct rst_side *s, const struct weir_rec *r, uint32_t us)
 {
-	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & TCP_SYN) + !!(r->tcp_flags & TCP_FIN);
+	uint32_t end =
+		r->seq + r->payload_len + !!(r->tcp_flags & TCP_SYN) + !!(r->tcp_flags & TCP_FIN);
 
 	/* The flags hold this very packet; of a first one the end before is 0. */
 	if ((r->own_dir_flags & WEIR_DIR_SEQ) && r->own_pkts && (r->own_end || r->own_ack) &&
@@ -90,7 +91,8 @@ void rst_side_prime(struct rst_side *s, const struct weir_rec *r)
 	s->whole = r->peer_pkts <= 1;
 	if (r->peer_pkts != 1 || r->peer_age_us == ~0u)
 		return;
-	s->sent[s->nsent++] = (struct rst_mark){ r->peer_end, (uint32_t)(r->time_ns / 1000) - r->peer_age_us };
+	s->sent[s->nsent++] =
+		(struct rst_mark){ r->peer_end, (uint32_t)(r->time_ns / 1000) - r->peer_age_us };
 	s->forgot = false;
 }
 
@@ -103,8 +105,8 @@ bool rst_side_saw(struct rst_side *s, const struct weir_rec *r)
 		s->out_if = iface;
 	else
 		s->in_if = iface;
-	if (s->pkts && r->time_ns - s->last_ns < AGAIN_NS && (r->flags & WEIR_REC_IPV4) && r->ipid &&
-	    r->ipid == s->last_ipid && r->seq == s->last_seq && r->ack == s->last_ack &&
+	if (s->pkts && r->time_ns - s->last_ns < AGAIN_NS && (r->flags & WEIR_REC_IPV4) &&
+	    r->ipid && r->ipid == s->last_ipid && r->seq == s->last_seq && r->ack == s->last_ack &&
 	    r->tcp_flags == s->last_flags)
 		return false;
 	if (!s->pkts && !s->seen) {
@@ -117,7 +119,9 @@ bool rst_side_saw(struct rst_side *s, const struct weir_rec *r)
 		ack_saw(s, r, us);
 	ttl_saw(s, r->ttl);
 	ipid_saw(s, r);
-	s->tos_pkts = s->pkts && (s->tos & 0xfc) == (r->tos & 0xfc) ? s->tos_pkts + (s->tos_pkts < 255) : 1;
+	s->tos_pkts = s->pkts && (s->tos & 0xfc) == (r->tos & 0xfc)
+			      ? s->tos_pkts + (s->tos_pkts < 255)
+			      : 1;
 	s->tos = r->tos;
 	s->df_pkts += !!(r->flags & WEIR_REC_DF);
 	if (r->tcp_flags & TCP_SYN) {
