@@ -5,7 +5,10 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <netinet/in.h>
+
 #include "limit_sim.h"
+#include "rate_series.h"
 #include "rate_shape.h"
 
 #define GRAIN (3 * 1514.0)
@@ -127,6 +130,111 @@ static void gaps_are_held_or_not(void **state)
 	}
 }
 
+/*
+ * A full link before us drops now and then (fq_codel does), and the hole takes a few round trips to
+ * be filled. Acknowledgments stand still until then and jump: that is no bucket, for what was
+ * delivered meanwhile was said by SACK.
+ */
+static void holes_are_no_bucket(void **state)
+{
+	enum { LOST = 60, FILLED = 160, LAST = 1500, MSS = 1448 };
+	static const uint32_t isn = 0xfffff000u; /* wraps */
+	double gap = SIM_L * 8 / 5e6;
+	struct series_budget b = { 0 };
+	struct series *s = series_new(&b);
+	struct fit_packet *p = calloc(LAST + 1, sizeof(*p));
+	struct shape out;
+	unsigned n;
+
+	assert_non_null(s);
+	for (unsigned i = 0, at = 0; i <= LAST; i++) {
+		/* The resend takes the link, too: what is new comes one later from then on. */
+		bool fill = i == FILLED;
+		uint32_t seq = isn + MSS * (fill ? LOST : at);
+		struct weir_rec r = { .kind = WEIR_REC_PACKET, .proto = IPPROTO_TCP, .tcp_flags = 16,
+				      .time_ns = 1000000000u + (uint64_t)(i * gap * 1e9), .seq = seq,
+				      .payload_len = MSS, .l2_len = SIM_L, .segs = 1,
+				      .own_end = isn + MSS * at, .label = fill ? WEIR_RETX_FILL : 0 };
+		struct weir_rec a = { .kind = WEIR_REC_PACKET, .proto = IPPROTO_TCP, .tcp_flags = 16,
+				      .segs = 1 };
+
+		at += !fill;
+		if (i == LOST) { /* before us: only the link was busy with it */
+			r.label = 0;
+			s->end = isn + MSS * at;
+			continue;
+		}
+		series_packet(s, &b, &r);
+		a.time_ns = r.time_ns + 1000000;
+		a.ack = isn + MSS * (i < LOST || i >= FILLED ? at : LOST);
+		if (i > LOST && i < FILLED) {
+			a.nsack = 1;
+			a.sack[0][0] = isn + MSS * (LOST + 1);
+			a.sack[0][1] = isn + MSS * at;
+		}
+		series_reverse(s, &b, &a);
+	}
+	n = series_acked(s, 0, 1000000000u, p, LAST + 1);
+	assert_int_equal(n, LAST - 1);
+	shape_fit(p, n, NULL, 0, true, 2 * GRAIN, &out);
+	assert_true(out.line);
+	assert_close(out.rate, 5e6 / 8, .01);
+	assert_true(out.burst < 12 * SIM_L);
+	free(p);
+	series_free(s, &b);
+	assert_int_equal(b.packets, 0);
+}
+
+/* SACK blocks of a hostile receiver: backwards, beyond what was sent, more than are kept, all again. */
+static void delivered_is_counted_once(void **state)
+{
+	struct series_budget b = { 0 };
+	struct series *s = series_new(&b);
+	struct weir_rec r = { .kind = WEIR_REC_PACKET, .proto = IPPROTO_TCP, .tcp_flags = 16, .seq = 1000,
+			      .payload_len = 60000, .l2_len = 60066, .segs = 42, .own_end = 1000,
+			      .time_ns = 1 };
+	struct weir_rec a = { .kind = WEIR_REC_PACKET, .proto = IPPROTO_TCP, .tcp_flags = 16, .segs = 1,
+			      .ack = 1000, .nsack = 3, .time_ns = 2 };
+	struct fit_packet p[300];
+	double sum = 0;
+	unsigned n;
+
+	assert_non_null(s);
+	series_packet(s, &b, &r);
+	series_reverse(s, &b, &a);
+	srand(1);
+	for (unsigned i = 0; i < 200; i++) {
+		for (unsigned k = 0; k < 3; k++) {
+			a.sack[k][0] = 1000 + (uint32_t)rand() % 70000 - 3000;
+			a.sack[k][1] = a.sack[k][0] + (uint32_t)rand() % 9000 - 1000;
+		}
+		a.ack = 1000 + i * 150;
+		a.time_ns++;
+		series_reverse(s, &b, &a);
+	}
+	a.nsack = 0;
+	a.ack = 61000;
+	series_reverse(s, &b, &a);
+	n = series_acked(s, 0, 0, p, 300);
+	for (unsigned i = 0; i < n; i++)
+		sum += p[i].len;
+	assert_float_equal(sum, 60066, 1);
+	series_free(s, &b);
+}
+
+/* What stands before a limiter by what was sent to it. */
+static void backlog_is_what_was_sent_too_fast(void **state)
+{
+	struct fit_packet p[100];
+
+	for (unsigned i = 0; i < 100; i++)
+		p[i] = (struct fit_packet){ .t = i < 50 ? i * 1e-5 : 1 + i * .1, .len = 1000 };
+	assert_float_equal(shape_backlog(p, 100, 1e4, 100), 50000, 10);
+	assert_float_equal(shape_backlog(p, 20, 1e4, 100), 20000, 10);
+	assert_float_equal(shape_backlog(p, 100, 1e4, 2e-4 + 1e-6), 21000, 10);
+	assert_float_equal(shape_backlog(p, 0, 1e4, 100), 0, 0);
+}
+
 static void too_little_is_no_line(void **state)
 {
 	struct fit_packet p[200] = { { 0 } };
@@ -147,6 +255,9 @@ int main(void)
 		cmocka_unit_test(full_link_has_no_bucket),
 		cmocka_unit_test(paced_sender_has_no_queue),
 		cmocka_unit_test(gaps_are_held_or_not),
+		cmocka_unit_test(holes_are_no_bucket),
+		cmocka_unit_test(delivered_is_counted_once),
+		cmocka_unit_test(backlog_is_what_was_sent_too_fast),
 		cmocka_unit_test(too_little_is_no_line),
 	};
 

@@ -32,6 +32,7 @@
 #define SHAPE_FULL    24  /* packets: a queue that long drops when it is full, however short in time */
 #define HELD_OFF      .03 /* of what the line allows, more or less: it was held between stretches too */
 #define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
+#define BURST_SENT    .8  /* of a bucket after us stood before it once, by what passed us */
 #define BURST_S	      .02 /* and so much time: less is a timer's grain */
 
 struct rate_flow {
@@ -512,6 +513,20 @@ static bool try_shape(struct rate *r, const struct group *g, enum side side, str
 	return s->line && s->queued && s->cv <= cv_max(side) * 1.3;
 }
 
+/*
+ * What a bucket after us let pass in a burst came past us as one. Deliveries alone may come in a
+ * burst for other reasons: a receiver or its radio slept, a host was busy.
+ */
+static bool burst_sent(struct rate *r, const struct group *g, const struct shape *s)
+{
+	struct fit_input in;
+	uint64_t origin;
+
+	group_gather(r, g, SIDE_AFTER, false, &in, &origin);
+	r->credit -= in.packets;
+	return shape_backlog(in.packet, in.packets, s->rate, s->last) >= BURST_SENT * s->burst;
+}
+
 /* Did the path send while the line was held? */
 static bool takes_part(const struct path *p, const struct shape *s, uint64_t origin_ns)
 {
@@ -529,7 +544,7 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 	struct limiter *l, probe = { .like = *like, .side = side };
 	struct shape best = { .line = false };
 	enum group_kind kind = GROUP_PATH;
-	bool whole = false;
+	bool whole = false, bucket;
 	uint64_t origin = 0;
 
 	r->other.n = 0;
@@ -557,6 +572,11 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 	}
 	if (!best.line)
 		return;
+	bucket = has_bucket(&best, side, whole);
+	if (bucket && side == SIDE_AFTER) {
+		group_of(r, like, kind, &r->group);
+		bucket = burst_sent(r, &r->group, &best);
+	}
 	probe.shape = best;
 	probe.kind = kind;
 	probe.verdict = VERDICT_SHAPER;
@@ -564,7 +584,7 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 	probe.last_ns = origin + (uint64_t)(best.last * 1e9);
 	type_compare(r, &probe);
 	/* Without a bucket it is a limit only when it holds one type and no other. */
-	if (!has_bucket(&best, side, whole) && !(best.seconds >= 3 && best.cv <= 1.3 * CV_MAX && type_only(&probe)))
+	if (!bucket && !(best.seconds >= 3 && best.cv <= 1.3 * CV_MAX && type_only(&probe)))
 		return;
 	/* What a policer passes is acknowledged in a line too. */
 	if (limiter_covering(r, like, SIDE_BEFORE, false) ||

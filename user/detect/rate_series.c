@@ -98,6 +98,7 @@ static void restart(struct series *s, uint64_t now_ns)
 	memset(s->lost, 0, sizeof(s->lost));
 	memset(s->events, 0, sizeof(s->events));
 	s->end_known = s->acked_known = false;
+	s->held.n = 0;
 }
 
 static void note_loss(struct series *s, enum side side, uint64_t t_ns)
@@ -344,6 +345,82 @@ static void note_ack(struct series *s, struct series_budget *b, uint64_t t_ns, u
 	s->ack[(s->ack_head + s->acks++) % s->ack_cap] = (struct ack_obs){ t_ns, bytes };
 }
 
+/* Adds a span; returns the bytes of it that were not held yet. Where there is no room it is left out. */
+static uint32_t span_add(struct spans *s, uint32_t from, uint32_t to)
+{
+	uint32_t fresh = to - from;
+	unsigned i = 0, k;
+
+	while (i < s->n && before(s->to[i], from))
+		i++;
+	for (k = i; k < s->n && !before(to, s->from[k]); k++) {
+		uint32_t a = before(s->from[k], from) ? from : s->from[k];
+		uint32_t b = before(to, s->to[k]) ? to : s->to[k];
+
+		fresh -= b - a;
+	}
+	if (k == i && s->n == SERIES_SPANS)
+		return 0;
+	if (k > i) {
+		from = before(s->from[i], from) ? s->from[i] : from;
+		to = before(to, s->to[k - 1]) ? s->to[k - 1] : to;
+	}
+	memmove(&s->from[i + 1], &s->from[k], (s->n - k) * sizeof(s->from[0]));
+	memmove(&s->to[i + 1], &s->to[k], (s->n - k) * sizeof(s->to[0]));
+	s->from[i] = from;
+	s->to[i] = to;
+	s->n -= k - i - 1u;
+	return fresh;
+}
+
+/* The bytes below ack that were held are accounted for. */
+static uint32_t span_cut(struct spans *s, uint32_t ack)
+{
+	uint32_t held = 0;
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < s->n; i++) {
+		if (before(s->from[i], ack)) {
+			uint32_t to = before(ack, s->to[i]) ? ack : s->to[i];
+
+			held += to - s->from[i];
+			s->from[i] = to;
+		}
+		if (!before(s->from[i], s->to[i]))
+			continue;
+		s->from[k] = s->from[i];
+		s->to[k++] = s->to[i];
+	}
+	s->n = k;
+	return held;
+}
+
+/*
+ * Bytes that this acknowledgment is the first to say are delivered. The cumulative
+ * one alone stands still while a hole is open and jumps when it is filled, as if
+ * a bucket had let all of it pass at once.
+ */
+static uint32_t delivered(struct series *s, const struct weir_rec *r)
+{
+	uint32_t n = 0;
+
+	if (before(s->acked, r->ack)) {
+		n = r->ack - s->acked;
+		n -= span_cut(&s->held, r->ack);
+		s->acked = r->ack;
+	}
+	for (unsigned i = r->flags & WEIR_REC_DSACK ? 1 : 0; i < r->nsack && i < WEIR_MAX_SACK; i++) {
+		uint32_t from = r->sack[i][0], to = r->sack[i][1];
+
+		/* Only what was sent, and not yet acknowledged. */
+		if (before(from, s->acked) || !before(from, to) || (s->end_known && before(s->end, to)) ||
+		    to - s->acked > 1u << 24)
+			continue;
+		n += span_add(&s->held, from, to);
+	}
+	return n;
+}
+
 void series_reverse(struct series *s, struct series_budget *b, const struct weir_rec *r)
 {
 	if (r->flags & WEIR_REC_DSACK && r->nsack)
@@ -354,9 +431,14 @@ void series_reverse(struct series *s, struct series_budget *b, const struct weir
 	} else if (r->rtt_us) {
 		rtt_sample(s, SIDE_AFTER, r->time_ns - r->rtt_us * 1000ull, r->rtt_us);
 	}
-	if (r->tcp_flags & 16 && (!s->acked_known || before(s->acked, r->ack))) {
-		if (s->acked_known && s->n)
-			note_ack(s, b, r->time_ns, r->ack - s->acked);
+	if (!(r->tcp_flags & 16)) /* no ACK */
+		return;
+	if (s->acked_known) {
+		uint32_t n = delivered(s, r);
+
+		if (n && s->n)
+			note_ack(s, b, r->time_ns, n);
+	} else {
 		s->acked = r->ack;
 		s->acked_known = true;
 	}

@@ -48,10 +48,17 @@ struct rtt_ring {
 	uint32_t min_us;
 };
 
-/* What an acknowledgment took off: bytes that left a limiter after us. */
+/* What an acknowledgment said was delivered, selectively or not: bytes that left a limiter after us. */
 struct ack_obs {
 	uint64_t t_ns;
 	uint32_t bytes;
+};
+
+/* Sequence space beyond the acknowledged that the receiver says it holds: disjoint, in order. */
+#define SERIES_SPANS 16
+struct spans {
+	uint32_t from[SERIES_SPANS], to[SERIES_SPANS];
+	unsigned n;
 };
 
 /* Timestamps (RFC 7323) of one end that wait for their echo. */
@@ -77,6 +84,7 @@ struct series {
 	bool end_known, acked_known;
 	bool whole; /* from the flow's start on, nothing left out */
 	uint16_t segs_max;
+	struct spans held;
 	struct ack_obs *ack; /* ring, NULL until the first */
 	unsigned acks, ack_cap, ack_head;
 	struct rtt_ring *rtt[SIDES];
@@ -103,7 +111,7 @@ void series_reverse(struct series *s, struct series_budget *b, const struct weir
  */
 unsigned series_packets(const struct series *s, enum side side, uint64_t from_ns,
 			uint64_t origin_ns, struct fit_packet *p, unsigned max);
-/* The same of what was acknowledged, in layer-2 bytes: nothing of it is lost. */
+/* The same of what was delivered, in layer-2 bytes: nothing of it is lost. */
 unsigned series_acked(const struct series *s, uint64_t from_ns, uint64_t origin_ns,
 		      struct fit_packet *p, unsigned max);
 unsigned series_rtts(const struct series *s, enum side side, uint64_t from_ns, uint64_t origin_ns,

@@ -328,3 +328,14 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	out->queued = !isnan(out->rtt_queued) && out->rtt_queued >= .005 &&
 		      out->rtt_queued >= 2 * PACKET / rate && out->rtt_queued >= 2 * out->rtt_free;
 }
+
+double shape_backlog(const struct fit_packet *p, unsigned n, double rate, double until)
+{
+	double q = 0, most = 0;
+
+	for (unsigned i = 0; i < n && p[i].t <= until; i++) {
+		q = fmax(q - (i ? rate * (p[i].t - p[i - 1].t) : 0), 0) + p[i].len;
+		most = fmax(most, q);
+	}
+	return most;
+}

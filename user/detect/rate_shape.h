@@ -36,4 +36,10 @@ struct shape {
 void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt, unsigned m,
 	       bool whole, double grain, struct shape *out);
 
+/*
+ * The most that stood before a limiter of that rate with these packets sent to it, bytes; of p only
+ * what came up to the time until.
+ */
+double shape_backlog(const struct fit_packet *p, unsigned n, double rate, double until);
+
 #endif
