@@ -43,37 +43,6 @@ static int64_t until(sqlite3_stmt *s)
 							  : sqlite3_column_int64(s, END);
 }
 
-/*
- * A point in time: 30d, 12h, 45m, 90s ago, or 2026-11-23[THH:MM[:SS][Z]] in UTC.
- * False: neither.
- */
-static bool findings_since(const char *v, int64_t now_us, int64_t *us)
-{
-	static const char units[] = "smhdw";
-	static const int64_t seconds[] = { 1, 60, 3600, 86400, 7 * 86400 };
-	struct tm tm = { 0 };
-	char *end;
-	double n = strtod(v, &end);
-	const char *unit = *end ? strchr(units, *end) : NULL;
-
-	if (end != v && unit && !end[1] && n >= 0 && n < 1e6) {
-		*us = now_us - (int64_t)(n * seconds[unit - units]) * US;
-		return true;
-	}
-	end = strptime(v, "%Y-%m-%d", &tm);
-	if (end && (*end == 'T' || *end == ' ')) {
-		const char *clock = end + 1;
-
-		end = strptime(clock, "%H:%M:%S", &tm);
-		if (!end)
-			end = strptime(clock, "%H:%M", &tm);
-	}
-	if (!end || (*end && strcmp(end, "Z")))
-		return false;
-	*us = (int64_t)timegm(&tm) * US;
-	return true;
-}
-
 /* ---- the list ---- */
 
 struct channel {
@@ -369,7 +338,7 @@ int cmd_findings(const struct options *o)
 	if (!o->history)
 		return fail(EX_USAGE, "which history? weir findings --history FILE, or [history] file "
 			    "in the configuration.");
-	if (o->since && !findings_since(o->since, now, &since))
+	if (o->since && !history_time(o->since, now, &since))
 		return fail(EX_USAGE, "can't use --since \"%s\": no time. 30d, 12h, 45m, or "
 			    "2026-11-23 or 2026-11-23T08:00Z.", o->since);
 	db = history_open(o->history, false, &e);

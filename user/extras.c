@@ -56,6 +56,7 @@ int extras_open(struct extras *x, const struct options *o, struct pipeline_confi
 		}
 		cfg->evidence = x->evidence;
 		cfg->sink[cfg->nsinks++] = evidence_sink(x->evidence);
+		cfg->first_finding = evidence_next(x->evidence);
 	}
 	if (o->history && cfg->nsinks < PIPELINE_SINKS) {
 		struct history_error e;
@@ -66,6 +67,8 @@ int extras_open(struct extras *x, const struct options *o, struct pipeline_confi
 			return give_up(x, cfg, first, e.code);
 		}
 		cfg->sink[cfg->nsinks++] = sink;
+		if (history_next(&sink) > cfg->first_finding)
+			cfg->first_finding = history_next(&sink);
 	}
 	return 0;
 }

@@ -210,6 +210,7 @@ void options_free(struct options *o)
 	free(o->rules);
 	free(o->history);
 	free(o->since);
+	free(o->until);
 	free(o->type);
 	free(o->evidence);
 	free(o->filter);

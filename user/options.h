@@ -29,6 +29,7 @@ enum {
 };
 
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+enum report_format { FORMAT_HTML, FORMAT_MD, FORMAT_JSON };
 enum glyphs { GLYPHS_AUTO, GLYPHS_ASCII, GLYPHS_BLOCK };
 
 struct command;
@@ -48,7 +49,8 @@ struct options {
 	unsigned count;	    /* stop after so many intervals; 0: never */
 	char *rules;	    /* --rules FILE; NULL: built in; owned, as all below */
 	char *history;	    /* --history FILE; NULL: none */
-	char *since;	    /* findings --since TIME; NULL: all */
+	char *since, *until; /* findings, report; NULL: all */
+	enum report_format format; /* report --format */
 	char *type;	    /* findings --type TYPE; NULL: all */
 	char *evidence;	    /* --evidence DIR; NULL: none */
 	char *filter;	    /* pcap filter expression; NULL: every packet */

@@ -15,6 +15,7 @@ static const char *const sensitivities[] = { "low", "normal", "high", NULL };
 static const char *const event_names[] = { "flow", "rst", "finding", "stats", "tool", NULL };
 static const char *const colors[] = { "auto", "always", "never", NULL };
 static const char *const glyph_sets[] = { "auto", "ascii", "block", NULL };
+static const char *const formats[] = { "html", "md", "json", NULL };
 static const char *const unit_names[] = { "bit", "byte", NULL };
 
 const char *hook_name(enum hook h)
@@ -393,6 +394,19 @@ static bool set_since(struct options *o, const char *v, char *why, size_t len)
 	return text(&o->since, v, why, len);
 }
 
+static bool set_until(struct options *o, const char *v, char *why, size_t len)
+{
+	return text(&o->until, v, why, len);
+}
+
+static bool set_format(struct options *o, const char *v, char *why, size_t len)
+{
+	int i = pick(formats, v, why, len);
+
+	o->format = i < 0 ? o->format : (enum report_format)i;
+	return i >= 0;
+}
+
 static bool set_type(struct options *o, const char *v, char *why, size_t len)
 {
 	return text(&o->type, v, why, len);
@@ -439,16 +453,20 @@ const struct option_row option_table[] = {
 	  set_interval, get_interval, "seconds between summaries; default 1", NULL },
 	{ "count", 'n', "N", NULL, NULL, CMD_ENGINE,
 	  set_count, NULL, "stop after N intervals", NULL },
-	{ "history", 0, "FILE", "history", "file", CONFIGURED | CMD_FINDINGS,
+	{ "history", 0, "FILE", "history", "file", CONFIGURED | CMD_FINDINGS | CMD_REPORT,
 	  set_history, get_history, "findings and what each type carried, kept in FILE (SQLite)", NULL },
-	{ "since", 0, "TIME", NULL, NULL, CMD_FINDINGS,
+	{ "since", 0, "TIME", NULL, NULL, CMD_FINDINGS | CMD_REPORT,
 	  set_since, NULL, "only what was heard of since then: 30d, 12h, 2026-11-23T08:00Z", NULL },
-	{ "type", 0, "TYPE", NULL, NULL, CMD_FINDINGS,
+	{ "until", 0, "TIME", NULL, NULL, CMD_REPORT,
+	  set_until, NULL, "only what began before then", NULL },
+	{ "type", 0, "TYPE", NULL, NULL, CMD_FINDINGS | CMD_REPORT,
 	  set_type, NULL, "only this type of traffic", NULL },
-	{ "evidence", 0, "DIR", "evidence", "dir", CONFIGURED | CMD_EVIDENCE,
+	{ "evidence", 0, "DIR", "evidence", "dir", CONFIGURED | CMD_EVIDENCE | CMD_REPORT,
 	  set_evidence, get_evidence, "keep the packets of findings in DIR (pcapng)", NULL },
 	{ "output", 'o', "FILE", NULL, NULL, CMD_EVIDENCE | CMD_REPORT,
 	  set_output, NULL, "write to FILE; - is stdout", NULL },
+	{ "format", 0, "FORMAT", NULL, NULL, CMD_REPORT,
+	  set_format, NULL, "html, md or json", formats },
 	{ "color", 0, "WHEN", "screen", "color", CMD_LIVE | CMD_CONFIG,
 	  set_color, get_color, "auto, always or never", colors },
 	{ "glyphs", 0, "SET", "screen", "glyphs", CMD_LIVE | CMD_CONFIG,

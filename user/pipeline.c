@@ -65,6 +65,7 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 	p->findings = findings_new(FINDINGS_MAX, finding_changed, p);
 	if (!p->model || !p->findings)
 		goto fail;
+	findings_number(p->findings, cfg->first_finding);
 	p->classifier = classifier_new(p->model, cfg->rules);
 	if (!p->classifier)
 		goto fail;
@@ -262,6 +263,8 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 		f->fragile = true;
 	if (p->cfg.evidence)
 		evidence_record(p->cfg.evidence, f->id, r, payload);
+	if (p->cfg.record)
+		p->cfg.record(p->cfg.record_arg, f, r);
 	if (r->kind == WEIR_REC_PACKET)
 		classify(p, f, r, payload);
 	for (unsigned i = 0; i < p->ndetectors; i++)

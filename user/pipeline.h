@@ -31,6 +31,10 @@ struct pipeline_config {
 	struct sink_ref sink[PIPELINE_SINKS];
 	unsigned nsinks;
 	struct evidence *evidence; /* every record goes there, too; NULL: none is kept. Its sink is one of the above */
+	uint32_t first_finding; /* the id of the first one; 0: 1. So that ids say the same in events, history, evidence */
+	/* Each record of a flow, before the detectors see it; NULL: nobody wants them. */
+	void (*record)(void *arg, const struct flow *f, const struct weir_rec *r);
+	void *record_arg;
 	bool live; /* counters come from sweeps, not from every packet's record */
 };
 

@@ -27,7 +27,7 @@ static int begin(void **state)
 	memset(&m, 0, sizeof(m));
 	memset(&totals, 0, sizeof(totals));
 	fake_type(&m, "unknown");
-	r = report_new();
+	r = report_new(false);
 	if (!r)
 		return -1;
 	sink = report_sink(r);

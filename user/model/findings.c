@@ -60,6 +60,12 @@ void findings_free(struct findings *s)
 	free(s);
 }
 
+void findings_number(struct findings *s, uint32_t id)
+{
+	if (id)
+		s->last_id = id - 1;
+}
+
 /* Keys may come from addresses an attacker picks: spread them (splitmix64's finisher). */
 static uint32_t bucket_of(const struct findings *s, uint64_t key)
 {

@@ -62,6 +62,9 @@ typedef void (*findings_changed)(void *arg, const struct finding *f, enum findin
 struct findings *findings_new(unsigned limit, findings_changed changed, void *arg);
 void findings_free(struct findings *s);
 
+/* The next finding gets this id; 0: as it was. */
+void findings_number(struct findings *s, uint32_t id);
+
 /*
  * Tells of the updates since the last call. Opening, closing and a level that
  * rises are told at once; other updates wait for this, so that a detector may

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -247,11 +248,46 @@ bool evidence_write(struct evidence *e, uint32_t id, FILE *to)
 	return ok && !fflush(to);
 }
 
+unsigned evidence_view(const struct evidence *e, uint32_t id, struct pcapng_view *out, unsigned max)
+{
+	struct file *f = find(e, id);
+	unsigned n = 0;
+
+	if (!f)
+		return 0;
+	qsort(f->packet, f->npackets, sizeof(f->packet[0]), by_time);
+	for (; n < f->npackets && n < max; n++) {
+		const struct kept *k = &f->packet[n];
+
+		out[n] = (struct pcapng_view){ k->time_ns, k->data, k->len, k->original, k->comment,
+					       k->comment ? (unsigned)strlen(k->comment) : 0 };
+	}
+	return n;
+}
+
 unsigned evidence_packets(const struct evidence *e, uint32_t id)
 {
 	const struct file *f = find(e, id);
 
 	return f ? f->npackets : 0;
+}
+
+uint32_t evidence_next(const struct evidence *e)
+{
+	DIR *d = e->dir[0] ? opendir(e->dir) : NULL;
+	const struct dirent *entry;
+	unsigned long most = 0;
+
+	while (d && (entry = readdir(d))) {
+		char *end;
+		unsigned long n = strtoul(entry->d_name, &end, 10);
+
+		if (end != entry->d_name && !strcmp(end, ".pcapng") && n > most && n < UINT32_MAX / 2)
+			most = n;
+	}
+	if (d)
+		closedir(d);
+	return (uint32_t)most + 1;
 }
 
 unsigned evidence_failed(const struct evidence *e)

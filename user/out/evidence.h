@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "pcapng.h"
 #include "sink.h"
 
 #define EVIDENCE_COMMENT 200
@@ -32,8 +33,14 @@ void evidence_mark(struct evidence *e, uint64_t flow_id, uint64_t time_ns, const
 bool evidence_write(struct evidence *e, uint32_t finding_id, FILE *to);
 unsigned evidence_packets(const struct evidence *e, uint32_t finding_id);
 
+/* The same as views that hold until the next record or finding: at most max, in time's order. */
+unsigned evidence_view(const struct evidence *e, uint32_t finding_id, struct pcapng_view *out, unsigned max);
+
 /* The sink that is told of findings. Its close writes what is open; evidence_free() is still the caller's. */
 struct sink_ref evidence_sink(struct evidence *e);
+
+/* The first number that no file in its directory has; 1 without a directory. */
+uint32_t evidence_next(const struct evidence *e);
 
 /* Files that could not be written. */
 unsigned evidence_failed(const struct evidence *e);

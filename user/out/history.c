@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -211,6 +212,7 @@ static bool put_row(struct history *h, const struct row *r)
 	if (!r->values[2])
 		sqlite3_bind_null(s, 12);
 	sqlite3_bind_double(s, 18, r->confidence);
+	sqlite3_bind_int64(s, 19, r->number);
 	return step(s);
 }
 
@@ -388,7 +390,7 @@ static void on_stats(void *s, const struct model *m, uint64_t time_ns, double in
 		for (unsigned w = 0; w < 2; w++) {
 			x->v[w] += t.packets[w];
 			x->v[2 + w] += t.bytes[w];
-			x->v[4 + w] += t.data_packets[w];
+			x->v[4 + w] += t.tcp_data_packets[w]; /* what lost is a share of */
 			x->v[6 + w] += t.lost[w];
 			x->v[8 + w] += t.retx[w];
 		}
@@ -418,6 +420,14 @@ static void on_close(void *s)
 	free(h);
 }
 
+uint32_t history_next(const struct sink_ref *sink)
+{
+	int id = pragma(((const struct history *)sink->s)->db,
+			"SELECT min(coalesce(max(id), 0), 2000000000) FROM finding");
+
+	return id >= 0 && id < 2000000000 ? (uint32_t)id + 1 : 1;
+}
+
 uint64_t history_dropped(const struct sink_ref *sink)
 {
 	return ((const struct history *)sink->s)->dropped;
@@ -426,9 +436,10 @@ uint64_t history_dropped(const struct sink_ref *sink)
 static bool prepare(struct history *h)
 {
 	static const char finding[] =
-		"INSERT INTO finding (run, number, kind, subkind, type, app, direction, what, body,"
+		"INSERT INTO finding (id, run, number, kind, subkind, type, app, direction, what, body,"
 		" level, start, end, updated, closed, flows, clients, servers, confidence)"
-		" VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (run, number) DO UPDATE SET"
+		" VALUES ((SELECT ?19 WHERE NOT EXISTS (SELECT 1 FROM finding WHERE id=?19)),"
+		" ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18) ON CONFLICT (run, number) DO UPDATE SET"
 		" subkind=excluded.subkind, direction=excluded.direction, what=excluded.what,"
 		" body=excluded.body, level=excluded.level, start=excluded.start, end=excluded.end,"
 		" updated=excluded.updated, closed=excluded.closed, flows=excluded.flows,"
@@ -456,6 +467,33 @@ static bool prepare(struct history *h)
 				  NULL) == SQLITE_OK &&
 	       sqlite3_prepare_v2(h->db, "SELECT id FROM type WHERE name=?", -1, &h->type_id, NULL) ==
 		       SQLITE_OK;
+}
+
+bool history_time(const char *v, int64_t now_us, int64_t *us)
+{
+	static const char units[] = "smhdw";
+	static const int64_t seconds[] = { 1, 60, 3600, 86400, 7 * 86400 };
+	struct tm tm = { 0 };
+	char *end;
+	double n = strtod(v, &end);
+	const char *unit = *end ? strchr(units, *end) : NULL;
+
+	if (end != v && unit && !end[1] && n >= 0 && n < 1e6) {
+		*us = now_us - (int64_t)(n * seconds[unit - units]) * 1000000ll;
+		return true;
+	}
+	end = strptime(v, "%Y-%m-%d", &tm);
+	if (end && (*end == 'T' || *end == ' ')) {
+		const char *clock = end + 1;
+
+		end = strptime(clock, "%H:%M:%S", &tm);
+		if (!end)
+			end = strptime(clock, "%H:%M", &tm);
+	}
+	if (!end || (*end && strcmp(end, "Z")))
+		return false;
+	*us = (int64_t)timegm(&tm) * 1000000ll;
+	return true;
 }
 
 struct sink_ref history_sink(const char *path, struct history_error *e)

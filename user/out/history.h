@@ -34,11 +34,20 @@ struct history_error {
 /* The sink that writes to path; made where it is not there. On failure ops is NULL and *e says why. */
 struct sink_ref history_sink(const char *path, struct history_error *e);
 
+/* The first id that no finding in it has. Findings numbered from there on keep their number as id. */
+uint32_t history_next(const struct sink_ref *sink);
+
 /*
  * Opens path (write: making it) and checks that it is a history of a schema we
  * know. NULL: *e says why.
  */
 sqlite3 *history_open(const char *path, bool write, struct history_error *e);
+
+/*
+ * A point in time as options have it: 30d, 12h, 45m, 90s ago, or
+ * 2026-11-23[THH:MM[:SS][Z]] in UTC, in µs since the epoch. False: neither.
+ */
+bool history_time(const char *text, int64_t now_us, int64_t *us);
 
 /* Writes that were dropped because the file could not be written. */
 uint64_t history_dropped(const struct sink_ref *sink);

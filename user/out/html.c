@@ -107,6 +107,29 @@ void html_text_redacted(FILE *to, const char *s)
 	text(to, s, true);
 }
 
+void html_redact(char *t, size_t size)
+{
+	static const char word[] = "[address]";
+	bool inside = false; /* inside a word no address begins */
+
+	for (size_t i = 0; t[i]; i++) {
+		size_t skip = inside ? 0 : address_at(t + i), n = sizeof(word) - 1;
+
+		inside = strchr("0123456789abcdefABCDEF", t[i]);
+		if (!skip)
+			continue;
+		if (i + n >= size)
+			n = size - 1 - i;
+		/* what is behind it moves, as far as there is room */
+		memmove(t + i + n, t + i + skip,
+			strnlen(t + i + skip, size - 1 - i - (n > skip ? n : skip)) + 1);
+		memcpy(t + i, word, n);
+		t[size - 1] = 0;
+		i += n - 1;
+		inside = false;
+	}
+}
+
 void html_si(FILE *to, double v, const char *unit)
 {
 	char si[8];

@@ -20,6 +20,9 @@ void html_text(FILE *to, const char *text);
 /* The same, and every IPv4 or IPv6 address in it becomes "[address]". */
 void html_text_redacted(FILE *to, const char *text);
 
+/* The same in place; what no longer fits is cut. */
+void html_redact(char *text, size_t size);
+
 /* Three digits with an SI prefix and the unit: "1.53 Mbit/s". */
 void html_si(FILE *to, double v, const char *unit);
 

@@ -284,6 +284,12 @@ static void tests(struct jbuf *b, const char *key, const char *what, const struc
 
 void finding_body(struct jbuf *b, const struct model *m, const struct finding *f)
 {
+	finding_body_named(b, f, f->type >= 0 ? model_type_name(m, f->type) : NULL,
+			   f->app > 0 ? model_app_name(m, f->app) : NULL);
+}
+
+void finding_body_named(struct jbuf *b, const struct finding *f, const char *type, const char *app)
+{
 	jb_str(b, "kind", kind_name(f->kind));
 	jb_str(b, "subkind", subkind_name(f->subkind));
 	jb_str(b, "level", level_name(f->level));
@@ -292,10 +298,10 @@ void finding_body(struct jbuf *b, const struct model *m, const struct finding *f
 	jb_time(b, "start", f->start_ns);
 	if (f->end_ns)
 		jb_time(b, "end", f->end_ns);
-	if (f->type >= 0)
-		jb_str(b, "type", model_type_name(m, f->type));
-	if (f->app > 0)
-		jb_str(b, "app", model_app_name(m, f->app));
+	if (type && *type)
+		jb_str(b, "type", type);
+	if (app && *app)
+		jb_str(b, "app", app);
 	jb_str(b, "direction", direction_name(f->direction));
 	if (*f->what)
 		jb_str(b, "what", f->what);

@@ -38,6 +38,8 @@ void finding_why(const struct finding *f);
 /* A finding's members from kind to degraded, as the event has them after id and action. */
 struct jbuf;
 void finding_body(struct jbuf *b, const struct model *m, const struct finding *f);
+/* The same with the names of its type and app given; NULL or "": none. */
+void finding_body_named(struct jbuf *b, const struct finding *f, const char *type, const char *app);
 
 void schema_print(FILE *to);
 

@@ -214,3 +214,57 @@ bool pcapng_packet(FILE *f, uint64_t time_ns, const uint8_t *data, unsigned len,
 	return put(f, head, sizeof(head)) && put_padded(f, data, len) && (!c || (option(f, 1, comment, c) && put_u32(f, 0))) &&
 	       put_u32(f, total);
 }
+
+static uint32_t get32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+	return v;
+}
+
+/* The comment among the options from at on. */
+static void find_comment(struct pcapng_view *v, const uint8_t *p, const uint8_t *end)
+{
+	while (end - p >= 4) {
+		uint16_t code, n;
+
+		memcpy(&code, p, 2);
+		memcpy(&n, p + 2, 2);
+		if (!code || pad4(n) > end - p - 4)
+			return;
+		if (code == 1) {
+			v->comment = (const char *)p + 4;
+			v->comment_len = n;
+			return;
+		}
+		p += 4 + pad4(n);
+	}
+}
+
+unsigned pcapng_read(const uint8_t *file, size_t len, struct pcapng_view *out, unsigned max)
+{
+	unsigned n = 0;
+
+	if (len < 28 || get32(file) != 0x0a0d0d0a || get32(file + 8) != 0x1a2b3c4d)
+		return 0;
+	for (size_t at = 0; len - at >= 12 && n < max;) {
+		const uint8_t *b = file + at;
+		uint32_t total = get32(b + 4), captured;
+
+		if (total < 12 || total % 4 || total > len - at)
+			return n;
+		if (get32(b) == 6 && total >= 32) {
+			captured = get32(b + 20);
+			if (captured > total - 32 || pad4(captured) > total - 32)
+				return n;
+			out[n] = (struct pcapng_view){
+				.time_ns = (uint64_t)get32(b + 12) << 32 | get32(b + 16),
+				.data = b + 28, .len = captured, .original = get32(b + 24),
+			};
+			find_comment(&out[n++], b + 28 + pad4(captured), b + total - 4);
+		}
+		at += total;
+	}
+	return n;
+}

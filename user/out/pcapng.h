@@ -8,6 +8,8 @@
 #define WEIR_PCAPNG_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "weir_abi.h"
@@ -27,5 +29,20 @@ bool pcapng_begin(FILE *f, const char *comment);
 
 /* A packet; comment NULL or "": none. */
 bool pcapng_packet(FILE *f, uint64_t time_ns, const uint8_t *data, unsigned len, unsigned original, const char *comment);
+
+/* A packet of such a file: raw IP from data on. Points into the file. */
+struct pcapng_view {
+	uint64_t time_ns;
+	const uint8_t *data;
+	unsigned len, original;
+	const char *comment; /* not terminated; NULL: none */
+	unsigned comment_len;
+};
+
+/*
+ * The packets of a file as this program writes them, of its own byte order: at most
+ * max. What is broken ends it; another program's file has none.
+ */
+unsigned pcapng_read(const uint8_t *file, size_t len, struct pcapng_view *out, unsigned max);
 
 #endif

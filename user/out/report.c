@@ -5,17 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "evidence.h"
+#include "html.h"
+#include "report_packets.h"
+#include "report_tracks.h"
+
 #define FIRST_WIDTH 1000000000ull
 
-struct report *report_new(void)
+struct report *report_new(bool tracks)
 {
 	struct report *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->finding = calloc(REPORT_FINDINGS, sizeof(*r->finding));
-	if (!r->finding) {
-		free(r);
+	r->span = calloc(REPORT_SPANS, sizeof(*r->span));
+	r->tracks = tracks ? tracks_new() : NULL;
+	if (!r->finding || !r->span || (tracks && !r->tracks)) {
+		report_free(r);
 		return NULL;
 	}
 	return r;
@@ -25,7 +32,9 @@ void report_free(struct report *r)
 {
 	if (!r)
 		return;
+	tracks_free(r->tracks);
 	free(r->finding);
+	free(r->span);
 	free(r);
 }
 
@@ -56,8 +65,8 @@ bool report_listed(const char *list, const char *name)
 static void widen(struct report_series *s)
 {
 	for (unsigned t = 0; t < MAX_TYPES; t++) {
-		for (unsigned w = 0; w < 2; w++) {
-			double *b = s->bytes[t][w];
+		for (unsigned w = 0; w < 4; w++) {
+			double *b = w < 2 ? s->bytes[t][w] : s->lost[t][w - 2];
 
 			for (unsigned i = 0; i < REPORT_BINS / 2; i++)
 				b[i] = b[2 * i] + b[2 * i + 1];
@@ -68,17 +77,15 @@ static void widen(struct report_series *s)
 }
 
 /* What came between two times, shared evenly over the bins it may lie in. */
-static void spread(struct report_series *s, unsigned type, unsigned way, uint64_t bytes,
-		   uint64_t from, uint64_t to)
+static void spread(const struct report_series *s, double *bin, uint64_t amount, uint64_t from,
+		   uint64_t to)
 {
-	double *bin = s->bytes[type][way];
-
 	for (uint64_t t = from; t < to;) {
 		uint64_t i = (t - s->start_ns) / s->width_ns;
 		uint64_t end = s->start_ns + (i + 1) * s->width_ns;
 
 		end = end < to ? end : to;
-		bin[i] += (double)bytes * (end - t) / (to - from);
+		bin[i] += (double)amount * (end - t) / (to - from);
 		t = end;
 	}
 }
@@ -101,9 +108,12 @@ static void add_interval(struct report *r, uint64_t from, uint64_t to)
 		struct type_stats t;
 
 		interval_next(&r->interval, r->model, i, &t, NULL);
-		for (unsigned w = 0; w < 2; w++)
+		for (unsigned w = 0; w < 2; w++) {
 			if (t.bytes[w])
-				spread(s, i, w, t.bytes[w], from, to);
+				spread(s, s->bytes[i][w], t.bytes[w], from, to);
+			if (t.lost[w])
+				spread(s, s->lost[i][w], t.lost[w], from, to);
+		}
 	}
 }
 
@@ -140,6 +150,14 @@ static void report_stats(void *s, const struct model *m, uint64_t time_ns, doubl
 		add_interval(r, r->series.end_ns ? r->series.end_ns : time_ns - length, time_ns);
 }
 
+void report_record(void *s, const struct flow *f, const struct weir_rec *rec)
+{
+	struct report *r = s;
+
+	if (r->tracks)
+		tracks_record(r->tracks, f, rec);
+}
+
 /* The type to draw: the finding's, else that of its first flow that is still held. */
 static int series_of(const struct model *m, const struct finding *f)
 {
@@ -154,8 +172,7 @@ static int series_of(const struct model *m, const struct finding *f)
 	return -1;
 }
 
-/* A place for a finding: its own, a free one, or that of one which says less. */
-static struct report_finding *place(struct report *r, const struct finding *f, bool first)
+struct report_finding *report_place(struct report *r, const struct finding *f, bool first)
 {
 	for (unsigned i = 0; i < r->nfindings; i++)
 		if (r->finding[i].f.id == f->id)
@@ -175,18 +192,37 @@ static struct report_finding *place(struct report *r, const struct finding *f, b
 	return NULL;
 }
 
+void report_redact(struct finding *f)
+{
+	struct facts *all[] = { &f->estimate, &f->control, &f->reasons, &f->ruled_out };
+
+	html_redact(f->what, sizeof(f->what));
+	/* The answers to DNS questions are what such a finding is about. */
+	if (f->kind == KIND_DNS_INJECTION)
+		return;
+	for (unsigned k = 0; k < 4; k++)
+		for (unsigned i = 0; i < all[k]->n; i++)
+			html_redact(all[k]->fact[i].text, sizeof(all[k]->fact[i].text));
+}
+
 static void report_finding(void *s, const struct model *m, const struct finding *f,
 			   enum finding_action action, uint64_t time_ns)
 {
 	struct report *r = s;
-	struct report_finding *p = place(r, f, action == FINDING_OPEN);
+	struct report_finding *p = report_place(r, f, action == FINDING_OPEN);
 	int series = series_of(m, f);
+	const char *app = f->app > 0 ? model_app_name(m, f->app) : NULL;
 
 	seen(r, m, f->start_ns, time_ns);
 	if (!p)
 		return;
 	p->f = *f;
+	report_redact(&p->f);
+	snprintf(p->app, sizeof(p->app), "%s", app ? app : "");
 	p->series = series >= 0 && series < MAX_TYPES ? series : p->series;
+	if (p->series >= 0)
+		snprintf(p->subject, sizeof(p->subject), "flows of %s",
+			 model_type_name(m, (unsigned)p->series));
 }
 
 static void report_tool(void *s, const struct tool_event *e)
@@ -197,12 +233,7 @@ static void report_tool(void *s, const struct tool_event *e)
 		return;
 	if (e->totals)
 		r->totals = *e->totals;
-	if (!r->model)
-		return;
-	add_interval(r, r->series.end_ns ? r->series.end_ns : r->start_ns,
-		     e->time_ns > r->end_ns ? e->time_ns : r->end_ns);
-	for (unsigned i = 0; i < model_types(r->model) && i < MAX_TYPES; i++)
-		r->type[r->ntypes++] = *model_type(r->model, i);
+	report_fill(r, e->time_ns);
 	r->model = NULL;
 }
 
@@ -216,4 +247,147 @@ struct sink_ref report_sink(struct report *r)
 					 report_finding, report_stats, report_close };
 
 	return (struct sink_ref){ &ops, r };
+}
+
+/* ---- what the page shows ---- */
+
+bool report_span_add(struct report *r, const struct report_span *s)
+{
+	uint64_t range = r->end_ns > r->start_ns ? r->end_ns - r->start_ns : 0;
+
+	for (unsigned i = r->nspans; i-- && r->nspans - i < 64;) {
+		struct report_span *last = &r->span[i];
+
+		if (last->kind != s->kind || last->level != s->level ||
+		    strcmp(last->subject, s->subject))
+			continue;
+		if (s->start_ns > last->end_ns + range / 2000)
+			break;
+		if (s->end_ns > last->end_ns)
+			last->end_ns = s->end_ns;
+		last->open |= s->open;
+		return true;
+	}
+	if (r->nspans == REPORT_SPANS)
+		return false;
+	r->span[r->nspans++] = *s;
+	return true;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct report_span *x = a, *y = b;
+
+	return x->start_ns < y->start_ns ? -1 : x->start_ns > y->start_ns;
+}
+
+static void fill_spans(struct report *r)
+{
+	r->nspans = 0;
+	for (unsigned i = 0; i < r->nfindings; i++) {
+		const struct report_finding *f = &r->finding[i];
+		struct report_span s = { .kind = f->f.kind, .level = f->f.level,
+					 .start_ns = f->f.start_ns,
+					 .end_ns = f->f.end_ns ? f->f.end_ns : r->end_ns,
+					 .open = !f->f.end_ns };
+
+		snprintf(s.subject, sizeof(s.subject), "%s", report_subject(r, f));
+		r->span[r->nspans++] = s; /* there are fewer findings than places */
+	}
+	qsort(r->span, r->nspans, sizeof(*r->span), by_start);
+}
+
+void report_plot_add(struct report_plot *p, const struct report *r, const struct report_finding *f,
+		     unsigned type, unsigned bin, const double bytes[2], const double lost[2])
+{
+	const struct fact *types = report_fact(&f->f.control, "types");
+	unsigned c = (int)type != f->series;
+	unsigned from = f->f.direction == DIRECTION_DOWN ? TO_CLIENT : TO_SERVER;
+	unsigned until = f->f.direction == DIRECTION_UP ? TO_SERVER : TO_CLIENT;
+
+	/* The control: the types the detector compared with, else all others together. */
+	if (bin >= REPORT_BINS ||
+	    (c && types && *types->text && !report_listed(types->text, r->type[type].name)))
+		return;
+	for (unsigned w = from; w <= until; w++) {
+		p->bytes[c][bin] += bytes[w];
+		if (!c)
+			p->lost[bin] += lost[w];
+	}
+}
+
+static void fill_plot(struct report *r, struct report_finding *f)
+{
+	const struct fact *types = report_fact(&f->f.control, "types");
+	const struct report_series *s = &r->series;
+	struct report_plot *p = &f->plot;
+
+	memset(p, 0, sizeof(*p));
+	if (f->series < 0 || (unsigned)f->series >= r->ntypes || !s->end_ns)
+		return;
+	p->start_ns = s->start_ns;
+	p->width_ns = s->width_ns;
+	p->end_ns = s->end_ns;
+	p->n = (unsigned)((s->end_ns - s->start_ns + s->width_ns - 1) / s->width_ns);
+	p->n = p->n < REPORT_BINS ? p->n : REPORT_BINS;
+	for (unsigned t = 0; t < r->ntypes; t++) {
+		double before = 0, after = 0;
+
+		for (unsigned i = 0; i < p->n; i++)
+			before += p->bytes[1][i];
+		for (unsigned i = 0; i < p->n; i++)
+			report_plot_add(p, r, f, t, i,
+					(double[2]){ s->bytes[t][0][i], s->bytes[t][1][i] },
+					(double[2]){ s->lost[t][0][i], s->lost[t][1][i] });
+		for (unsigned i = 0; i < p->n; i++)
+			after += p->bytes[1][i];
+		p->control_types += after > before;
+	}
+	snprintf(p->control_names, sizeof(p->control_names), "%s",
+		 types && *types->text ? types->text : "all other types together");
+}
+
+/* Without curves of flows, or with too many flows for them: the type's, if the finding is of it. */
+static void fill_curve(struct report *r, struct report_finding *f)
+{
+	struct report_curve *c = &f->curve;
+
+	memset(c, 0, sizeof(*c));
+	if (f->f.kind != KIND_RATE_LIMIT)
+		return;
+	if (r->tracks && f->f.flows <= FINDING_FLOWS)
+		tracks_curve(r->tracks, &f->f, c);
+	if (c->n || f->f.type < 0 || !f->plot.end_ns)
+		return;
+	c->start_ns = f->plot.start_ns;
+	c->width_ns = f->plot.width_ns;
+	c->n = f->plot.n;
+	c->flows = 0;
+	memcpy(c->bytes, f->plot.bytes[0], sizeof(c->bytes));
+	memcpy(c->lost, f->plot.lost, sizeof(c->lost));
+}
+
+void report_fill(struct report *r, uint64_t now_ns)
+{
+	if (!r->model)
+		return;
+	if (now_ns > r->end_ns)
+		r->end_ns = now_ns;
+	add_interval(r, r->series.end_ns ? r->series.end_ns : r->start_ns, r->end_ns);
+	r->ntypes = 0;
+	for (unsigned i = 0; i < model_types(r->model) && i < MAX_TYPES; i++) {
+		const struct type_stats *t = model_type(r->model, i);
+
+		r->rtt_ms[i] = t->rtt.n ? rtt_quantile_us(&t->rtt, 0.5) / 1000 : 0;
+		r->type[r->ntypes++] = *t;
+	}
+	for (unsigned i = 0; i < r->nfindings; i++) {
+		struct report_finding *f = &r->finding[i];
+
+		fill_plot(r, f);
+		fill_curve(r, f);
+		if (r->evidence)
+			report_packets(f, r->evidence);
+	}
+	fill_spans(r);
 }

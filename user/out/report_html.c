@@ -26,9 +26,9 @@ static const char style[] =
 	"h1{font-size:1.5em;line-height:1.25}h2{margin-top:2em;border-top:1px solid var(--line);padding-top:.6em}\n"
 	".card{border-left:6px solid var(--type);background:var(--soft);padding:.7em 1em;margin:1em 0}.card.maybe{border-left-style:dotted}.card.none{border-color:var(--control)}\n"
 	".dim{color:var(--dim);font-size:.9em}.wide{overflow-x:auto}td,th[scope],code,p,h1,h2,li{overflow-wrap:anywhere}\n"
-	"table{border-collapse:collapse;width:100%;font-size:.9em;margin:.8em 0}td,th{border-bottom:1px solid var(--line);padding:.25em .6em .25em 0;text-align:left;vertical-align:top}th[scope]{font-weight:400}.part{padding-top:.8em;color:var(--dim)}td.n,th.n{text-align:right;white-space:nowrap}\n"
+	"table{border-collapse:collapse;width:100%;font-size:.9em;margin:.8em 0}td,th{border-bottom:1px solid var(--line);padding:.25em .6em .25em 0;text-align:left;vertical-align:top}th[scope]{font-weight:400}.part{padding-top:.8em;color:var(--dim)}td.n,th.n{text-align:right}td.n,.name{white-space:nowrap}th.n{white-space:normal;overflow-wrap:normal}\n"
 	"svg{display:block;width:100%;min-width:620px;height:auto}svg text{font:13px system-ui,sans-serif;fill:var(--fg)}\n"
-	".g{stroke:var(--line)}.type,.control,.lim{fill:none;stroke:var(--type);stroke-width:2}.control{stroke:var(--control);stroke-width:1.5}.lim{stroke-dasharray:7 4}.band{fill:var(--type);opacity:.18}.ev{fill:var(--type)}.maybe{opacity:.55}.halo{paint-order:stroke;stroke:var(--bg);stroke-width:4px;stroke-linejoin:round}\n"
+	".g,.arrow{stroke:var(--line)}.type,.control,.lim,.arrow,.loss{fill:none;stroke:var(--type);stroke-width:2}.g{stroke-width:1}.arrow{stroke:var(--dim);stroke-width:1.5}.loss{stroke:var(--fg);stroke-width:1.5}svg text.odd{fill:var(--type);font-weight:600}.control{stroke:var(--control);stroke-width:1.5}.lim{stroke-dasharray:7 4}.band{fill:var(--type);opacity:.18}.ev{fill:var(--type)}.up{fill:var(--control)}.maybe{opacity:.55}\n"
 	"code{font-size:.95em}\n"
 	"@media print{body{max-width:none;margin:0;font-size:11pt}.wide{overflow:visible}svg{min-width:0}tr,svg,.card{break-inside:avoid}h2,h3{break-after:avoid}}\n"
 	"</style></head><body>\n";
@@ -66,7 +66,7 @@ static void card(FILE *to, const struct report *r, const struct report_finding *
 	if (f->f.end_ns)
 		html_time(to, f->f.end_ns);
 	else
-		fputs("the end of the capture", to);
+		fputs(r->history ? "now, as far as is known" : "the end of what was seen", to);
 	if (f->f.degraded)
 		fputs("; degraded: records were lost at that time", to);
 	fputs("</span></div>\n", to);
@@ -91,15 +91,18 @@ static void verdict(FILE *to, const struct report *r)
 		card(to, r, &r->finding[i]);
 	if (r->left_out)
 		fprintf(to, "<p>%u more findings are not shown.</p>\n", r->left_out);
+	if (r->nfindings > REPORT_FULL)
+		fprintf(to, "<p>The first %u are told in full below.</p>\n", REPORT_FULL);
 }
 
 static void details(FILE *to, const struct report *r)
 {
-	for (unsigned i = 0; i < r->nfindings; i++) {
+	for (unsigned i = 0; i < r->nfindings && i < REPORT_FULL; i++) {
 		const struct report_finding *f = &r->finding[i];
 
-		fprintf(to, "<h2>#%u: %s, %s, ", f->f.id, kind_name(f->f.kind),
-			subkind_name(f->f.subkind));
+		fprintf(to, "<h2>#%u: %s (", f->f.id, report_kind(f->f.kind));
+		report_name(to, subkind_name(f->f.subkind));
+		fputs("), ", to);
 		html_text(to, report_subject(r, f));
 		fputs("</h2>\n", to);
 		if (*f->f.what) {
@@ -109,6 +112,8 @@ static void details(FILE *to, const struct report *r)
 		}
 		if (f->f.kind == KIND_RATE_LIMIT || f->f.kind == KIND_SELECTIVE_DROP)
 			report_rates(to, r, f);
+		report_bytes(to, r, f);
+		report_ladder(to, f);
 		report_ruled_out(to, &f->f);
 		report_facts(to, &f->f);
 		fputs("<p class=\"dim\">Method: ", to);
@@ -125,17 +130,19 @@ static void loss_cell(FILE *to, const struct type_stats *t, unsigned way)
 	fputs("<td class=\"n\">", to);
 	if (isfinite(ratio)) {
 		range = stats_wilson((double)t->lost[way], n, Z95);
-		fprintf(to, "%.2f %% (%.2f to %.2f), n=%.0f", 100 * ratio, 100 * range.low,
+		fprintf(to, "%.2f %% (%.2f to %.2f)<br/>of %.0f", 100 * ratio, 100 * range.low,
 			100 * range.high, n);
 	} else {
-		fputs("not measured", to);
+		fputs("n/a", to);
 	}
 	fputs("</td>", to);
 }
 
 static void types(FILE *to, const struct report *r)
 {
-	fputs("<h2>By type of traffic</h2>\n<div class=\"wide\"><table><thead><tr><th>Type</th><th "
+	fputs("<h2>By type of traffic</h2>\n", to);
+	report_losses(to, r);
+	fputs("<div class=\"wide\"><table><thead><tr><th>Type</th><th "
 	      "class=\"n\">Flows</th>"
 	      "<th class=\"n\">To clients</th><th class=\"n\">To servers</th><th class=\"n\">Loss "
 	      "to clients</th>"
@@ -146,9 +153,9 @@ static void types(FILE *to, const struct report *r)
 	for (unsigned i = 0; i < r->ntypes; i++) {
 		const struct type_stats *t = &r->type[i];
 
-		if (!t->flows_started)
+		if (!t->flows_started && !t->bytes[0] && !t->bytes[1])
 			continue;
-		fputs("<tr><th scope=\"row\">", to);
+		fputs("<tr><th scope=\"row\" class=\"name\">", to);
 		html_text(to, t->name);
 		fprintf(to, "</th><td class=\"n\">%lu</td><td class=\"n\">",
 			(unsigned long)t->flows_started);
@@ -158,41 +165,26 @@ static void types(FILE *to, const struct report *r)
 		fputs("</td>", to);
 		loss_cell(to, t, TO_CLIENT);
 		loss_cell(to, t, TO_SERVER);
-		if (t->rtt.n)
-			fprintf(to, "<td class=\"n\">%.1f ms</td>",
-				rtt_quantile_us(&t->rtt, 0.5) / 1000);
+		if (r->rtt_ms[i] > 0)
+			fprintf(to, "<td class=\"n\">%.1f ms</td>", r->rtt_ms[i]);
 		else
-			fputs("<td class=\"n\">not measured</td>", to);
+			fputs("<td class=\"n\">n/a</td>", to);
 		fprintf(to, "<td class=\"n\">%lu</td><td class=\"n\">%lu</td></tr>\n",
 			(unsigned long)t->rsts, (unsigned long)t->rsts_suspect);
 	}
 	fputs("</tbody></table></div>\n<p class=\"dim\">Loss is of TCP, on either side of the "
 	      "gateway, with the 95 % interval "
-	      "of Wilson; n is the data packets offered. QUIC and other encrypted transports hide "
+	      "of Wilson; of so many data packets offered; n/a: not measured. QUIC and other encrypted transports hide "
 	      "theirs.</p>\n",
 	      to);
 }
 
-static void limits(FILE *to, const struct report *r, const struct report_source *s)
+static void packets(FILE *to, const struct totals *t)
 {
-	const struct totals *t = &r->totals;
 	unsigned long lost = 0;
-	unsigned degraded = 0;
 
 	for (unsigned i = 0; i < WEIR_UNSENT; i++)
 		lost += t->lost[i];
-	for (unsigned i = 0; i < r->nfindings; i++)
-		degraded += r->finding[i].f.degraded;
-	fputs("<h2>Limits</h2>\n<ul>\n<li>One vantage point: it shows that packets are missing, "
-	      "late or forged, not who does it "
-	      "or why.</li>\n<li><i>Possible</i> is no claim. <i>Likely</i> is one, from one place "
-	      "only; <i>corroborated</i> "
-	      "was seen from a second place too.</li>\n<li>A type that was alone on the path has "
-	      "nothing to be compared "
-	      "with.</li>\n<li>Only what the capture holds was seen: what its maker's filter, "
-	      "offload or full buffers left "
-	      "out is missing here too.</li>\n",
-	      to);
 	fprintf(to, "<li>Packets: %llu seen, %llu in %lu flows", (unsigned long long)t->c.seen,
 		(unsigned long long)t->c.in_flows, (unsigned long)t->flows_started);
 	for (unsigned i = 0; i < WEIR_ELSEWHERE; i++)
@@ -204,6 +196,29 @@ static void limits(FILE *to, const struct report *r, const struct report_source 
 		if (t->lost[i])
 			fprintf(to, ", %lu %s", (unsigned long)t->lost[i], unsent_name(i));
 	fputs(".</li>\n", to);
+}
+
+static void limits(FILE *to, const struct report *r, const struct report_source *s)
+{
+	unsigned degraded = 0;
+
+	for (unsigned i = 0; i < r->nfindings; i++)
+		degraded += r->finding[i].f.degraded;
+	fputs("<h2>Limits</h2>\n<ul>\n<li>One vantage point: it shows that packets are missing, "
+	      "late or forged, not who does it "
+	      "or why.</li>\n<li><i>Possible</i> is no claim. <i>Likely</i> is one, from one place "
+	      "only; <i>corroborated</i> "
+	      "was seen from a second place too.</li>\n<li>A type that was alone on the path has "
+	      "nothing to be compared with.</li>\n",
+	      to);
+	fputs(r->history ? "<li>Only what passed this gateway's processor was seen: what hardware "
+			   "carries past it is missing here. Times without traffic of a type say "
+			   "nothing about it.</li>\n"
+			 : "<li>Only what the capture holds was seen: what its maker's filter, "
+			   "offload or full buffers left out is missing here too.</li>\n",
+	      to);
+	if (!r->history)
+		packets(to, &r->totals);
 	if (degraded)
 		fprintf(to, "<li>%u finding%s degraded: records were lost at that time.</li>\n",
 			degraded, degraded == 1 ? " is" : "s are");
@@ -233,7 +248,7 @@ static void method(FILE *to, const struct report *r, const struct report_source 
 	fputs(r->nfindings ? ".</p>\n" : " none found anything.</p>\n", to);
 	fputs("<p><code>", to);
 	html_text_redacted(to, s->command);
-	fputs("</code></p>\n<p>Capture: ", to);
+	fputs(r->history ? "</code></p>\n<p>History: " : "</code></p>\n<p>Capture: ", to);
 	html_text(to, s->name);
 	if (s->sha256) {
 		fprintf(to, ", %llu bytes, SHA-256 <code>", (unsigned long long)s->bytes);

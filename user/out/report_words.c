@@ -55,6 +55,24 @@ static void words_of(FILE *to, const struct word *w, size_t n, const char *name)
 	html_text(to, plain);
 }
 
+void report_name(FILE *to, const char *name)
+{
+	words_of(to, NULL, 0, name);
+}
+
+const char *report_kind(enum kind kind)
+{
+	static const char *const words[KIND_COUNT] = {
+		[KIND_RATE_LIMIT] = "rate limit",
+		[KIND_RST_INJECTION] = "injected resets",
+		[KIND_CONTENT_INJECTION] = "injected content",
+		[KIND_DNS_INJECTION] = "injected DNS answers",
+		[KIND_SELECTIVE_DROP] = "selective drop",
+	};
+
+	return kind < KIND_COUNT && words[kind] ? words[kind] : "interference";
+}
+
 static bool ends(const char *name, const char *with)
 {
 	size_t n = strlen(name), m = strlen(with);
@@ -93,7 +111,7 @@ static void wire_text(FILE *to, const struct finding *f, const char *t)
 		html_text_redacted(to, t);
 }
 
-static void row(FILE *to, const struct finding *f, const struct fact *x)
+static void row(FILE *to, const struct finding *f, const struct fact *x, bool controls)
 {
 	fputs("<tr><th scope=\"row\">", to);
 	words_of(to, NULL, 0, x->name);
@@ -103,30 +121,40 @@ static void row(FILE *to, const struct finding *f, const struct fact *x)
 	if (isfinite(x->value) && *x->text)
 		fputs("; ", to);
 	wire_text(to, f, x->text);
-	fputs("</td><td>", to);
+	fputs("</td>", to);
+	if (controls)
+		fputs("<td>", to);
 	if (isfinite(x->control))
 		number(to, x->name, x->control);
-	fputs("</td></tr>\n", to);
+	fputs(controls ? "</td></tr>\n" : "</tr>\n", to);
 }
 
-static void rows(FILE *to, const struct finding *f, const char *title, const struct facts *s)
+static void rows(FILE *to, const struct finding *f, const char *title, const struct facts *s,
+		 bool controls)
 {
 	if (!s->n)
 		return;
-	fprintf(to, "<tbody><tr><th colspan=\"3\" class=\"part\">%s</th></tr>\n", title);
+	fprintf(to, "<tbody><tr><th colspan=\"%u\" class=\"part\">%s</th></tr>\n", 2 + controls, title);
 	for (unsigned i = 0; i < s->n; i++)
-		row(to, f, &s->fact[i]);
+		row(to, f, &s->fact[i], controls);
 	fputs("</tbody>\n", to);
 }
 
 void report_facts(FILE *to, const struct finding *f)
 {
-	fputs("<div class=\"wide\"><table><thead><tr><th>What was measured</th><th>Value</th>"
-	      "<th>The control's</th></tr></thead>\n",
-	      to);
-	rows(to, f, "Estimate", &f->estimate);
-	rows(to, f, "Compared with", &f->control);
-	rows(to, f, "Reasons", &f->reasons);
+	const struct facts *all[] = { &f->estimate, &f->control, &f->reasons };
+	bool controls = false;
+
+	for (unsigned k = 0; k < 3; k++)
+		for (unsigned i = 0; i < all[k]->n; i++)
+			controls |= isfinite(all[k]->fact[i].control);
+	fprintf(to,
+		"<div class=\"wide\"><table><thead><tr><th>What was measured</th><th>Value</th>%s"
+		"</tr></thead>\n",
+		controls ? "<th>The control's</th>" : "");
+	rows(to, f, "Estimate", &f->estimate, controls);
+	rows(to, f, "Compared with", &f->control, controls);
+	rows(to, f, "Reasons", &f->reasons, controls);
 	fputs("</table></div>\n", to);
 }
 
@@ -163,6 +191,8 @@ const char *report_subject(const struct report *r, const struct report_finding *
 
 	if (f->f.type >= 0 && (unsigned)f->f.type < r->ntypes)
 		return r->type[f->f.type].name;
+	if (*f->subject)
+		return f->subject;
 	shared = report_fact(&f->f.reasons, "shared_by");
 	return shared && *shared->text ? shared->text : "single flows";
 }
