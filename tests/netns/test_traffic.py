@@ -177,6 +177,50 @@ def test_a_clients_reset_from_the_wan():
         return f"claimed {late:.3f} s after it"
 
 
+def usage(pid):
+    """CPU seconds so far, resident kB."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        words = f.read().rsplit(")", 1)[1].split()
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        rss = [int(line.split()[1]) for line in f if line.startswith("VmRSS")][0]
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK"), rss
+
+
+def reset_flood(kind, word):
+    """10,000 a second for 8 s: every refusal of a scan, or resets for no connection at all."""
+    with Gateway() as gw:
+        word = word or gw.mac("g", "wan0")
+        gw.ip("g", "route", "add", "198.18.0.0/15", "via", SERVER4)
+        w = gw.weir("watch", "wan0", "-j", "--events", "rst,finding,tool")
+        time.sleep(0.3)
+        cpu = usage(w.proc.pid)[0]
+        half = []
+        for _ in range(2):
+            gw.run("s", TRAFFIC, "flood", "s0", "198.18.0.0", CLIENT4, "40000", "10000", word)
+            half.append(usage(w.proc.pid))
+        time.sleep(2.5)
+        cpu = usage(w.proc.pid)[0] - cpu
+        events = w.stop()
+        equal([e for e in events if e["event_type"] == "finding"], [], "findings")
+        resets = [e["rst"] for e in events if e["event_type"] == "rst"]
+        equal([r for r in resets if r["suspect"]], [], "suspects")
+        told = sum(1 + r.get("held_back", 0) for r in resets)
+        stop = [e["tool"] for e in events if e["event_type"] == "tool" and e["tool"]["action"] == "stop"][0]
+        check(told > 70000, f"only {told} bursts of 80,000 told of")
+        check(len(resets) <= 13000, f"{len(resets)} events told of one by one")
+        check(half[1][1] <= 1.1 * half[0][1] + 4096, f"memory grows: {half[0][1]} kB, then {half[1][1]} kB")
+        return f"{kind}: {told} bursts in {len(resets)} events, {cpu:.2f} s of CPU in 8 s, {half[1][1]} kB, " \
+               f"records lost {sum(stop['records']['lost'].values())} of {stop['records']['sent']}"
+
+
+def test_ten_thousand_refusals_a_second():
+    return reset_flood("a scan", None)
+
+
+def test_ten_thousand_blind_resets_a_second():
+    return reset_flood("blind", "resets")
+
+
 def stamp(text):
     whole, part = text.rstrip("Z").split(".")
     return __import__("calendar").timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float("0." + part)

@@ -5,7 +5,8 @@
  *	traffic serve ADDR PORT			answers each 4-byte request with so many bytes
  *	traffic fetch ADDR PORT CONNS BYTES [AT_ONCE]	fetches, counts what arrived
  *	traffic flood IFACE SRC DST COUNT PER_S	SYNs from COUNT different ports and addresses
- *	traffic reset IFACE WORD TTL COPIES [client]	on a request with WORD, resets that claim to
+ *		[resets|MAC]			(resets instead; SYNs to a neighbour that passes them
+ *on) traffic reset IFACE WORD TTL COPIES [client]	on a request with WORD, resets that claim to
  *be its server's, or its client's
  *
  * flood and reset write Ethernet frames to IFACE; the link's other end is
@@ -291,14 +292,19 @@ static size_t segment(uint8_t *f, const uint8_t *dmac, const uint8_t *smac, int 
 
 static int flood(char **a)
 {
-	static const uint8_t all[6] = { 255, 255, 255, 255, 255, 255 };
-	unsigned count = atoi(a[3]), per_s = atoi(a[4]);
+	uint8_t to[6] = { 255, 255, 255, 255, 255, 255 };
+	unsigned count = atoi(a[3]), per_s = atoi(a[4]),
+		 flags = a[5] && !strcmp(a[5], "resets") ? 4 : 2;
 	uint8_t mac[6], src[16], dst[16], f[128];
 	int family = strchr(a[1], ':') ? AF_INET6 : AF_INET;
 	struct sockaddr_ll ll;
 	int fd = packet_socket(a[0], &ll, mac);
 	struct timespec start, now;
 
+	if (a[5] && flags == 2 &&
+	    sscanf(a[5], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", to, to + 1, to + 2, to + 3, to + 4,
+		   to + 5) != 6)
+		die("MAC");
 	if (inet_pton(family, a[1], src) != 1 || inet_pton(family, a[2], dst) != 1)
 		die("address");
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -308,8 +314,8 @@ static int flood(char **a)
 		/* The last 16 bits of the address and the port make every SYN a new flow. */
 		src[family == AF_INET ? 2 : 14] = i / 60000 >> 8;
 		src[family == AF_INET ? 3 : 15] = i / 60000 + 1;
-		len = segment(f, all, mac, family, src, dst, 1024 + i % 60000, 81, i * 7919, 0, 2,
-			      64);
+		len = segment(f, to, mac, family, src, dst, 1024 + i % 60000, 81, i * 7919, 0,
+			      flags, 64);
 		while (send(fd, f, len, 0) < 0)
 			if (errno != ENOBUFS)
 				die("send");
@@ -372,7 +378,7 @@ int main(int argc, char **argv)
 		serve(argv + 2);
 	if (argc >= 6 && !strcmp(argv[1], "fetch"))
 		return fetch(argc - 2, argv + 2);
-	if (argc == 7 && !strcmp(argv[1], "flood"))
+	if ((argc == 7 || argc == 8) && !strcmp(argv[1], "flood"))
 		return flood(argv + 2);
 	if ((argc == 6 || argc == 7) && !strcmp(argv[1], "reset"))
 		reset(argv + 2);

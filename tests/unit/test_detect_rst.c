@@ -719,6 +719,8 @@ static void reset_in_syn_sent(void **state)
 /* 10,000 resets a second, spoofed and refused: no claim, no loss of wits, bounded events. */
 static void flood(void **state)
 {
+	unsigned told = 0;
+
 	for (unsigned i = 0; i < 30000; i++) {
 		struct conn c = wire_conn(0);
 
@@ -730,6 +732,9 @@ static void flood(void **state)
 	}
 	wire_close(&w);
 	assert_true(w.nevents > 1000 && w.nevents < 6000);
+	for (unsigned i = 0; i < w.nevents && i < 4096; i++)
+		told += 1 + w.event[i].held_back;
+	assert_int_equal(told, 30000);
 	assert_int_equal(wire_suspects(&w), 0);
 	assert_int_equal(w.nfindings, 0);
 }

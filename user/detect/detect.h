@@ -26,7 +26,7 @@ struct rst_event {
 	uint16_t ipid;
 	int64_t seq_rel; /* to the sender's highest end */
 	uint32_t copies;
-	uint32_t held_back; /* bursts not told of since the last event: a flood */
+	uint32_t held_back; /* a flood: that many bursts of its second before it are not told of */
 };
 
 struct detect_env {

@@ -399,6 +399,8 @@ static void rst_tick(void *arg, uint64_t now_ns)
 	struct rst_detector *d = arg;
 
 	expire(d, now_ns);
+	if (now_ns >= d->event_second + RST_HOLD_NS + RST_BURST_NS)
+		rst_tell_held(d);
 	inject_tick(&d->inject, now_ns);
 }
 
@@ -408,6 +410,7 @@ static void rst_finish(void *arg, uint64_t now_ns)
 
 	while (d->bursts.first)
 		rst_decide(d, d->bursts.first, false);
+	rst_tell_held(d);
 	inject_tick(&d->inject, now_ns);
 }
 

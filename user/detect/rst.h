@@ -41,8 +41,10 @@ struct rst_detector {
 	unsigned nstrays;
 	struct inject inject;
 	uint64_t event_second;
-	uint32_t events, held_back; /* told in this second; not told since the last one */
-	bool triggered;		    /* trigger[] holds something */
+	uint32_t events[2];    /* told in this second: honest, suspect */
+	struct rst_event held; /* the newest beyond that, and how many before it; flow NULL: none */
+	struct flow held_flow; /* its flow as it was: that may end before it is told */
+	bool triggered;	       /* trigger[] holds something */
 };
 
 /* The case as it stands: rules, score. */
@@ -53,6 +55,9 @@ unsigned rst_strays(struct rst_detector *d, const struct rst_burst *b, bool note
 
 /* Something new is known of the burst: a certain one is reported now. */
 void rst_look(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s);
+
+/* Tells the event that stands for those held back, if any. */
+void rst_tell_held(struct rst_detector *d);
 
 /* Its time is over: event and finding; the burst is freed. waited: nothing more could have come. */
 void rst_decide(struct rst_detector *d, struct rst_burst *b, bool waited);

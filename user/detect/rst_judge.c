@@ -282,20 +282,34 @@ static void tell_event(struct rst_detector *d, const struct rst_burst *b, const 
 
 	if (!d->env->rst)
 		return;
-	if (b->first_ns >= d->event_second + 1000000000ull || b->first_ns < d->event_second) {
-		d->event_second = b->first_ns;
-		d->events = 0;
-	}
-	if (++d->events > RST_EVENTS_PER_S) {
-		d->held_back++;
-		return;
-	}
-	e.held_back = d->held_back;
-	d->held_back = 0;
 	for (unsigned r = 0; r < RST_RULES; r++)
 		if ((rules & RST_BIT(r)) && e.nreasons < sizeof(e.reasons) / sizeof(e.reasons[0]))
 			e.reasons[e.nreasons++] = rst_rule_name(r);
-	d->env->rst(d->env->rst_arg, &e);
+	if (b->first_ns >= d->event_second + 1000000000ull || b->first_ns < d->event_second) {
+		rst_tell_held(d);
+		d->event_second = b->first_ns;
+		d->events[0] = d->events[1] = 0;
+	}
+	/* A flood of honest ones hides no suspect. */
+	if (++d->events[e.suspect] <= RST_EVENTS_PER_S) {
+		d->env->rst(d->env->rst_arg, &e);
+		return;
+	}
+	e.held_back = d->held.flow ? d->held.held_back + 1 : 0;
+	d->held = e;
+	d->held_flow = *e.flow;
+	d->held_flow.hint = NULL;
+	d->held_flow.rtt = NULL;
+	d->held_flow.unacked = NULL;
+	d->held_flow.classify = NULL;
+	d->held.flow = &d->held_flow;
+}
+
+void rst_tell_held(struct rst_detector *d)
+{
+	if (d->held.flow)
+		d->env->rst(d->env->rst_arg, &d->held);
+	d->held.flow = NULL;
 }
 
 void rst_decide(struct rst_detector *d, struct rst_burst *b, bool waited)

@@ -221,6 +221,8 @@ static void json_rst(void *s, const struct model *m, const struct rst_event *e)
 		jb_u64(b, "ipid", e->ipid);
 	jb_i64(b, "seq_rel", e->seq_rel);
 	jb_u64(b, "copies", e->copies);
+	if (e->held_back)
+		jb_u64(b, "held_back", e->held_back);
 	jb_close(b, '}');
 	event_end(j);
 }

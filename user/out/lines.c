@@ -60,6 +60,8 @@ static void lines_rst(void *s, const struct model *m, const struct rst_event *e)
 		      e->flow_ttl, e->copies);
 	for (unsigned i = 0; i < e->nreasons; i++)
 		output_printf("%s%s", i ? "," : " ", e->reasons[i]);
+	if (e->held_back)
+		output_printf(" held_back=%u", e->held_back);
 	output_printf("\n");
 }
 

@@ -191,7 +191,7 @@ static void def_rst(struct jbuf *b)
 	property(b, "items", "string", NULL);
 	jb_close(b, '}');
 	choice(b, "stage", "post_syn post_ack post_psh later");
-	properties(b, "count", "ttl flow_ttl ipid copies");
+	properties(b, "count", "ttl flow_ttl ipid copies held_back");
 	property(b, "seq_rel", "integer", "to the highest sequence end of the sender it claims");
 	object_end(b, "suspect score reasons stage ttl copies direction", true);
 }
