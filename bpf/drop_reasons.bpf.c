@@ -11,14 +11,30 @@
 
 #include "drops_abi.h"
 
+struct ns_common {
+	unsigned int inum;
+} __attribute__((preserve_access_index));
+
+struct net {
+	struct ns_common ns;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct net_device {
 	int ifindex;
+	possible_net_t nd_net;
 } __attribute__((preserve_access_index));
 
 struct sk_buff {
 	struct net_device *dev;
 	int skb_iif;
 } __attribute__((preserve_access_index));
+
+/* Our network namespace: interfaces of others have the same numbers. Set before it is loaded. */
+const volatile __u32 our_net;
 
 /* Interfaces watched: index to anything. Written by userspace. */
 struct {
@@ -40,9 +56,13 @@ SEC("tp_btf/kfree_skb")
 int BPF_PROG(weir_drop, struct sk_buff *skb, void *location, int reason)
 {
 	struct net_device *dev = skb->dev;
-	struct drop_key key = { .ifindex = dev ? dev->ifindex : skb->skb_iif, .reason = reason };
+	struct drop_key key = { .reason = reason };
 	__u64 one = 1, *n;
 
+	if (!dev || (our_net && bpf_core_field_exists(dev->nd_net) &&
+		     dev->nd_net.net->ns.inum != our_net))
+		return 0;
+	key.ifindex = dev->ifindex;
 	if (!bpf_map_lookup_elem(&watched, &key.ifindex)) {
 		key.ifindex = skb->skb_iif;
 		if (!bpf_map_lookup_elem(&watched, &key.ifindex))

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from gateway import CLIENT4, CLIENT6, SERVER4, SERVER6, Gateway, check, equal
+from gateway import CLIENT4, CLIENT6, SERVER4, SERVER6, Gateway, Skipped, check, equal
 from test_conserve import flows_add_up, totals
 
 CLIENTS = [f"192.168.7.{i}" for i in (2, 3, 4)]
@@ -223,3 +223,24 @@ def test_own_drops_are_own():
             if len(ifaces) == 2:
                 own = sum(int(s.split("dropped ")[1].split()[0]) for s in said if "this host itself" in s)
                 check(abs(own - dropped) <= max(2, 0.02 * dropped), f"own drops {own}, not {dropped}: {said}")
+
+
+def test_drops_of_another_namespace_are_not_ours():
+    """A container's interface may have the number of ours."""
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        raise Skipped("kernel without BTF: drop reasons are off")
+    with Gateway(offloads=False) as gw:
+        equal(gw.ifindex("c0", "c"), gw.ifindex("lan0"), "both interfaces' numbers")
+        gw.run("c", "nft", "add table ip t; add chain ip t f { type filter hook input priority 0; }; "
+               "add rule ip t f udp dport 9 counter drop")
+        w = gw.weir("watch", "lan0", "-j")
+        gw.run("g", "python3", "-c", f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(50):
+    s.sendto(b"x", ("{CLIENT4}", 9))
+""")
+        events = w.stop()
+        said = [e["tool"]["why"] for e in events if e["event_type"] == "tool" and e["tool"]["action"] == "lost"]
+        equal(said, [], "what was said of our drops")
+        check("counter packets 50 " in gw.run("c", "nft", "list table ip t"), "the client dropped them")

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "drop_reasons.skel.h"
@@ -76,6 +77,14 @@ static int read_names(struct drops *d)
 	return 0;
 }
 
+/* The number that the kernel knows our network namespace by; 0: unknown. */
+static uint32_t our_net(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/net", &st) ? 0 : (uint32_t)st.st_ino;
+}
+
 struct drops *drops_open(char *why, size_t size)
 {
 	struct drops *d;
@@ -91,9 +100,13 @@ struct drops *drops_open(char *why, size_t size)
 		return NULL;
 	}
 	err = read_names(d);
-	d->skel = err ? NULL : drop_reasons__open_and_load();
+	d->skel = err ? NULL : drop_reasons__open();
 	if (!err && !d->skel)
 		err = -errno;
+	if (!err) {
+		d->skel->rodata->our_net = our_net();
+		err = drop_reasons__load(d->skel);
+	}
 	if (!err)
 		err = drop_reasons__attach(d->skel);
 	if (!err)
