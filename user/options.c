@@ -148,6 +148,14 @@ static int parse_flags(struct options *o, const struct command *c, int argc, cha
 	return 0;
 }
 
+static int open_privacy(struct options *o)
+{
+	char why[512] = "";
+	int code = privacy_open(&o->privacy, o->redact_key, why, sizeof(why));
+
+	return code ? fail(code, "%s", why) : 0;
+}
+
 int options_parse(struct options *o, const struct command *c, int argc, char **argv)
 {
 	bool has_config = false;
@@ -200,7 +208,7 @@ int options_parse(struct options *o, const struct command *c, int argc, char **a
 	if (o->nargs > c->max_args)
 		return fail(EX_USAGE, "weir %s can't use \"%s\": too many arguments. Usage: weir %s %s",
 			    c->name, o->args[c->max_args], c->name, c->args);
-	return 0;
+	return open_privacy(o);
 }
 
 void options_free(struct options *o)
@@ -216,6 +224,8 @@ void options_free(struct options *o)
 	free(o->filter);
 	free(o->output);
 	free(o->config);
+	free(o->redact_key);
+	privacy_close(&o->privacy);
 	memset(o, 0, sizeof(*o));
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "pipeline.h"
+#include "redact.h"
 
 #define OPTIONS_IFACES 16
 #define CONFIG_PATH    "/etc/weir/weir.conf"
@@ -59,6 +60,8 @@ struct options {
 	bool print;	    /* config --print */
 	enum color color;
 	enum glyphs glyphs;
+	struct privacy privacy; /* --names, --redact; its map is made once all is read */
+	char *redact_key;   /* --redact-key FILE; NULL: a key of this process */
 	bool bytes;	    /* --units byte: show byte/s, not bit/s */
 	char **args;	    /* what stands after the options, interfaces taken out */
 	unsigned nargs;

@@ -16,6 +16,8 @@ static const char *const event_names[] = { "flow", "rst", "finding", "stats", "t
 static const char *const colors[] = { "auto", "always", "never", NULL };
 static const char *const glyph_sets[] = { "auto", "ascii", "block", NULL };
 static const char *const formats[] = { "html", "md", "json", NULL };
+static const char *const name_choices[] = { "full", "suffix", "none", NULL };
+static const char *const redact_choices[] = { "none", "clients", "all", NULL };
 static const char *const unit_names[] = { "bit", "byte", NULL };
 
 const char *hook_name(enum hook h)
@@ -361,6 +363,36 @@ static void get_glyphs(const struct options *o, char *out, size_t len)
 	snprintf(out, len, "%s", glyph_sets[o->glyphs]);
 }
 
+static bool set_names(struct options *o, const char *v, char *why, size_t len)
+{
+	int i = pick(name_choices, v, why, len);
+
+	if (i >= 0)
+		o->privacy.names = (enum names)(i + NAMES_FULL);
+	return i >= 0;
+}
+
+static void get_names(const struct options *o, char *out, size_t len)
+{
+	*out = 0;
+	if (o->privacy.names != NAMES_DEFAULT)
+		snprintf(out, len, "%s", name_choices[o->privacy.names - NAMES_FULL]);
+}
+
+static bool set_redact(struct options *o, const char *v, char *why, size_t len)
+{
+	int i = pick(redact_choices, v, why, len);
+
+	if (i >= 0)
+		o->privacy.who = (enum redact_who)i;
+	return i >= 0;
+}
+
+static void get_redact(const struct options *o, char *out, size_t len)
+{
+	snprintf(out, len, "%s", redact_choices[o->privacy.who]);
+}
+
 static bool set_units(struct options *o, const char *v, char *why, size_t len)
 {
 	int i = pick(unit_names, v, why, len);
@@ -385,6 +417,7 @@ static void get_units(const struct options *o, char *out, size_t len)
 	}
 
 TEXT_OPTION(rules)
+TEXT_OPTION(redact_key)
 TEXT_OPTION(history)
 TEXT_OPTION(evidence)
 TEXT_OPTION(filter)
@@ -463,6 +496,13 @@ const struct option_row option_table[] = {
 	  set_type, NULL, "only this type of traffic", NULL },
 	{ "evidence", 0, "DIR", "evidence", "dir", CONFIGURED | CMD_EVIDENCE | CMD_REPORT,
 	  set_evidence, get_evidence, "keep the packets of findings in DIR (pcapng)", NULL },
+	{ "names", 0, "HOW", "privacy", "names", CONFIGURED,
+	  set_names, get_names,
+	  "names in events: full, suffix or none; watch has none by default", name_choices },
+	{ "redact", 0, "WHOM", "privacy", "redact", CONFIGURED,
+	  set_redact, get_redact, "replace the addresses of none, clients or all", redact_choices },
+	{ "redact-key", 0, "FILE", "privacy", "redact_key", CONFIGURED,
+	  set_redact_key, get_redact_key, "32 bytes to replace them by; default: others at each start", NULL },
 	{ "output", 'o', "FILE", NULL, NULL, CMD_EVIDENCE | CMD_REPORT,
 	  set_output, NULL, "write to FILE; - is stdout", NULL },
 	{ "format", 0, "FORMAT", NULL, NULL, CMD_REPORT,

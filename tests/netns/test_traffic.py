@@ -45,6 +45,17 @@ def browse(gw, name, client=CLIENT4):
                           stdout=subprocess.PIPE)
 
 
+def said_discreetly(w):
+    """No name by default; a client's address stands for nobody, a server's is itself."""
+    flows = [e for e in w.stop() if e["event_type"] == "flow"]
+    check(len(flows) > 3, f"flows: {flows}")
+    for e in flows:
+        check("hint" not in e["flow"] and e["redacted"], f"told too much: {e}")
+        check(e["src_ip"] != "192.168.7.2", f"the client's address: {e}")
+        equal(e["dest_ip"], SERVER4, "the server's address")
+    equal(len({e["src_ip"] for e in flows}), 1, "one client's addresses")
+
+
 def test_types_of_real_programs():
     need("openssl", "curl", "iperf3", "dig", "dnsmasq")
     with tempfile.TemporaryDirectory() as where, Gateway() as gw:
@@ -58,7 +69,8 @@ def test_types_of_real_programs():
         gw.popen("s", ["python3", "-m", "http.server", "80", "-b", SERVER4, "-d", where],
                  stderr=subprocess.DEVNULL)
         listens(gw, 80)
-        w = gw.weir("watch", "wan0", "-j")
+        w = gw.weir("watch", "wan0", "-j", "--names", "full")
+        discreet = gw.weir("watch", "wan0", "-j", "--redact", "clients")
         out = gw.run("c", "dig", "+short", f"@{SERVER4}", "news.example")
         check("203.0.113.2" in out, out)
         equal(browse(gw, "news.example").returncode, 0, "curl over TLS")
@@ -71,6 +83,7 @@ def test_types_of_real_programs():
             equal(flows[port]["flow"]["l7"], l7, f"l7 of port {port}")
             equal(flows[port]["src_ip"], "192.168.7.2", "client")
         equal(flows[443]["flow"].get("hint"), "news.example", "SNI")
+        said_discreetly(discreet)
         data = [e["flow"] for e in events if e["event_type"] == "flow" and e.get("dest_port") == 5201]
         # iperf3 resets what is still in flight once it has seen enough.
         check(max(f["bytes_toserver"] for f in data) > 10 * 1024 * 1024, f"iperf3's bytes: {data}")

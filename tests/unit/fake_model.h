@@ -60,7 +60,8 @@ struct flow *model_flow(struct model *m, uint64_t id)
 
 bool model_is_local(const struct model *m, const struct in6_addr *ip)
 {
-	return true;
+	return IN6_IS_ADDR_V4MAPPED(ip) ? ip->s6_addr[12] == 10 || (ip->s6_addr[12] == 192 && ip->s6_addr[13] == 168) :
+					  (ip->s6_addr[0] & 0xfe) == 0xfc;
 }
 
 static inline struct in6_addr fake_ip(const char *text)

@@ -456,10 +456,36 @@ static void si(void **state)
 	}
 }
 
+/* What --names and --redact leave of a flow's event. */
+static void told_of_people(void **state)
+{
+	static const uint8_t key[REDACT_KEY] = { 1, 2, 3 };
+	struct privacy p = { .names = NAMES_SUFFIX, .who = REDACT_CLIENTS, .map = redact_new(key) };
+	struct in6_addr was = m.flow[0].client.ip;
+	json_t *e;
+
+	e = (sink.ops->flow(sink.s, &m, &m.flow[0]), event());
+	assert_null(json_object_get(e, "redacted"));
+	json_decref(e);
+	json_privacy(sink, &p);
+	e = (sink.ops->flow(sink.s, &m, &m.flow[0]), event());
+	assert_true(json_is_true(json_object_get(e, "redacted")));
+	assert_string_not_equal(text(e, "src_ip"), "192.168.1.20");
+	assert_string_equal(text(json_object_get(e, "flow"), "hint"), "whatsapp.net");
+	assert_memory_equal(&m.flow[0].client.ip, &was, sizeof(was));
+	json_decref(e);
+	p.names = NAMES_NONE;
+	e = (sink.ops->flow(sink.s, &m, &m.flow[0]), event());
+	assert_null(json_object_get(json_object_get(e, "flow"), "hint"));
+	json_decref(e);
+	redact_free(p.map);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		T(told_of_people),
 		T(flow_has_the_client_as_src),
 		T(what_was_not_measured_is_absent),
 		T(hostile_hint_stays_valid_json),

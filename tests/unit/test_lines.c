@@ -44,7 +44,7 @@ static void opened(unsigned events, bool json, bool live, bool bytes)
 
 	if (sink.ops)
 		sink.ops->close(sink.s);
-	sink = lines_sink(&o, live);
+	sink = lines_sink(&o, live, NULL);
 	assert_non_null(sink.ops);
 	len = 0;
 	*text = 0;

@@ -9,6 +9,7 @@
 #include "interval.h"
 #include "jbuf.h"
 #include "out.h"
+#include "redact.h"
 
 #define SCHEMA 1
 
@@ -16,6 +17,7 @@ struct json {
 	struct jbuf b;
 	unsigned events;
 	bool live;
+	const struct privacy *privacy; /* NULL: everything may be told */
 	struct interval iv;
 };
 
@@ -37,8 +39,9 @@ static void event_end(struct json *j)
 }
 
 /* Whose flow an event is about; the client is always src. */
-static void endpoints(struct json *j, const struct flow *f)
+static void endpoints(struct json *j, const struct model *m, const struct flow *f)
 {
+	struct in6_addr client, server;
 	char ip[IP_LEN], number[8], iface[IF_NAMESIZE];
 	bool ports = f->proto == IPPROTO_TCP || f->proto == IPPROTO_UDP || f->client.port ||
 		     f->server.port;
@@ -46,15 +49,18 @@ static void endpoints(struct json *j, const struct flow *f)
 	if (j->live && f->ifindex && if_indextoname(f->ifindex, iface))
 		jb_str(&j->b, "in_iface", iface);
 	jb_u64(&j->b, "flow_id", flow_id_out(f->id));
-	format_ip(ip, &f->client.ip);
+	privacy_ends(j->privacy, m, f, &client, &server);
+	format_ip(ip, &client);
 	jb_str(&j->b, "src_ip", ip);
 	if (ports)
 		jb_u64(&j->b, "src_port", f->client.port);
-	format_ip(ip, &f->server.ip);
+	format_ip(ip, &server);
 	jb_str(&j->b, "dest_ip", ip);
 	if (ports)
 		jb_u64(&j->b, "dest_port", f->server.port);
 	jb_str(&j->b, "proto", proto_name(f->proto, number));
+	if (j->privacy && j->privacy->map)
+		jb_bool(&j->b, "redacted", true);
 }
 
 /* seen = in_flows + the sum of elsewhere. */
@@ -151,19 +157,19 @@ static void json_flow(void *s, const struct model *m, const struct flow *f)
 	struct jbuf *b = &j->b;
 	const struct flow_counts *up = &f->count[TO_SERVER], *down = &f->count[TO_CLIENT];
 	uint64_t end = f->end_ns ? f->end_ns : f->last_ns;
+	char name[NAME_CUT];
 
 	if (!(j->events & EVENT_FLOW))
 		return;
 	event(j, end, "flow");
-	endpoints(j, f);
+	endpoints(j, m, f);
 	jb_open(b, "flow", '{');
 	jb_str(b, "l7", l7_name(f->l7));
 	jb_str(b, "app", model_app_name(m, f->app));
 	jb_str(b, "type", model_type_name(m, f->type));
 	if (f->source != SOURCE_NONE)
 		jb_str(b, "type_source", source_name(f->source));
-	if (f->hint && *f->hint)
-		jb_str(b, "hint", f->hint);
+	jb_str(b, "hint", privacy_name(j->privacy, f->hint, name));
 	jb_time(b, "start", f->start_ns);
 	jb_time(b, "end", end);
 	jb_str(b, "state", flow_state(f));
@@ -202,7 +208,7 @@ static void json_rst(void *s, const struct model *m, const struct rst_event *e)
 	if (!(j->events & EVENT_RST))
 		return;
 	event(j, e->time_ns, "rst");
-	endpoints(j, e->flow);
+	endpoints(j, m, e->flow);
 	jb_open(b, "rst", '{');
 	jb_str(b, "type", model_type_name(m, e->flow->type));
 	jb_str(b, "direction", direction_name(e->from_client ? DIRECTION_UP : DIRECTION_DOWN));
@@ -410,4 +416,12 @@ struct sink_ref json_sink(unsigned events, bool live)
 	j->events = events;
 	j->live = live;
 	return (struct sink_ref){ &ops, j };
+}
+
+void json_privacy(struct sink_ref sink, const struct privacy *p)
+{
+	struct json *j = sink.s;
+
+	if (j)
+		j->privacy = p;
 }

@@ -13,6 +13,7 @@ struct lines {
 	unsigned events;
 	bool live, bytes;
 	bool intervals;		/* stats as lines; else only the table at the end */
+	const struct privacy *privacy; /* NULL: everything may be told */
 	const struct model *model; /* of the last event; lives as long as the pipeline */
 	struct interval iv;
 };
@@ -26,16 +27,21 @@ static void lines_flow(void *s, const struct model *m, const struct flow *f)
 {
 	struct lines *l = s;
 	char clock[16], client[IP_LEN], server[IP_LEN], down[8], up[8], hint[64], number[8];
+	char cut[NAME_CUT];
+	struct in6_addr from, to;
+	const char *name;
 
 	l->model = m;
 	if (!(l->events & EVENT_FLOW))
 		return;
 	format_clock(clock, f->end_ns ? f->end_ns : f->last_ns);
-	format_ip(client, &f->client.ip);
-	format_ip(server, &f->server.ip);
+	privacy_ends(l->privacy, m, f, &from, &to);
+	format_ip(client, &from);
+	format_ip(server, &to);
 	format_si(down, f->count[TO_CLIENT].bytes);
 	format_si(up, f->count[TO_SERVER].bytes);
-	format_plain(hint, sizeof(hint), f->hint ? f->hint : "-");
+	name = privacy_name(l->privacy, f->hint, cut);
+	format_plain(hint, sizeof(hint), name ? name : "-");
 	output_printf("%s flow    %-5s %s %u -> %s %u %s down=%sB up=%sB end=%s history=%s %s\n",
 		      clock, proto_name(f->proto, number), client, f->client.port, server,
 		      f->server.port, model_type_name(m, f->type), down, up,
@@ -46,13 +52,15 @@ static void lines_rst(void *s, const struct model *m, const struct rst_event *e)
 {
 	struct lines *l = s;
 	char clock[16], client[IP_LEN], server[IP_LEN];
+	struct in6_addr from, to;
 
 	l->model = m;
 	if (!(l->events & EVENT_RST))
 		return;
 	format_clock(clock, e->time_ns);
-	format_ip(client, &e->flow->client.ip);
-	format_ip(server, &e->flow->server.ip);
+	privacy_ends(l->privacy, m, e->flow, &from, &to);
+	format_ip(client, &from);
+	format_ip(server, &to);
 	output_printf("%s rst     %-7s %.2f %s %u %s %s %u %s %s ttl=%u/%u copies=%u", clock,
 		      e->suspect ? "suspect" : "honest", e->score, client, e->flow->client.port,
 		      e->from_client ? "->" : "<-", server, e->flow->server.port,
@@ -230,7 +238,7 @@ static void lines_close(void *s)
 	free(s);
 }
 
-struct sink_ref lines_sink(const struct options *o, bool live)
+struct sink_ref lines_sink(const struct options *o, bool live, const struct privacy *privacy)
 {
 	static const struct sink ops = { lines_tool,	lines_flow,  lines_rst,
 					 lines_finding, lines_stats, lines_close };
@@ -241,6 +249,7 @@ struct sink_ref lines_sink(const struct options *o, bool live)
 	l->events = options_events(o);
 	l->live = live;
 	l->bytes = o->bytes;
+	l->privacy = privacy;
 	l->intervals = live || o->events & EVENT_STATS;
 	return (struct sink_ref){ &ops, l };
 }

@@ -30,7 +30,11 @@ void output_write(const char *text, size_t len);
 void output_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 struct sink_ref json_sink(unsigned events, bool live);
-struct sink_ref lines_sink(const struct options *o, bool live);
+/* What the JSON sink may tell, from now on; not copied. NULL: everything. */
+void json_privacy(struct sink_ref sink, const struct privacy *p);
+
+/* privacy as above. */
+struct sink_ref lines_sink(const struct options *o, bool live, const struct privacy *privacy);
 
 /* A finding's facts as indented lines by output_printf(). */
 void finding_why(const struct finding *f);

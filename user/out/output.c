@@ -9,14 +9,22 @@
 
 static int write_error;
 static bool flush_each;
+static struct privacy told; /* the map is the options' */
 
 struct sink_ref output_open(const struct options *o, bool live)
 {
+	struct sink_ref sink;
+
 	write_error = 0;
 	flush_each = live;
-	if (o->json)
-		return json_sink(options_events(o), live);
-	return lines_sink(o, live);
+	told = o->privacy;
+	if (told.names == NAMES_DEFAULT)
+		told.names = live ? NAMES_NONE : NAMES_FULL;
+	if (!o->json)
+		return lines_sink(o, live, &told);
+	sink = json_sink(options_events(o), live);
+	json_privacy(sink, &told);
+	return sink;
 }
 
 void output_write(const char *text, size_t len)

@@ -311,6 +311,7 @@ void schema_print(FILE *to)
 	property(b, "src_ip", "string", "the client, whichever way the packet went");
 	properties(b, "string", "dest_ip proto");
 	properties(b, "count", "src_port dest_port");
+	property(b, "redacted", "boolean", "addresses stand for others: --redact");
 	def_tool(b);
 	def_stats(b);
 	def_flow(b);

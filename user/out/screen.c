@@ -88,6 +88,8 @@ struct screen *screen_open(const struct options *o, char *why, size_t len)
 	set_escdelay(25);
 	draw_set(s, o->glyphs == GLYPHS_BLOCK || (o->glyphs == GLYPHS_AUTO && utf8), wants_color(o));
 	s->byte_units = o->bytes;
+	s->privacy.names = o->privacy.names;
+	s->redact = o->privacy.who != REDACT_NONE;
 	s->window = 1;
 	s->sel_type = s->only_type = -1;
 	s->panel = PANEL_TYPES;

@@ -333,7 +333,7 @@ static double flow_value(const struct screen *s, const struct flow *f)
 
 static bool flow_matches(const struct screen *s, const struct flow *f)
 {
-	char client[IP_LEN], server[IP_LEN], number[8];
+	char client[IP_LEN], server[IP_LEN], number[8], cut[NAME_CUT];
 	struct filter_fields x = { .flow = true };
 
 	if (s->only_type >= 0 && f->type != s->only_type)
@@ -347,7 +347,7 @@ static bool flow_matches(const struct screen *s, const struct flow *f)
 	x.l7 = l7_name(f->l7);
 	x.client = client;
 	x.server = server;
-	x.hint = f->hint;
+	x.hint = privacy_name(&s->privacy, f->hint, cut);
 	x.state = flow_end_name(f->ended);
 	x.proto = proto_name(f->proto, number);
 	x.cport = f->client.port;
@@ -382,10 +382,14 @@ static int compare_flows(const void *a, const void *b)
 
 static void fill_row(const struct screen *s, struct flow_row *row, const struct flow *f)
 {
+	char cut[NAME_CUT];
+	const char *name;
+
 	row->id = f->id;
 	row->f = *f;
 	row->gone = false;
-	format_plain(row->hint, sizeof(row->hint), f->hint ? f->hint : "");
+	name = privacy_name(&s->privacy, f->hint, cut);
+	format_plain(row->hint, sizeof(row->hint), name ? name : "");
 	mark_bits(s, f, row->bits);
 	row->rtt_us = path_rtt_us(f);
 	for (unsigned w = 0; w < 2; w++) {

@@ -72,6 +72,7 @@ struct screen {
 	void *term; /* SCREEN * */
 	struct signs g;
 	unsigned attr[PAINTS];
+	struct privacy privacy; /* names; addresses are masked, not mapped */
 	bool byte_units, redact, paused, frozen, help, quit;
 	uint64_t paused_at;
 	unsigned window; /* index into the windows */
