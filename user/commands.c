@@ -13,7 +13,7 @@ static const struct command commands[] = {
 	{ CMD_FINDINGS, "findings", "[ID]", "the findings kept in the history", cmd_findings, 0, 1 },
 	{ CMD_EVIDENCE, "evidence", "ID", "the packets kept for a finding, as pcapng",
 	  cmd_evidence, 1, 1 },
-	{ CMD_REPORT, "report", "[FILE|-]", "what was found, as one page to pass on: of the history or a capture",
+	{ CMD_REPORT, "report", "[FILE|-]", "one page to pass on, of the history or of a capture",
 	  cmd_report, 0, 1 },
 	{ CMD_CHECK, "check", "[IFACE...]", "what this machine can do, with the fix for what it can't",
 	  cmd_check, 0, OPTIONS_IFACES },

@@ -69,6 +69,8 @@ struct history {
 	struct row pending[PENDING];
 	unsigned npending;
 	bool said;
+	const struct model *model; /* valid while the sink is called */
+	uint64_t last_ns;	   /* of the traffic that is in the sums */
 };
 
 static bool run_sql(sqlite3 *db, const char *sql)
@@ -292,6 +294,7 @@ static void on_finding(void *s, const struct model *m, const struct finding *f,
 	struct history *h = s;
 	struct row r = { 0 };
 
+	h->model = m;
 	if (!make_row(&r, m, f, action, time_ns)) {
 		h->dropped++;
 		return;
@@ -374,6 +377,8 @@ static void on_stats(void *s, const struct model *m, uint64_t time_ns, double in
 	uint64_t middle = time_ns - (uint64_t)(interval_s * SECOND / 2), bucket = middle / SECOND / 10;
 	unsigned n = model_types(m);
 
+	h->model = m;
+	h->last_ns = time_ns;
 	if (bucket != h->bucket) {
 		if (h->bucket)
 			flush(h, m);
@@ -401,6 +406,22 @@ static void on_stats(void *s, const struct model *m, uint64_t time_ns, double in
 		if (!h->type_of[i])
 			type_row(h, m, i);
 	}
+}
+
+static void on_flow(void *s, const struct model *m, const struct flow *f)
+{
+	((struct history *)s)->model = m;
+}
+
+/* What came since the last interval, at most ten seconds of it as one row. */
+static void on_tool(void *s, const struct tool_event *e)
+{
+	struct history *h = s;
+	uint64_t since = h->last_ns ? e->time_ns - h->last_ns : 0;
+
+	if (e->action != TOOL_STOP || !h->model || e->time_ns < h->last_ns || !e->time_ns)
+		return;
+	on_stats(h, h->model, e->time_ns, since < 10 * SECOND ? (double)since / SECOND : 10);
 }
 
 static void on_close(void *s)
@@ -498,7 +519,8 @@ bool history_time(const char *v, int64_t now_us, int64_t *us)
 
 struct sink_ref history_sink(const char *path, struct history_error *e)
 {
-	static const struct sink ops = { .finding = on_finding, .stats = on_stats, .close = on_close };
+	static const struct sink ops = { .tool = on_tool, .flow = on_flow, .finding = on_finding,
+					 .stats = on_stats, .close = on_close };
 	struct history *h = calloc(1, sizeof(*h));
 	char sql[128];
 

@@ -261,10 +261,12 @@ bool report_span_add(struct report *r, const struct report_span *s)
 		if (last->kind != s->kind || last->level != s->level ||
 		    strcmp(last->subject, s->subject))
 			continue;
-		if (s->start_ns > last->end_ns + range / 2000)
+		if (s->start_ns > last->end_ns + range / 2000 ||
+		    last->start_ns > s->end_ns + range / 2000)
 			break;
-		if (s->end_ns > last->end_ns)
-			last->end_ns = s->end_ns;
+		last->start_ns = s->start_ns < last->start_ns ? s->start_ns : last->start_ns;
+		last->end_ns = s->end_ns > last->end_ns ? s->end_ns : last->end_ns;
+		last->times += s->times;
 		last->open |= s->open;
 		return true;
 	}
@@ -281,6 +283,11 @@ static int by_start(const void *a, const void *b)
 	return x->start_ns < y->start_ns ? -1 : x->start_ns > y->start_ns;
 }
 
+void report_sort_spans(struct report *r)
+{
+	qsort(r->span, r->nspans, sizeof(*r->span), by_start);
+}
+
 static void fill_spans(struct report *r)
 {
 	r->nspans = 0;
@@ -289,12 +296,12 @@ static void fill_spans(struct report *r)
 		struct report_span s = { .kind = f->f.kind, .level = f->f.level,
 					 .start_ns = f->f.start_ns,
 					 .end_ns = f->f.end_ns ? f->f.end_ns : r->end_ns,
-					 .open = !f->f.end_ns };
+					 .times = 1, .open = !f->f.end_ns };
 
 		snprintf(s.subject, sizeof(s.subject), "%s", report_subject(r, f));
 		r->span[r->nspans++] = s; /* there are fewer findings than places */
 	}
-	qsort(r->span, r->nspans, sizeof(*r->span), by_start);
+	report_sort_spans(r);
 }
 
 void report_plot_add(struct report_plot *p, const struct report *r, const struct report_finding *f,
@@ -381,9 +388,12 @@ void report_fill(struct report *r, uint64_t now_ns)
 		r->rtt_ms[i] = t->rtt.n ? rtt_quantile_us(&t->rtt, 0.5) / 1000 : 0;
 		r->type[r->ntypes++] = *t;
 	}
+	memset(r->total, 0, sizeof(r->total));
+	r->total[LEVEL_POSSIBLE] = r->left_out; /* what says least gives way */
 	for (unsigned i = 0; i < r->nfindings; i++) {
 		struct report_finding *f = &r->finding[i];
 
+		r->total[f->f.level < LEVEL_COUNT ? f->f.level : LEVEL_POSSIBLE]++;
 		fill_plot(r, f);
 		fill_curve(r, f);
 		if (r->evidence)

@@ -57,6 +57,7 @@ struct report_finding {
 	char app[TYPE_NAME_LEN];
 	char subject[TYPE_NAME_LEN + 16]; /* of one that is not of a type: whose flows; "": not known */
 	int series; /* the type whose rate is drawn; -1: none */
+	bool lead; /* the one that stands for all of its subject and kind: the highest, then newest */
 	struct report_plot plot;
 	struct report_curve curve;
 	struct report_packet packet[REPORT_PACKETS]; /* of one flow, in time's order */
@@ -69,6 +70,7 @@ struct report_span {
 	enum kind kind;
 	enum level level;
 	uint64_t start_ns, end_ns;
+	unsigned times;
 	bool open;
 };
 
@@ -84,6 +86,7 @@ struct report {
 	struct evidence *evidence; /* where the packets of findings are; NULL: nowhere */
 	struct report_finding *finding;
 	unsigned nfindings, left_out; /* left_out: there was no room for */
+	unsigned total[LEVEL_COUNT];  /* of all findings, those left out too */
 	struct report_span *span;     /* in order of their start */
 	unsigned nspans;
 	struct report_series series;
@@ -164,8 +167,12 @@ double report_limit(const struct finding *f, double *low, double *high);
 /* The other address of two is the client's: hides every address in the texts of a finding. */
 void report_redact(struct finding *f);
 
-/* Notes when; merged with the last of its kind where the two touch. False: no room. */
+/*
+ * Notes when; merged with the last of its kind where the two touch. False: no room.
+ * Sorted by their start when all are there.
+ */
 bool report_span_add(struct report *r, const struct report_span *s);
+void report_sort_spans(struct report *r);
 
 /* A place for a finding with that id: its own, a free one, or that of one which says less. */
 struct report_finding *report_place(struct report *r, const struct finding *f, bool first);

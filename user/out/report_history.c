@@ -169,7 +169,7 @@ static bool row(struct report *r, sqlite3_stmt *s, struct finding *f)
 static void add_span(struct report *r, const struct finding *f)
 {
 	struct report_finding one = { .f = *f };
-	struct report_span s = { .kind = f->kind, .level = f->level, .open = !f->end_ns,
+	struct report_span s = { .kind = f->kind, .level = f->level, .open = !f->end_ns, .times = 1,
 				 .start_ns = f->start_ns < r->start_ns ? r->start_ns : f->start_ns,
 				 .end_ns = f->end_ns ? f->end_ns : r->end_ns };
 
@@ -187,7 +187,7 @@ static bool load_findings(struct report *r, sqlite3 *db, const struct report_ran
 		     "SELECT id, kind, subkind, level, type, app, direction, start, end, updated,"
 		     " closed, flows, clients, servers, what, body, confidence FROM finding"
 		     " WHERE coalesce(end, updated) >= ?1 AND start <= ?2"
-		     " AND (?3 IS NULL OR type = ?3) ORDER BY start, id"))
+		     " AND (?3 IS NULL OR type = ?3) ORDER BY start DESC, id DESC"))
 		return false;
 	sqlite3_bind_int64(s, 1, range->since_us);
 	sqlite3_bind_int64(s, 2, range->until_us);
@@ -200,6 +200,7 @@ static bool load_findings(struct report *r, sqlite3 *db, const struct report_ran
 		if (!row(r, s, &f))
 			continue;
 		add_span(r, &f);
+		r->total[f.level]++;
 		p = report_place(r, &f, true);
 		if (!p)
 			continue;
@@ -209,6 +210,7 @@ static bool load_findings(struct report *r, sqlite3 *db, const struct report_ran
 		snprintf(p->app, sizeof(p->app), "%s", text(s, APP));
 	}
 	sqlite3_finalize(s);
+	report_sort_spans(r);
 	return err == SQLITE_DONE;
 }
 
@@ -234,11 +236,13 @@ static const struct history_table *table_for(sqlite3 *db, int64_t since_s)
 	for (unsigned i = 0; i < HISTORY_TABLES; i++) {
 		snprintf(sql, sizeof(sql), "SELECT min(t) FROM %s", history_tables[i].name);
 		oldest[i] = number(db, sql);
+		if (oldest[i] < 0)
+			oldest[i] = 0;
 		if (oldest[i])
 			first = oldest[i] < first ? oldest[i] : first;
 	}
 	for (unsigned i = 0; i < HISTORY_TABLES; i++)
-		if (oldest[i] && oldest[i] <= (since_s > first ? since_s : first) + history_tables[i].width)
+		if (oldest[i] && oldest[i] - history_tables[i].width <= (since_s > first ? since_s : first))
 			return &history_tables[i];
 	return &history_tables[HISTORY_TABLES - 1];
 }
@@ -353,6 +357,11 @@ static bool load_plot(struct report *r, struct report_finding *f, sqlite3 *db,
 	return true;
 }
 
+static int64_t seconds_us(int64_t s)
+{
+	return s > 0 && s < 9000000000ll ? s * 1000000 : 0;
+}
+
 /* What was asked for, as far as the history reaches. */
 static void extent(struct report *r, sqlite3 *db, const struct report_range *range)
 {
@@ -364,11 +373,11 @@ static void extent(struct report *r, sqlite3 *db, const struct report_range *ran
 		int64_t t;
 
 		snprintf(sql, sizeof(sql), "SELECT min(t) FROM %s", history_tables[i].name);
-		t = number(db, sql) * 1000000;
+		t = seconds_us(number(db, sql));
 		first = t && (!first || t < first) ? t : first;
 		snprintf(sql, sizeof(sql), "SELECT max(t) FROM %s", history_tables[i].name);
 		t = number(db, sql);
-		t = t ? (t + history_tables[i].width) * 1000000 : 0;
+		t = t ? seconds_us(t) + history_tables[i].width * 1000000ll : 0;
 		/* the hour's row is young while its hour lasts */
 		last = i == 0 || !last ? (t > last ? t : last) : last;
 	}

@@ -25,8 +25,8 @@ static const char style[] =
 	"body{font:16px/1.5 system-ui,sans-serif;max-width:860px;margin:1.5em auto;padding:0 1em;color:var(--fg);background:var(--bg)}\n"
 	"h1{font-size:1.5em;line-height:1.25}h2{margin-top:2em;border-top:1px solid var(--line);padding-top:.6em}\n"
 	".card{border-left:6px solid var(--type);background:var(--soft);padding:.7em 1em;margin:1em 0}.card.maybe{border-left-style:dotted}.card.none{border-color:var(--control)}\n"
-	".dim{color:var(--dim);font-size:.9em}.wide{overflow-x:auto}td,th[scope],code,p,h1,h2,li{overflow-wrap:anywhere}\n"
-	"table{border-collapse:collapse;width:100%;font-size:.9em;margin:.8em 0}td,th{border-bottom:1px solid var(--line);padding:.25em .6em .25em 0;text-align:left;vertical-align:top}th[scope]{font-weight:400}.part{padding-top:.8em;color:var(--dim)}td.n,th.n{text-align:right}td.n,.name{white-space:nowrap}th.n{white-space:normal;overflow-wrap:normal}\n"
+	".dim{color:var(--dim);font-size:.9em}.wide{overflow-x:auto}td,tbody th,code,p,h1,h2,li{overflow-wrap:anywhere}\n"
+	"table{border-collapse:collapse;width:100%;font-size:.9em;margin:.8em 0}td,th{border-bottom:1px solid var(--line);padding:.25em .6em .25em 0;text-align:left;vertical-align:top}tbody th{font-weight:400}tbody th.part{padding-top:.8em;color:var(--dim);font-weight:600}td.n,th.n{text-align:right}td.n,.name{white-space:nowrap}th.n{white-space:normal;overflow-wrap:normal}\n"
 	"svg{display:block;width:100%;min-width:620px;height:auto}svg text{font:13px system-ui,sans-serif;fill:var(--fg)}\n"
 	".g,.arrow{stroke:var(--line)}.type,.control,.lim,.arrow,.loss{fill:none;stroke:var(--type);stroke-width:2}.g{stroke-width:1}.arrow{stroke:var(--dim);stroke-width:1.5}.loss{stroke:var(--fg);stroke-width:1.5}svg text.odd{fill:var(--type);font-weight:600}.control{stroke:var(--control);stroke-width:1.5}.lim{stroke-dasharray:7 4}.band{fill:var(--type);opacity:.18}.ev{fill:var(--type)}.up{fill:var(--control)}.maybe{opacity:.55}\n"
 	"code{font-size:.95em}\n"
@@ -34,25 +34,44 @@ static const char style[] =
 	"</style></head><body>\n";
 /* clang-format on */
 
+static bool stands_for(const struct finding *x, const struct finding *y)
+{
+	if (x->level != y->level)
+		return x->level > y->level;
+	return x->start_ns != y->start_ns ? x->start_ns > y->start_ns : x->id > y->id;
+}
+
+/* Of many findings of one subject and kind one leads; the others are told after all leaders. */
+static void choose_leads(struct report *r)
+{
+	for (unsigned i = 0; i < r->nfindings; i++) {
+		struct report_finding *f = &r->finding[i];
+
+		f->lead = true;
+		for (unsigned k = 0; k < r->nfindings && f->lead; k++)
+			f->lead = r->finding[k].f.kind != f->f.kind ||
+				  !stands_for(&r->finding[k].f, &f->f) ||
+				  strcmp(report_subject(r, &r->finding[k]), report_subject(r, f));
+	}
+}
+
 static int by_weight(const void *a, const void *b)
 {
-	const struct finding *x = &((const struct report_finding *)a)->f;
-	const struct finding *y = &((const struct report_finding *)b)->f;
+	const struct report_finding *p = a, *q = b;
+	const struct finding *x = &p->f, *y = &q->f;
 
+	if (p->lead != q->lead)
+		return p->lead ? -1 : 1;
 	if (x->level != y->level)
 		return x->level < y->level ? 1 : -1;
 	if (x->start_ns != y->start_ns)
-		return x->start_ns < y->start_ns ? -1 : 1;
+		return (x->start_ns < y->start_ns) == p->lead ? -1 : 1;
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
 static unsigned claims(const struct report *r)
 {
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < r->nfindings; i++)
-		n += r->finding[i].f.level >= LEVEL_LIKELY;
-	return n;
+	return r->total[LEVEL_LIKELY] + r->total[LEVEL_CORROBORATED];
 }
 
 static void card(FILE *to, const struct report *r, const struct report_finding *f)
@@ -87,12 +106,11 @@ static void verdict(FILE *to, const struct report *r)
 		fputs("<p>Nothing here is a claim: what was found is possible, and another "
 		      "explanation is left.</p>\n",
 		      to);
-	for (unsigned i = 0; i < r->nfindings; i++)
+	for (unsigned i = 0; i < r->nfindings && i < REPORT_FULL; i++)
 		card(to, r, &r->finding[i]);
-	if (r->left_out)
-		fprintf(to, "<p>%u more findings are not shown.</p>\n", r->left_out);
-	if (r->nfindings > REPORT_FULL)
-		fprintf(to, "<p>The first %u are told in full below.</p>\n", REPORT_FULL);
+	if (n + r->total[LEVEL_POSSIBLE] > REPORT_FULL)
+		fprintf(to, "<p>%u more findings, of the same kinds or less sure, are not told here: when they "
+			    "were stands below.</p>\n", n + r->total[LEVEL_POSSIBLE] - REPORT_FULL);
 }
 
 static void details(FILE *to, const struct report *r)
@@ -155,7 +173,7 @@ static void types(FILE *to, const struct report *r)
 
 		if (!t->flows_started && !t->bytes[0] && !t->bytes[1])
 			continue;
-		fputs("<tr><th scope=\"row\" class=\"name\">", to);
+		fputs("<tr><th class=\"name\">", to);
 		html_text(to, t->name);
 		fprintf(to, "</th><td class=\"n\">%lu</td><td class=\"n\">",
 			(unsigned long)t->flows_started);
@@ -260,7 +278,7 @@ static void method(FILE *to, const struct report *r, const struct report_source 
 
 static void title(FILE *to, const struct report *r)
 {
-	unsigned n = claims(r), rest = r->nfindings - n;
+	unsigned n = claims(r), rest = r->total[LEVEL_POSSIBLE];
 
 	if (!r->nfindings)
 		fputs("Nothing found", to);
@@ -274,6 +292,7 @@ static void title(FILE *to, const struct report *r)
 
 void report_html(FILE *to, struct report *r, const struct report_source *s)
 {
+	choose_leads(r);
 	qsort(r->finding, r->nfindings, sizeof(*r->finding), by_weight);
 	fputs(head, to);
 	title(to, r);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "format.h"
 #include "html.h"
 #include "report.h"
 #include "report_svg.h"
@@ -65,12 +66,13 @@ static double rate(const struct report_plot *p, unsigned c, unsigned i)
 
 static void curve(FILE *to, const struct svg_plot *s, const struct report_plot *p, unsigned c)
 {
-	fprintf(to, "<polyline class=\"%s\" points=\"", c ? "control" : "type");
+	struct svg_curve line;
+
+	svg_curve_begin(&line, to, c ? "control" : "type");
 	for (unsigned i = 0; i < p->n; i++)
-		fprintf(to, "%s%.1f,%.1f", i ? " " : "",
-			svg_x(s, p->start_ns + i * p->width_ns + p->width_ns / 2),
-			svg_y(s, rate(p, c, i)));
-	fputs("\"/>\n", to);
+		svg_curve_point(&line, svg_x(s, p->start_ns + i * p->width_ns + p->width_ns / 2),
+				svg_y(s, rate(p, c, i)));
+	svg_curve_end(&line);
 }
 
 static void limit_line(FILE *to, const struct svg_plot *s, const struct finding *f)
@@ -96,6 +98,7 @@ void report_rates(FILE *to, const struct report *r, const struct report_finding 
 	double y = PLOT_BOTTOM + 36, own, low, high, limit = report_limit(&f->f, &low, &high),
 	       max[2] = { 0 };
 	const char *name;
+	char width[16];
 
 	if (f->series < 0 || (unsigned)f->series >= r->ntypes || p->n < 2)
 		return;
@@ -132,7 +135,8 @@ void report_rates(FILE *to, const struct report *r, const struct report_finding 
 	limit_line(to, &s, &f->f);
 	fputs("</g>\n", to);
 	svg_key(to, y, "type", name);
-	fprintf(to, " as it passed here, by %.3g s</text>\n", p->width_ns / 1e9);
+	format_age(width, p->width_ns / 1e9);
+	fprintf(to, " as it passed here, by %s</text>\n", width);
 	if (p->control_types) {
 		svg_key(to, y + 18, "control", "control: ");
 		html_text(to, p->control_names);
@@ -172,40 +176,37 @@ static double foot(const struct report_curve *c, const struct finding *f, double
 
 static void passed(FILE *to, const struct svg_plot *s, const struct report_curve *c)
 {
+	struct svg_curve line;
 	double sum = 0;
 
-	fprintf(to, "<polyline class=\"type\" points=\"%.1f,%.1f", svg_x(s, c->start_ns),
-		svg_y(s, 0));
+	svg_curve_begin(&line, to, "type");
+	svg_curve_point(&line, svg_x(s, c->start_ns), svg_y(s, 0));
 	for (unsigned i = 0; i < c->n; i++) {
 		sum += c->bytes[i];
-		/* of a straight run its ends are enough */
-		if (i + 1 < c->n && i && c->bytes[i] == c->bytes[i - 1] &&
-		    c->bytes[i] == c->bytes[i + 1])
-			continue;
-		fprintf(to, " %.1f,%.1f", svg_x(s, c->start_ns + (i + 1) * c->width_ns),
-			svg_y(s, sum));
+		svg_curve_point(&line, svg_x(s, c->start_ns + (i + 1) * c->width_ns), svg_y(s, sum));
 	}
-	fputs("\"/>\n", to);
+	svg_curve_end(&line);
 }
 
-/* A mark where packets were lost, as high as many were. */
+/* A mark where packets were lost, as high as many were. Of two bins one. Returns how many were lost. */
 static double losses(FILE *to, const struct svg_plot *s, const struct report_curve *c)
 {
 	double sum = 0, most = 0, all = 0;
 
 	for (unsigned i = 0; i < c->n; i++) {
-		most = fmax(most, c->lost[i]);
+		most = fmax(most, c->lost[i] + (i % 2 ? c->lost[i - 1] : 0));
 		all += c->lost[i];
 	}
 	if (!(most > 0))
 		return 0;
 	fputs("<path class=\"loss\" d=\"", to);
 	for (unsigned i = 0; i < c->n; i++) {
+		double lost = c->lost[i] + (i % 2 ? c->lost[i - 1] : 0);
+
 		sum += c->bytes[i];
-		if (c->lost[i] >= 0.5)
-			fprintf(to, "M%.1f %.1fv%.1f",
-				svg_x(s, c->start_ns + i * c->width_ns + c->width_ns / 2),
-				svg_y(s, sum) + 3, 4 + 14 * c->lost[i] / most);
+		if ((i % 2 || i + 1 == c->n) && lost >= 0.5)
+			fprintf(to, "M%.0f %.0fv%.0f", svg_x(s, c->start_ns + i * c->width_ns),
+				svg_y(s, sum) + 3, 4 + 14 * lost / most);
 	}
 	fputs("\"/>\n", to);
 	return all;

@@ -4,6 +4,7 @@
  * The lanes of an application stand together, as it usually comes: media first,
  * then calls, then text.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 #include "report_svg.h"
 
 #define LANES 24
-#define BARS  400 /* drawn at most; what is closer than a pixel is one */
+#define BARS  300 /* drawn at most in a lane */
 #define ROW   22.0
 #define LEFT  252.0
 
@@ -92,7 +93,7 @@ static unsigned lanes_of(const struct report *r, struct lane *lane, unsigned *le
 						   .first_ns = s->start_ns, .level = s->level };
 			channel_of(&lane[k]);
 		}
-		lane[k].times++;
+		lane[k].times += s->times;
 		lane[k].open |= s->open;
 		lane[k].level = s->level > lane[k].level ? s->level : lane[k].level;
 		lane[k].last_ns = s->end_ns > lane[k].last_ns ? s->end_ns : lane[k].last_ns;
@@ -109,29 +110,37 @@ static unsigned lanes_of(const struct report *r, struct lane *lane, unsigned *le
 }
 
 static void bars(FILE *to, const struct report *r, const struct svg_plot *p, const struct lane *l,
-		 double y, unsigned *drawn)
+		 double y)
 {
-	double until = -1;
-
 	/* the weaker claims first, so that the stronger cover them */
-	for (enum level level = 0; level < LEVEL_COUNT; level++, until = -1) {
-		for (unsigned i = 0; i < r->nspans && *drawn < BARS; i++) {
-			const struct report_span *s = &r->span[i];
-			double a = svg_x(p, s->start_ns), b = svg_x(p, s->end_ns);
+	for (unsigned strong = 0; strong < 2; strong++) {
+		unsigned drawn = 0;
+		double from = -1, until = -1;
 
-			if (s->level != level || s->kind != l->kind || strcmp(s->subject, l->subject))
+		for (unsigned i = 0; i <= r->nspans && drawn < BARS; i++) {
+			const struct report_span *s = &r->span[i];
+			double a, b;
+
+			if (i < r->nspans && ((s->level >= LEVEL_LIKELY) != strong || s->kind != l->kind ||
+					      strcmp(s->subject, l->subject)))
 				continue;
-			b = b - a > 3 ? b : a + 3;
-			if (b <= until)
+			a = i < r->nspans ? svg_x(p, s->start_ns) : INFINITY;
+			b = i < r->nspans ? fmax(svg_x(p, s->end_ns), a + 2) : INFINITY;
+			/* what is less than a pixel apart is one bar */
+			if (until >= 0 && a <= until + 1) {
+				until = fmax(until, b);
 				continue;
-			a = a > until ? a : until;
+			}
+			if (until >= 0)
+				fprintf(to, "%sM%.1f %.0fh%.1fv14h%.1fz",
+					drawn++ ? "" : strong ? "<path class=\"ev\" d=\""
+							      : "<path class=\"ev maybe\" d=\"",
+					from, y, until - from, from - until);
+			from = a;
 			until = b;
-			fprintf(to,
-				"<rect class=\"ev%s\" x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" "
-				"height=\"14\"/>",
-				level >= LEVEL_LIKELY ? "" : " maybe", a, y, b - a);
-			++*drawn;
 		}
+		if (drawn)
+			fputs("\"/>", to);
 	}
 }
 
@@ -168,9 +177,12 @@ static void order(FILE *to, const struct lane *lane, unsigned n, double range_s)
 		if (i && same_app(&lane[i], &lane[i - 1]))
 			continue;
 		for (unsigned j = i; j < n && same_app(&lane[i], &lane[j]) && k < 8; j++)
-			if (lane[j].level >= LEVEL_LIKELY && lane[j].channel < 3 &&
-			    (!k || in[k - 1]->channel != lane[j].channel))
+			if (lane[j].level < LEVEL_LIKELY || lane[j].channel == 3)
+				continue;
+			else if (!k || in[k - 1]->channel != lane[j].channel)
 				in[k++] = &lane[j];
+			else if (lane[j].first_ns < in[k - 1]->first_ns)
+				in[k - 1] = &lane[j];
 		if (k < 2)
 			continue;
 		for (unsigned a = 1; a < k; a++)
@@ -200,7 +212,7 @@ static void table(FILE *to, const struct lane *lane, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		char age[16];
 
-		fputs("<tr><th scope=\"row\">", to);
+		fputs("<tr><th>", to);
 		html_text(to, lane[i].subject);
 		fprintf(to, "</th><td>%s, %s</td><td class=\"n\">%u</td><td>", kind_words[lane[i].kind],
 			level_name(lane[i].level), lane[i].times);
@@ -219,7 +231,7 @@ static void table(FILE *to, const struct lane *lane, unsigned n)
 void report_timeline(FILE *to, const struct report *r)
 {
 	struct lane lane[LANES];
-	unsigned left_out, n = lanes_of(r, lane, &left_out), drawn = 0;
+	unsigned left_out, n = lanes_of(r, lane, &left_out);
 	double range_s = r->end_ns > r->start_ns ? (r->end_ns - r->start_ns) / 1e9 : 1;
 	struct svg_plot p = { LEFT, 4, 8 + n * ROW, r->start_ns, r->end_ns, 0 };
 
@@ -250,7 +262,7 @@ void report_timeline(FILE *to, const struct report *r)
 		fprintf(to, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">", LEFT - 10, y + 11);
 		label(to, &lane[i]);
 		fputs("</text>", to);
-		bars(to, r, &p, &lane[i], y, &drawn);
+		bars(to, r, &p, &lane[i], y);
 		fputc('\n', to);
 	}
 	fputs("</svg></div>\n<p class=\"dim\">Full colour: likely, a claim. Pale: possible.", to);

@@ -113,7 +113,7 @@ static void wire_text(FILE *to, const struct finding *f, const char *t)
 
 static void row(FILE *to, const struct finding *f, const struct fact *x, bool controls)
 {
-	fputs("<tr><th scope=\"row\">", to);
+	fputs("<tr><th>", to);
 	words_of(to, NULL, 0, x->name);
 	fputs("</th><td>", to);
 	if (isfinite(x->value))
@@ -168,7 +168,7 @@ void report_ruled_out(FILE *to, const struct finding *f)
 		const struct fact *x = &f->ruled_out.fact[i];
 		bool open = !strncmp(x->text, "not ruled out", 13);
 
-		fputs("<tr><th scope=\"row\">", to);
+		fputs("<tr><th>", to);
 		words_of(to, explanations, sizeof(explanations) / sizeof(*explanations), x->name);
 		fputs("</th><td>", to);
 		if (isfinite(x->value))
