@@ -8,14 +8,14 @@ BPFTOOL	?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PREFIX	?= /usr/local
 VERSION	:= 0.1.0
 
-DIRS	:= user user/capture user/model user/detect user/classify user/out
+DIRS	:= user user/capture user/model user/detect user/classify user/out user/daemon
 INC	:= -Ibpf $(addprefix -I,$(DIRS)) -I$(B)
 WARN	:= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
 CFLAGS	?= -O2 -g
 CFLAGS	+= -ffunction-sections -fdata-sections
 LDFLAGS	+= -Wl,--gc-sections
 CSTD	:= -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
-LIBS	:= -lbpf -lelf -lz -lpcap -lnettle -lhogweed -ljansson -lncursesw -ltinfo -linih -lmnl -lsqlite3 -lm
+LIBS	:= -lbpf -lelf -lz -lpcap -lnettle -lhogweed -ljansson -lncursesw -ltinfo -linih -lmnl -lsqlite3 -lmicrohttpd -lseccomp -lm
 ARCH	:= $(shell uname -m)
 BPF_INC	:= -Ibpf -I/usr/include/$(ARCH)-linux-gnu
 
@@ -30,10 +30,10 @@ endif
 
 # Debian's packages. What only tests and developers need stands apart.
 DEPS	:= gcc clang bpftool libbpf-dev libelf-dev zlib1g-dev libpcap-dev nettle-dev libgmp-dev libjansson-dev \
-	   libncurses-dev libinih-dev libmnl-dev libsqlite3-dev
+	   libncurses-dev libinih-dev libmnl-dev libsqlite3-dev libmicrohttpd-dev libseccomp-dev
 TEST_DEPS := libcmocka-dev libclang-rt-14-dev tmux mandoc cppcheck python3 python3-jsonschema \
 	   python3-scapy tshark iproute2 nftables iperf3 curl openssl ethtool tcpdump \
-	   qemu-system-x86 busybox-static cpio kmod xz-utils dnsmasq-base conntrack wireguard-tools
+	   qemu-system-x86 busybox-static cpio kmod xz-utils dnsmasq-base conntrack wireguard-tools prometheus systemd
 
 BPF_SRC	:= $(wildcard bpf/*.bpf.c)
 SKEL	:= $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(BPF_SRC))
@@ -183,10 +183,19 @@ install: all
 	install -Dm644 user/weir.8 $(DESTDIR)$(PREFIX)/share/man/man8/weir.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(B)/weir completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	for u in weir.service weir@.service; do sed 's|/usr/bin/weir|$(PREFIX)/bin/weir|' user/systemd/$$u \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u || exit 1; done
+	install -m644 user/systemd/weir.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/weir.conf
+	install -Dm644 user/systemd/weir.conf $(DESTDIR)$(PREFIX)/share/doc/weir/weir.conf
+	install -m644 user/systemd/weir-alerts.yml $(DESTDIR)$(PREFIX)/share/doc/weir/weir-alerts.yml
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/share/man/man8/weir.8 \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/weir.service $(DESTDIR)$(PREFIX)/lib/systemd/system/weir@.service \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/weir.conf $(DESTDIR)$(PREFIX)/share/doc/weir/weir.conf \
+		$(DESTDIR)$(PREFIX)/share/doc/weir/weir-alerts.yml
 
 clean:
 	rm -rf $(B) weir

@@ -7,6 +7,7 @@
 #include "capture_run.h"
 #include "commands.h"
 #include "error.h"
+#include "joined.h"
 #include "screen.h"
 
 struct showing {
@@ -58,10 +59,12 @@ int cmd_live(const struct options *o)
 	struct showing w = { 0 };
 	struct live_ui ui = { .fd = STDIN_FILENO, .redraw_ms = 1000, .opened = opened,
 			      .input = input, .redraw = redraw, .arg = &w };
+	const struct request r = { .what = REQUEST_SCREEN };
 	struct live_error e = { 0 };
 	struct sink_ref sink;
+	struct client c;
 	char why[128];
-	int code;
+	int code, joined;
 
 	if (o->json)
 		return cmd_watch(o);
@@ -70,6 +73,15 @@ int cmd_live(const struct options *o)
 		if (isatty(STDOUT_FILENO))
 			notice("no screen: %s. Printing lines, as weir watch does.", why);
 		return cmd_watch(o);
+	}
+	joined = client_join(&c, o, &r, &code);
+	if (joined < 0) {
+		screen_close(w.screen);
+		return code;
+	}
+	if (joined) {
+		code = joined_screen(&c, w.screen, why, sizeof(why));
+		return code ? fail(code, "%s", why) : EX_OK;
 	}
 	/* The screen shows what the tool says; words on stderr would tear it. */
 	verbosity = -1;

@@ -6,6 +6,7 @@
 #include "capture_run.h"
 #include "commands.h"
 #include "error.h"
+#include "joined.h"
 #include "out.h"
 
 static bool still_read(void *arg)
@@ -16,9 +17,16 @@ static bool still_read(void *arg)
 int cmd_watch(const struct options *o)
 {
 	struct live_ui ui = { .fd = -1, .redraw_ms = 100, .redraw = still_read };
-	struct sink_ref sink = output_open(o, true);
+	const struct request r = { .what = REQUEST_EVENTS, .json = o->json, .bytes = o->bytes,
+				   .events = options_events(o), .interval_s = o->interval_s };
 	struct live_error e = { 0 };
-	int code;
+	struct sink_ref sink;
+	struct client c;
+	int code, joined = client_join(&c, o, &r, &code);
+
+	if (joined)
+		return joined < 0 ? code : joined_lines(&c, o);
+	sink = output_open(o, true);
 
 	if (!sink.ops)
 		return fail(EX_OSERR, "out of memory.");

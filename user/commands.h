@@ -44,6 +44,8 @@ int cmd_findings(const struct options *o);
 int cmd_evidence(const struct options *o);
 int cmd_config(const struct options *o);
 int cmd_report(const struct options *o);
+int cmd_daemon(const struct options *o);
+int cmd_events(const struct options *o);
 int cmd_completion(const struct options *o);
 
 #endif

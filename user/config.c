@@ -43,18 +43,35 @@ static int unknown(struct reader *r, const char *section, const char *name)
 		    near ? "\"?" : "");
 }
 
+/*
+ * The machine's own file is the daemon's and its readers': what another run
+ * sees does not belong into the daemon's history, nor is it cut to its log's types.
+ */
+static bool not_for_us(const struct reader *r, const char *section)
+{
+	const unsigned theirs = CMD_DAEMON | CMD_CONFIG | CMD_FINDINGS | CMD_EVIDENCE | CMD_REPORT;
+
+	return !r->o->config && !(r->o->command->bit & theirs) &&
+	       (!strcmp(section, "history") || !strcmp(section, "evidence") ||
+		!strcmp(section, "events"));
+}
+
 /* inih's callback: 1 goes on, 0 stops. */
 static int key(void *arg, const char *section, const char *name, const char *value)
 {
 	struct reader *r = arg;
 	char why[256] = "";
+	struct options aside = { .command = r->o->command };
+	bool leave = not_for_us(r, section), ok;
 
 	for (const struct option_row *row = option_table; row->name; row++) {
 		if (!row->key || strcmp(row->section, section) || strcmp(row->key, name))
 			continue;
 		if (!*value) /* "key =" leaves the default */
 			return 1;
-		if (row->set(r->o, value, why, sizeof(why)))
+		ok = row->set(leave ? &aside : r->o, value, why, sizeof(why));
+		options_free(&aside);
+		if (ok)
 			return 1;
 		r->code = fail(EX_CONFIG, "%s:%d: can't use %s = %s: %s.", r->path, r->line, name,
 			       value, why);

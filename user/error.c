@@ -6,9 +6,15 @@
 
 int verbosity;
 
+static char text[2048];
+
+const char *fail_text(void)
+{
+	return text;
+}
+
 static void say(const char *format, va_list args)
 {
-	char text[2048];
 
 	vsnprintf(text, sizeof(text), format, args);
 	for (char *p = text; *p; p++)

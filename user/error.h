@@ -15,6 +15,9 @@ int fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3))
 /* The same for what is worth saying but stops nothing. Silent with -q. */
 void notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What fail() said last, without "weir: "; "" nothing yet. */
+const char *fail_text(void);
+
 /* -q and -v: -1 quiet, 0 normal, 1 verbose. */
 extern int verbosity;
 

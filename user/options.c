@@ -94,6 +94,28 @@ static int bad_option(const struct command *c, const char *given)
 		    c->name);
 }
 
+/* A daemon that runs already has its own hook, rules and history: with such a flag nobody joins it. */
+static void note_own_capture(struct options *o, const struct option_row *r)
+{
+	static const char *const sections[] = { "capture", "detect", "history", "evidence", "privacy" };
+
+	if (!strcmp(r->name, "interface")) {
+		o->named_ifaces = true;
+		return;
+	}
+	for (unsigned i = 0; r->section && i < sizeof(sections) / sizeof(*sections); i++)
+		o->own_capture |= !strcmp(r->section, sections[i]);
+}
+
+/* "--connect PATH": what is no interface's name is the path. */
+static bool take_path(struct options *o, const char *word)
+{
+	if (!o->connect || o->connect_path || !strchr(word, '/'))
+		return false;
+	o->connect_path = strdup(word);
+	return o->connect_path;
+}
+
 static int parse_flags(struct options *o, const struct command *c, int argc, char **argv,
 		       bool only_config)
 {
@@ -108,7 +130,7 @@ static int parse_flags(struct options *o, const struct command *c, int argc, cha
 
 		if (!(r->commands & c->bit))
 			continue;
-		longs[n++] = (struct option){ r->name, r->arg ? required_argument : no_argument,
+		longs[n++] = (struct option){ r->name, !r->arg ? no_argument : *r->arg == '[' ? optional_argument : required_argument,
 					      NULL, (int)(LONG_BASE + i) };
 		if (r->letter) {
 			*l++ = r->letter;
@@ -141,6 +163,7 @@ static int parse_flags(struct options *o, const struct command *c, int argc, cha
 		/* The file comes first, so that flags override it; -c itself is read before both. */
 		if (only_config != !strcmp(r->name, "config"))
 			continue;
+		note_own_capture(o, r);
 		if (!r->set(o, optarg, why, sizeof(why)))
 			return fail(EX_USAGE, "can't use %s%s%s: %s. See: weir %s --help", r->name,
 				    optarg ? " " : "", optarg ? optarg : "", why, c->name);
@@ -164,7 +187,10 @@ int options_parse(struct options *o, const struct command *c, int argc, char **a
 
 	memset(o, 0, sizeof(*o));
 	o->command = c;
-	o->interval_s = 1;
+	o->argc = argc;
+	o->argv = argv;
+	o->redact_report = REDACT_CLIENTS;
+	o->interval_s = c->bit & (CMD_DAEMON | CMD_CONFIG) ? 10 : 1;
 	o->sensitivity = SENSITIVITY_NORMAL;
 
 	err = parse_flags(o, c, argc, argv, true);
@@ -191,11 +217,16 @@ int options_parse(struct options *o, const struct command *c, int argc, char **a
 		for (; o->nargs; o->args++, o->nargs--) {
 			char why[256];
 
+			if (take_path(o, o->args[0]))
+				continue;
+			o->named_ifaces = true;
 			if (!option_add_iface(o, o->args[0], why, sizeof(why)))
 				return fail(EX_USAGE, "can't use interface %s: %s", o->args[0],
 					    why);
 		}
 	}
+	for (; o->nargs && take_path(o, o->args[0]); o->nargs--)
+		o->args++;
 	if (file_ifaces && o->nifaces > file_ifaces) {
 		for (n = 0; n < file_ifaces; n++)
 			free(o->iface[n]);
@@ -226,7 +257,19 @@ void options_free(struct options *o)
 	free(o->config);
 	free(o->redact_key);
 	privacy_close(&o->privacy);
+	free(o->connect_path);
+	free(o->socket);
+	free(o->log);
+	free(o->textfile);
+	free(o->listen);
+	for (unsigned i = 0; i < o->ndisabled; i++)
+		free(o->disabled[i]);
 	memset(o, 0, sizeof(*o));
+}
+
+const char *options_socket(const struct options *o)
+{
+	return o->socket ? o->socket : SOCKET_PATH;
 }
 
 unsigned options_events(const struct options *o)
@@ -243,4 +286,7 @@ void options_pipeline(const struct options *o, struct pipeline_config *cfg)
 	cfg->interval_s = o->interval_s;
 	memcpy(cfg->local, o->local, sizeof(cfg->local));
 	cfg->nlocal = o->nlocal;
+	cfg->disabled = (const char *const *)o->disabled;
+	cfg->ndisabled = o->ndisabled;
+	cfg->min_flows = o->min_flows;
 }

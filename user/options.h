@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "pipeline.h"
@@ -28,6 +29,13 @@ enum {
 	EVENT_TOOL = 16,
 	EVENT_ALL = 31,
 };
+
+/* Which packets are kept as evidence. */
+enum evidence_mode { EVIDENCE_FINDINGS, EVIDENCE_OFF, EVIDENCE_ALL_SUSPECT };
+
+#define DISABLED_MAX 32
+#define SOCKET_DIR   "/run/weir"
+#define SOCKET_PATH  SOCKET_DIR "/weir.sock"
 
 enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 enum report_format { FORMAT_HTML, FORMAT_MD, FORMAT_JSON };
@@ -63,6 +71,28 @@ struct options {
 	struct privacy privacy; /* --names, --redact; its map is made once all is read */
 	char *redact_key;   /* --redact-key FILE; NULL: a key of this process */
 	bool bytes;	    /* --units byte: show byte/s, not bit/s */
+
+	/* The daemon's and its clients'. */
+	bool connect;	    /* --connect: a daemon or nothing */
+	char *connect_path; /* --connect PATH; NULL: where daemons are */
+	bool own_capture;   /* a flag was given that only an own capture can follow */
+	bool named_ifaces;  /* interfaces stood on the command line, not in the file */
+	char *socket;	    /* [daemon] socket; NULL: SOCKET_PATH */
+	char *log;	    /* [events] file; NULL: none */
+	uint64_t log_size;  /* of one of its files, bytes; 0: 16 MiB */
+	unsigned log_files; /* 0: 4 */
+	char *textfile;	    /* [metrics] textfile; NULL: none */
+	char *listen;	    /* [metrics] listen: ADDRESS:PORT; NULL: none */
+	char *disabled[DISABLED_MAX]; /* [detect] disable: TYPE or KIND:TYPE */
+	unsigned ndisabled;
+	unsigned min_flows; /* [detect] min_flows; 0: as each test needs */
+	enum evidence_mode evidence_mode;
+	unsigned snaplen;	 /* [evidence] snaplen; 0: 128 */
+	uint64_t evidence_total; /* [evidence] max_total, bytes; 0: 64 MiB */
+	enum redact_who redact_report; /* of reports and evidence; default clients */
+
+	int argc; /* as given to options_parse(), to read it all again */
+	char **argv;
 	char **args;	    /* what stands after the options, interfaces taken out */
 	unsigned nargs;
 };
@@ -77,6 +107,9 @@ void options_free(struct options *o);
 
 /* Reads a configuration file into o: EX_CONFIG after naming file, line and nearest known key. */
 int options_config(struct options *o, const char *path);
+
+/* The daemon's socket: where it listens, and where its clients look first. */
+const char *options_socket(const struct options *o);
 
 /* What to print: --events, else everything with --json, else findings, stats and tool. */
 unsigned options_events(const struct options *o);

@@ -19,6 +19,7 @@ static const char *const formats[] = { "html", "md", "json", NULL };
 static const char *const name_choices[] = { "full", "suffix", "none", NULL };
 static const char *const redact_choices[] = { "none", "clients", "all", NULL };
 static const char *const unit_names[] = { "bit", "byte", NULL };
+static const char *const evidence_modes[] = { "findings", "off", "all-suspect", NULL };
 
 const char *hook_name(enum hook h)
 {
@@ -77,6 +78,46 @@ static bool whole(const char *value, unsigned max, unsigned *out, char *why, siz
 	}
 	*out = (unsigned)v;
 	return true;
+}
+
+/* Bytes: 1048576, 64KiB, 16MiB, 1GiB; kB, MB and GB are powers of ten. */
+static bool size(const char *value, uint64_t *out, char *why, size_t len)
+{
+	static const struct {
+		const char *name;
+		double bytes;
+	} units[] = { { "", 1 },	     { "B", 1 },	    { "KiB", 1ull << 10 },
+		      { "MiB", 1ull << 20 }, { "GiB", 1ull << 30 }, { "K", 1ull << 10 },
+		      { "M", 1ull << 20 },   { "G", 1ull << 30 },   { "kB", 1e3 },
+		      { "MB", 1e6 },	     { "GB", 1e9 } };
+	char *end;
+	double v = strtod(value, &end);
+
+	end += strspn(end, " ");
+	for (unsigned i = 0; end != value && i < sizeof(units) / sizeof(*units); i++) {
+		if (strcmp(end, units[i].name))
+			continue;
+		v *= units[i].bytes;
+		if (!(v >= 4096 && v <= 1e15)) {
+			snprintf(why, len, "it must be from 4KiB to 1000TB");
+			return false;
+		}
+		*out = (uint64_t)v;
+		return true;
+	}
+	snprintf(why, len, "no size like 64KiB, 16MiB or 1GiB");
+	return false;
+}
+
+static void print_size(uint64_t v, char *out, size_t len)
+{
+	*out = 0;
+	if (v && !(v & ((1 << 20) - 1)))
+		snprintf(out, len, "%luMiB", (unsigned long)(v >> 20));
+	else if (v && !(v & 1023))
+		snprintf(out, len, "%luKiB", (unsigned long)(v >> 10));
+	else if (v)
+		snprintf(out, len, "%lu", (unsigned long)v);
 }
 
 static bool text(char **to, const char *value, char *why, size_t len)
@@ -422,6 +463,131 @@ TEXT_OPTION(history)
 TEXT_OPTION(evidence)
 TEXT_OPTION(filter)
 
+#define SIZE_OPTION(field)                                                                         \
+	static bool set_##field(struct options *o, const char *v, char *why, size_t len)           \
+	{                                                                                          \
+		return size(v, &o->field, why, len);                                               \
+	}                                                                                          \
+	static void get_##field(const struct options *o, char *out, size_t len)                    \
+	{                                                                                          \
+		print_size(o->field, out, len);                                                    \
+	}
+
+#define WHOLE_OPTION(field, max)                                                                   \
+	static bool set_##field(struct options *o, const char *v, char *why, size_t len)           \
+	{                                                                                          \
+		return whole(v, max, &o->field, why, len);                                         \
+	}                                                                                          \
+	static void get_##field(const struct options *o, char *out, size_t len)                    \
+	{                                                                                          \
+		*out = 0;                                                                          \
+		if (o->field)                                                                      \
+			snprintf(out, len, "%u", o->field);                                        \
+	}
+
+TEXT_OPTION(socket)
+TEXT_OPTION(log)
+TEXT_OPTION(textfile)
+SIZE_OPTION(log_size)
+SIZE_OPTION(evidence_total)
+WHOLE_OPTION(log_files, 1000)
+WHOLE_OPTION(min_flows, 1000000)
+WHOLE_OPTION(snaplen, 65535)
+
+static bool set_redact_report(struct options *o, const char *v, char *why, size_t len)
+{
+	int i = pick(redact_choices, v, why, len);
+
+	if (i >= 0)
+		o->redact_report = (enum redact_who)i;
+	return i >= 0;
+}
+
+static void get_redact_report(const struct options *o, char *out, size_t len)
+{
+	snprintf(out, len, "%s", redact_choices[o->redact_report]);
+}
+
+static bool set_evidence_mode(struct options *o, const char *v, char *why, size_t len)
+{
+	int i = pick(evidence_modes, v, why, len);
+
+	o->evidence_mode = i < 0 ? o->evidence_mode : (enum evidence_mode)i;
+	return i >= 0;
+}
+
+static void get_evidence_mode(const struct options *o, char *out, size_t len)
+{
+	snprintf(out, len, "%s", evidence_modes[o->evidence_mode]);
+}
+
+/* 127.0.0.1:9988 or [::1]:9988: an address, that nobody listens to the world by mistake. */
+static bool set_listen(struct options *o, const char *v, char *why, size_t len)
+{
+	const char *colon = strrchr(v, ':');
+	size_t n = colon ? (size_t)(colon - v) : 0;
+	bool v6 = n > 2 && *v == '[' && v[n - 1] == ']';
+	char address[INET6_ADDRSTRLEN] = "";
+	struct in6_addr ip;
+	unsigned port;
+
+	if (n && n < sizeof(address))
+		snprintf(address, sizeof(address), "%.*s", (int)(v6 ? n - 2 : n), v + v6);
+	if (inet_pton(v6 ? AF_INET6 : AF_INET, address, &ip) != 1) {
+		snprintf(why, len, "it is an address and a port: 127.0.0.1:9988 or [::1]:9988");
+		return false;
+	}
+	return whole(colon + 1, 65535, &port, why, len) && text(&o->listen, v, why, len);
+}
+
+static void get_listen(const struct options *o, char *out, size_t len)
+{
+	snprintf(out, len, "%s", o->listen ? o->listen : "");
+}
+
+static bool add_disabled(struct options *o, const char *item, char *why, size_t len)
+{
+	const char *colon = strchr(item, ':'), *kinds[KIND_COUNT + 1] = { NULL };
+	char kind[32];
+
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		kinds[i] = kind_name(i);
+	if (colon) {
+		snprintf(kind, sizeof(kind), "%.*s", (int)(colon - item), item);
+		if (pick(kinds, kind, why, len) < 0)
+			return false;
+	}
+	if (colon ? !colon[1] : !*item) {
+		snprintf(why, len, "it names no type: TYPE or KIND:TYPE");
+		return false;
+	}
+	if (o->ndisabled == DISABLED_MAX) {
+		snprintf(why, len, "at most %d", DISABLED_MAX);
+		return false;
+	}
+	return text(&o->disabled[o->ndisabled], item, why, len) && ++o->ndisabled;
+}
+
+static bool set_disable(struct options *o, const char *v, char *why, size_t len)
+{
+	return each(o, v, why, len, add_disabled);
+}
+
+static void get_disable(const struct options *o, char *out, size_t len)
+{
+	size_t n = 0;
+
+	*out = 0;
+	for (unsigned i = 0; i < o->ndisabled && n < len; i++)
+		n += snprintf(out + n, len - n, "%s%s", i ? " " : "", o->disabled[i]);
+}
+
+static bool set_connect(struct options *o, const char *v, char *why, size_t len)
+{
+	o->connect = true;
+	return !v || text(&o->connect_path, v, why, len);
+}
+
 static bool set_since(struct options *o, const char *v, char *why, size_t len)
 {
 	return text(&o->since, v, why, len);
@@ -478,13 +644,23 @@ const struct option_row option_table[] = {
 	  set_sensitivity, get_sensitivity, "low, normal or high", sensitivities },
 	{ "rules", 0, "FILE", "detect", "rules", CONFIGURED | CMD_CHECK | CMD_REPORT,
 	  set_rules, get_rules, "traffic types from FILE, beside the built-in ones", NULL },
+	{ "disable", 0, "TYPE", "detect", "disable", 0, set_disable, get_disable,
+	  "no findings of these: TYPE or KIND:TYPE", NULL },
+	{ "min-flows", 0, "N", "detect", "min_flows", 0, set_min_flows, get_min_flows,
+	  "findings of fewer flows are not told; default: as each test needs", NULL },
 	{ "json", 'j', NULL, NULL, NULL, CMD_ENGINE | CMD_CHECK | CMD_FINDINGS,
 	  set_json, NULL, "JSON Lines on stdout, nothing else there", NULL },
-	{ "events", 0, "TYPE[,TYPE]", "events", "types", CONFIGURED,
+	{ "events", 0, "TYPE[,TYPE]", "events", "types", CONFIGURED | CMD_EVENTS,
 	  set_events, get_events, "which to print: flow, rst, finding, stats, tool", event_names },
-	{ "interval", 'd', "S", "events", "interval", CONFIGURED,
-	  set_interval, get_interval, "seconds between summaries; default 1", NULL },
-	{ "count", 'n', "N", NULL, NULL, CMD_ENGINE,
+	{ "interval", 'd', "S", "events", "interval", CONFIGURED | CMD_EVENTS,
+	  set_interval, get_interval, "seconds between summaries; default 1, of the daemon 10", NULL },
+	{ "log", 0, "FILE", "events", "file", CMD_DAEMON,
+	  set_log, get_log, "where the daemon's events go as JSON Lines", NULL },
+	{ "max-size", 0, "SIZE", "events", "max_size", 0, set_log_size, get_log_size,
+	  "of one such file; default 16MiB", NULL },
+	{ "max-files", 0, "N", "events", "max_files", 0, set_log_files, get_log_files,
+	  "how many are kept, the one being written among them; default 4", NULL },
+	{ "count", 'n', "N", NULL, NULL, CMD_ENGINE | CMD_EVENTS,
 	  set_count, NULL, "stop after N intervals", NULL },
 	{ "history", 0, "FILE", "history", "file", CONFIGURED | CMD_FINDINGS | CMD_REPORT,
 	  set_history, get_history, "findings and what each type carried, kept in FILE (SQLite)", NULL },
@@ -496,13 +672,29 @@ const struct option_row option_table[] = {
 	  set_type, NULL, "only this type of traffic", NULL },
 	{ "evidence", 0, "DIR", "evidence", "dir", CONFIGURED | CMD_EVIDENCE | CMD_REPORT,
 	  set_evidence, get_evidence, "keep the packets of findings in DIR (pcapng)", NULL },
+	{ "mode", 0, "MODE", "evidence", "mode", 0, set_evidence_mode, get_evidence_mode,
+	  "findings, off or all-suspect", evidence_modes },
+	{ "snaplen", 0, "N", "evidence", "snaplen", 0, set_snaplen, get_snaplen,
+	  "bytes kept of a packet, names in a hello apart; default 128", NULL },
+	{ "max-total", 0, "SIZE", "evidence", "max_total", 0, set_evidence_total, get_evidence_total,
+	  "of all evidence, the oldest goes first; default 64MiB", NULL },
+	{ "textfile", 0, "FILE", "metrics", "textfile", CMD_DAEMON, set_textfile, get_textfile,
+	  "metrics for node_exporter's textfile collector", NULL },
+	{ "listen", 0, "ADDR:PORT", "metrics", "listen", CMD_DAEMON, set_listen, get_listen,
+	  "metrics over HTTP, as 127.0.0.1:9988", NULL },
 	{ "names", 0, "HOW", "privacy", "names", CONFIGURED,
 	  set_names, get_names,
 	  "names in events: full, suffix or none; watch has none by default", name_choices },
-	{ "redact", 0, "WHOM", "privacy", "redact", CONFIGURED,
+	{ "redact", 0, "WHOM", "privacy", "redact_events", CONFIGURED,
 	  set_redact, get_redact, "replace the addresses of none, clients or all", redact_choices },
 	{ "redact-key", 0, "FILE", "privacy", "redact_key", CONFIGURED,
 	  set_redact_key, get_redact_key, "32 bytes to replace them by; default: others at each start", NULL },
+	{ "redact-report", 0, "WHOM", "privacy", "redact_report", 0, set_redact_report,
+	  get_redact_report, "the same in reports and evidence; default clients", redact_choices },
+	{ "socket", 0, "PATH", "daemon", "socket", CMD_DAEMON, set_socket, get_socket,
+	  "where the daemon listens; default " SOCKET_PATH, NULL },
+	{ "connect", 0, "[PATH]", NULL, NULL, CMD_LIVE | CMD_WATCH | CMD_EVENTS | CMD_FINDINGS,
+	  set_connect, NULL, "join the daemon that runs, needing no rights; else say so", NULL },
 	{ "output", 'o', "FILE", NULL, NULL, CMD_EVIDENCE | CMD_REPORT,
 	  set_output, NULL, "write to FILE; - is stdout", NULL },
 	{ "format", 0, "FORMAT", NULL, NULL, CMD_REPORT,
@@ -515,9 +707,9 @@ const struct option_row option_table[] = {
 	  set_units, get_units, "rates in bit/s or byte/s", unit_names },
 	{ "print", 0, NULL, NULL, NULL, CMD_CONFIG,
 	  set_print, NULL, "print the configuration in force", NULL },
-	{ "config", 'c', "FILE", NULL, NULL, CONFIGURED | CMD_CHECK | CMD_FINDINGS | CMD_EVIDENCE | CMD_REPORT,
+	{ "config", 'c', "FILE", NULL, NULL, CONFIGURED | CMD_CHECK | CMD_FINDINGS | CMD_EVIDENCE | CMD_REPORT | CMD_EVENTS,
 	  set_config, NULL, "configuration file; default " CONFIG_PATH, NULL },
-	{ "quiet", 'q', NULL, NULL, NULL, CMD_ENGINE | CMD_REPORT,
+	{ "quiet", 'q', NULL, NULL, NULL, CMD_ENGINE | CMD_REPORT | CMD_EVENTS,
 	  set_quiet, NULL, "errors only on stderr", NULL },
 	{ "verbose", 'v', NULL, NULL, NULL, CMD_ENGINE | CMD_CHECK | CMD_REPORT,
 	  set_verbose, NULL, "more on stderr, libbpf's own words too", NULL },

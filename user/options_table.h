@@ -9,10 +9,10 @@
 struct option_row {
 	const char *name;
 	char letter;	     /* 0: none */
-	const char *arg;     /* its value as --help shows it; NULL: a switch */
+	const char *arg;     /* its value as --help shows it; NULL: a switch; "[X]": may be left out */
 	const char *section; /* of the configuration file, with key; NULL: flag only */
 	const char *key;
-	unsigned commands; /* which take it: CMD_* */
+	unsigned commands; /* which take it as a flag: CMD_*; 0: a key only */
 	/* False, and the reason in why ("not a number"), when value is no good. */
 	bool (*set)(struct options *o, const char *value, char *why, size_t len);
 	/* Writes the value in force as the configuration file has it; NULL where there is no key. */

@@ -54,6 +54,8 @@ void options_completion(FILE *to)
 	for (const struct option_row *r = option_table; r->name; r++) {
 		if (!r->arg)
 			continue;
+		if (*r->arg == '[' || !r->commands)
+			continue;
 		fprintf(to, "\t\t--%s", r->name);
 		if (r->letter)
 			fprintf(to, "|-%c", r->letter);

@@ -54,6 +54,38 @@ static void marked(void *arg, const struct flow *f, uint64_t time_ns, const char
 	evidence_mark(arg, f->id, time_ns, comment);
 }
 
+static bool is_disabled(const struct pipeline *p, const struct finding *f, const char *type)
+{
+	const char *kind = kind_name(f->kind);
+	size_t n = strlen(kind);
+
+	for (unsigned i = 0; i < p->cfg.ndisabled; i++) {
+		const char *d = p->cfg.disabled[i];
+
+		if (!strcmp(d, type) || (!strncmp(d, kind, n) && d[n] == ':' && !strcmp(d + n + 1, type)))
+			return true;
+	}
+	return false;
+}
+
+static bool wanted(void *arg, const struct finding *f)
+{
+	const struct pipeline *p = arg;
+
+	return f->flows >= p->cfg.min_flows &&
+	       (f->type < 0 || !is_disabled(p, f, model_type_name(p->model, f->type)));
+}
+
+void pipeline_retune(struct pipeline *p, const struct pipeline_config *cfg)
+{
+	p->cfg.sensitivity = cfg->sensitivity;
+	p->cfg.disabled = cfg->disabled;
+	p->cfg.ndisabled = cfg->ndisabled;
+	p->cfg.min_flows = cfg->min_flows;
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		p->env[i].sensitivity = cfg->sensitivity;
+}
+
 struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 {
 	struct pipeline *p = calloc(1, sizeof(*p));
@@ -66,6 +98,7 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 	if (!p->model || !p->findings)
 		goto fail;
 	findings_number(p->findings, cfg->first_finding);
+	findings_wanted(p->findings, wanted, p);
 	p->classifier = classifier_new(p->model, cfg->rules);
 	if (!p->classifier)
 		goto fail;

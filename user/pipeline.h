@@ -13,7 +13,7 @@
 struct rules;
 struct evidence;
 
-#define PIPELINE_SINKS 6
+#define PIPELINE_SINKS 8
 #define LOCAL_NETS     32
 
 struct local_net {
@@ -35,6 +35,9 @@ struct pipeline_config {
 	/* Each record of a flow, before the detectors see it; NULL: nobody wants them. */
 	void (*record)(void *arg, const struct flow *f, const struct weir_rec *r);
 	void *record_arg;
+	const char *const *disabled; /* TYPE or KIND:TYPE, of which no findings are told; the caller's */
+	unsigned ndisabled;
+	unsigned min_flows; /* findings of fewer flows are not told */
 	bool live; /* counters come from sweeps, not from every packet's record */
 };
 
@@ -45,6 +48,8 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg);
 struct model *pipeline_model(struct pipeline *p);
 /* Other rules from now on; flows that are typed keep their type. Not owned. */
 void pipeline_rules(struct pipeline *p, const struct rules *rules);
+/* What the detectors are told from now on: cfg's sensitivity, disabled, min_flows. */
+void pipeline_retune(struct pipeline *p, const struct pipeline_config *cfg);
 struct findings *pipeline_findings(struct pipeline *p);
 
 /* One record; payload has r->caplen bytes. Times may step back a little, not forward by years. */

@@ -283,6 +283,7 @@ static int open_fds(struct live *l)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGWINCH);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -364,6 +365,34 @@ void live_free(struct live *l)
 	drops_close(l->drops);
 	free(l->percpu);
 	free(l);
+}
+
+unsigned live_costs(const struct live *l, struct live_cost *cost, unsigned max)
+{
+	const struct attach_progs *p = &l->obj.progs;
+	const int fds[] = { p->tc_in, p->tc_out, p->tc_in_ip, p->tc_out_ip, p->xdp };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < sizeof(fds) / sizeof(*fds) && n < max; i++) {
+		struct bpf_prog_info info = { 0 };
+		__u32 len = sizeof(info);
+
+		if (fds[i] < 0 || bpf_obj_get_info_by_fd(fds[i], &info, &len) || !info.run_cnt)
+			continue;
+		snprintf(cost[n].program, sizeof(cost[n].program), "%s", info.name);
+		cost[n].runs = info.run_cnt;
+		cost[n++].ns = info.run_time_ns;
+	}
+	return n;
+}
+
+unsigned live_ifaces(const struct live *l, const char **names, unsigned max)
+{
+	unsigned n = l->nifaces < max ? l->nifaces : max;
+
+	for (unsigned i = 0; i < n; i++)
+		names[i] = l->iface[i].name;
+	return n;
 }
 
 void live_status(struct live *l, struct live_status *s)

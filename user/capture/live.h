@@ -42,6 +42,7 @@ struct live_ui {
 	void *arg;
 	void (*reload)(void *arg); /* SIGHUP; NULL: it stops, as a closed terminal does */
 	void *reload_arg;
+	void (*now)(void *arg); /* SIGUSR1: write what is due later */
 };
 
 /*
@@ -67,6 +68,9 @@ int live_run(struct live *l, const struct live_ui *ui);
 void live_stop(struct live *l, struct totals *t);
 void live_free(struct live *l);
 
+/* The names of the interfaces watched, or waited for; as long as l lives. At most max; how many. */
+unsigned live_ifaces(const struct live *l, const char **names, unsigned max);
+
 /* For the head of the screen. */
 struct live_status {
 	char ifaces[128]; /* "lan0 tcx, wan0 xdp+tcx" */
@@ -79,6 +83,14 @@ struct live_status {
 };
 
 void live_status(struct live *l, struct live_status *s);
+
+/* What the kernel says each program of ours took; nothing unless kernel.bpf_stats_enabled. */
+struct live_cost {
+	char program[16];
+	uint64_t runs, ns;
+};
+
+unsigned live_costs(const struct live *l, struct live_cost *cost, unsigned max);
 
 /* The same totals as at stop, while running: terms may be a few packets apart. */
 void live_totals(struct live *l, struct totals *t);

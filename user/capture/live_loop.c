@@ -23,6 +23,8 @@ static void on_signal(struct live *l, const struct live_ui *ui)
 			l->resized = true;
 		else if (s.ssi_signo == SIGHUP && ui && ui->reload)
 			ui->reload(ui->reload_arg);
+		else if (s.ssi_signo == SIGUSR1 && ui && ui->now)
+			ui->now(ui->arg);
 		else
 			l->stop = true;
 	}

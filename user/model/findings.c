@@ -24,6 +24,8 @@ struct findings {
 	unsigned n, limit;
 	uint32_t last_id;
 	uint64_t refused;
+	bool (*wanted)(void *arg, const struct finding *f);
+	void *wanted_arg;
 };
 
 struct findings *findings_new(unsigned limit, findings_changed changed, void *arg)
@@ -120,6 +122,8 @@ static int open_finding(struct findings *s, const struct finding *f)
 {
 	struct entry *e;
 
+	if (s->wanted && !s->wanted(s->wanted_arg, f))
+		return -1;
 	if (s->n == s->limit && !make_room(s)) {
 		s->refused++;
 		return -1;
@@ -216,6 +220,32 @@ const struct finding *findings_by_key(const struct findings *s, uint64_t key)
 unsigned findings_count(const struct findings *s)
 {
 	return s->n;
+}
+
+void findings_clear(struct findings *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		free(s->entry[i]);
+	s->n = 0;
+	memset(s->bucket, 0xff, (s->mask + 1) * sizeof(*s->bucket));
+}
+
+bool findings_put(struct findings *s, const struct finding *f)
+{
+	struct entry *e = s->n < s->limit ? calloc(1, sizeof(*e)) : NULL;
+
+	if (!e)
+		return false;
+	e->f = *f;
+	s->entry[s->n] = e;
+	link_entry(s, s->n++);
+	return true;
+}
+
+void findings_wanted(struct findings *s, bool (*wanted)(void *arg, const struct finding *f), void *arg)
+{
+	s->wanted = wanted;
+	s->wanted_arg = arg;
 }
 
 uint64_t findings_refused(const struct findings *s)

@@ -75,6 +75,12 @@ void findings_flush(struct findings *s);
 /* The end of the traffic: closes what is open. end_ns stays as reported (0: it still lasted). */
 void findings_finish(struct findings *s);
 
+/*
+ * Asked before a finding opens: false keeps it away, uncounted (the user wants
+ * none of these). NULL: everything is wanted.
+ */
+void findings_wanted(struct findings *s, bool (*wanted)(void *arg, const struct finding *f), void *arg);
+
 /* How many reports were refused: without reasons or ruled_out, or the store was full. */
 uint64_t findings_refused(const struct findings *s);
 
@@ -92,6 +98,10 @@ bool findings_close(struct findings *s, uint64_t key, uint64_t end_ns);
 
 /* The one with that key, open or closed; NULL: none. Valid until the next report. */
 const struct finding *findings_by_key(const struct findings *s, uint64_t key);
+
+/* For a copy of another store: forgets all; takes f as it is, id too. False: full or out of memory. */
+void findings_clear(struct findings *s);
+bool findings_put(struct findings *s, const struct finding *f);
 
 unsigned findings_count(const struct findings *s);
 const struct finding *findings_at(const struct findings *s, unsigned i); /* oldest first */

@@ -122,6 +122,15 @@ const struct type_stats *model_type(const struct model *m, unsigned type)
 	return type < m->ntypes ? &m->type[type] : NULL;
 }
 
+void model_put_type(struct model *m, unsigned type, const struct type_stats *t)
+{
+	char name[TYPE_NAME_LEN];
+
+	memcpy(name, m->type[type].name, sizeof(name));
+	m->type[type] = *t;
+	memcpy(m->type[type].name, name, sizeof(name));
+}
+
 unsigned model_type_id(struct model *m, const char *name)
 {
 	for (unsigned i = 0; i < m->ntypes; i++)
@@ -402,6 +411,8 @@ void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, boo
 	} else if (rtt_us) {
 		flow_rtt_add(f, rec_way(f, r) == TO_CLIENT ? TO_SERVER : TO_CLIENT, rtt_us);
 	}
+	if (rtt_us)
+		rtt_sums_add(&t->rtt_side[rec_way(f, r) == TO_CLIENT ? TO_SERVER : TO_CLIENT], rtt_us);
 	if (rtt_us && rec_way(f, r) == TO_CLIENT) /* the side that the path lies on */
 		rtt_add(&t->rtt, rtt_us);
 }

@@ -48,6 +48,13 @@ struct rtt_hist {
 	uint32_t count[RTT_BUCKETS];
 };
 
+/* The same over all time, for metrics: a few bounds in µs, and the sum. The last is without one. */
+#define RTT_BOUNDS 12
+struct rtt_sums {
+	uint64_t n[RTT_BOUNDS + 1], sum_us;
+};
+extern const uint32_t rtt_bounds_us[RTT_BOUNDS];
+
 /*
  * The same of one flow, small, for a flow's samples lie in few octaves. When a
  * bucket is full its side is halved: old samples fade.
@@ -111,6 +118,7 @@ struct type_stats {
 	 */
 	uint32_t drop_have, drop_need;
 	struct rtt_hist rtt;
+	struct rtt_sums rtt_side[2]; /* [TO_SERVER] us -> server -> us, [TO_CLIENT]; only grows */
 };
 
 /* The model's parts that others read. */
@@ -145,6 +153,7 @@ static inline unsigned rec_way(const struct flow *f, const struct weir_rec *r)
 /* Quantile q (0..1) in µs, 0 without samples. Error: a bucket at most, 3.1 %. */
 double rtt_quantile_us(const struct rtt_hist *h, double q);
 void rtt_add(struct rtt_hist *h, uint32_t us);
+void rtt_sums_add(struct rtt_sums *s, uint32_t us);
 
 /*
  * The same of a flow: side TO_SERVER, TO_CLIENT, or BOTH_SIDES: all samples

@@ -27,6 +27,9 @@ void model_set_type(struct model *m, struct flow *f, unsigned type);
 
 void model_suspect_rst(struct model *m, const struct flow *f);
 
+/* For a copy of another model: the type's facts as they are there. The name stays. */
+void model_put_type(struct model *m, unsigned type, const struct type_stats *t);
+
 /* Takes a flow out; its pointers must be freed by then. */
 void model_flow_end(struct model *m, struct flow *f);
 

@@ -39,6 +39,19 @@ static double bucket_start(unsigned b)
 	       (1 << (FIRST_BITS - OCTAVE_BITS));
 }
 
+const uint32_t rtt_bounds_us[RTT_BOUNDS] = { 1000,   2500,   5000,   10000,   25000,	50000,
+					      100000, 250000, 500000, 1000000, 2500000, 5000000 };
+
+void rtt_sums_add(struct rtt_sums *s, uint32_t us)
+{
+	unsigned i = 0;
+
+	while (i < RTT_BOUNDS && us > rtt_bounds_us[i])
+		i++;
+	s->n[i]++;
+	s->sum_us += us;
+}
+
 void rtt_add(struct rtt_hist *h, uint32_t us)
 {
 	unsigned octave, in;

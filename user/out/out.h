@@ -25,6 +25,12 @@ bool output_ok(void);
 /* EX_OK, or EX_IOERR after saying what could not be written. Call it last. */
 int output_code(void);
 
+/*
+ * Where output_write() goes until the next call; NULL: stdout. A sink that the
+ * daemon keeps for its log or for a client writes through it, one at a time.
+ */
+void output_redirect(void (*write)(void *arg, const char *text, size_t len), void *arg);
+
 /* A sink's own way to stdout: whole lines. The error is kept for output_ok(). */
 void output_write(const char *text, size_t len);
 void output_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));

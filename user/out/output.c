@@ -10,6 +10,8 @@
 static int write_error;
 static bool flush_each;
 static struct privacy told; /* the map is the options' */
+static void (*elsewhere)(void *arg, const char *text, size_t len);
+static void *elsewhere_arg;
 
 struct sink_ref output_open(const struct options *o, bool live)
 {
@@ -27,8 +29,18 @@ struct sink_ref output_open(const struct options *o, bool live)
 	return sink;
 }
 
+void output_redirect(void (*write)(void *arg, const char *text, size_t len), void *arg)
+{
+	elsewhere = write;
+	elsewhere_arg = arg;
+}
+
 void output_write(const char *text, size_t len)
 {
+	if (elsewhere) {
+		elsewhere(elsewhere_arg, text, len);
+		return;
+	}
 	if (write_error)
 		return;
 	errno = 0;
