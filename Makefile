@@ -106,8 +106,10 @@ $(B)/bench/%.bpf.o: tests/bench/%.bpf.c tests/bench/bench_abi.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Itests/bench $(BPF_INC) -c $< -o $@
 
-$(B)/bench/bench_engine: $(B)/bench/floor.skel.h
-$(B)/bench/bench_engine: INC += -I$(B)/bench -Itests/bench
+# What works on the floor program's skeleton, or its walker.
+WALKERS	:= $(B)/bench/bench_engine $(B)/unit/test_engine_cpus
+$(WALKERS): $(B)/bench/floor.skel.h
+$(WALKERS): INC += -I$(B)/bench -Itests/bench
 
 # Benchmarks of parts, as they ship: no sanitizer.
 $(B)/bench/%: tests/bench/%.c $(B)/libweir.a

@@ -61,26 +61,39 @@ static __always_inline u64 make_id(const struct weir_pkt *p, u64 now)
 	return mix64(x ^ p->proto ^ (u64)p->k4.ifindex << 8);
 }
 
-/* A zeroed flow gets its id, its client, its share of records. */
-WEIR_SUB int weir_begin_flow(u32 slot)
+/* A new flow's id, its client, its share of records: all that differs from zero. */
+static __always_inline void begin_flow(struct weir_flow *f, const struct weir_pkt *p)
 {
-	struct weir_counters *count = weir_counters(slot);
-	struct weir_pkt *p = weir_pkt();
-	struct weir_flow *f = p ? weir_again(p) : 0;
+	int sampled;
 
-	if (!f || !count)
-		return 0;
 	f->id = make_id(p, p->now_ns);
 	f->start_ns = p->now_ns;
 	f->client = who_is_client(p);
-	if (!(f->id & weir_cfg.sample_mask)) {
-		f->state |= WEIR_FLOW_SAMPLED;
-		f->focus_left = 0xffff;
-	}
-	if (p->proto == PROTO_TCP && !(p->tcp_flags & TCP_SYN))
-		f->state |= WEIR_FLOW_EARLY;
-	if (p->proto == PROTO_ICMP || p->proto == PROTO_ICMPV6)
-		f->l7 = WEIR_L7_ICMP;
+	sampled = !(f->id & weir_cfg.sample_mask);
+	f->focus_left = sampled ? 0xffff : 0;
+	f->state = (sampled ? WEIR_FLOW_SAMPLED : 0) |
+		   (p->proto == PROTO_TCP && !(p->tcp_flags & TCP_SYN) ? WEIR_FLOW_EARLY : 0);
+	f->l7 = p->proto == PROTO_ICMP || p->proto == PROTO_ICMPV6 ? WEIR_L7_ICMP : 0;
+}
+
+/*
+ * Into the table goes a flow that has its id: the other direction may run on
+ * another CPU, find it at once, and must neither begin it again nor see it half
+ * begun. Negative: the table is full.
+ */
+WEIR_SUB int weir_begin_flow(u32 slot)
+{
+	struct weir_counters *count = weir_counters(slot);
+	struct weir_flow *f = weir_fresh();
+	struct weir_pkt *p = weir_pkt();
+	int r;
+
+	if (!f || !p || !count)
+		return -1;
+	begin_flow(f, p);
+	r = weir_insert(p, f);
+	if (r)
+		return r;
 	p->fresh = 1;
 	weir_add(&count->flows, 1);
 	return 0;
@@ -106,10 +119,10 @@ WEIR_SUB int weir_restart(u32 slot)
 {
 	struct weir_counters *count = weir_counters(slot);
 	struct weir_pkt *p = weir_pkt();
-	struct weir_flow *f = p ? weir_again(p) : 0;
+	struct weir_flow *f = p ? weir_again(p) : 0, *fresh = weir_fresh();
 	struct weir_out *out = weir_scratch();
 
-	if (!f || !count || !out)
+	if (!f || !fresh || !count || !out)
 		return 0;
 	weir_add(&count->reused, 1);
 	weir_add(&count->reused_packets, (u64)f->dir[0].packets + f->dir[1].packets);
@@ -135,8 +148,11 @@ WEIR_SUB int weir_restart(u32 slot)
 	}
 	if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_LOSSY)
 		weir_holes_del(f->id);
-	__builtin_memset(f, 0, sizeof(*f));
-	return weir_begin_flow(slot);
+	begin_flow(fresh, p);
+	*f = *fresh;
+	p->fresh = 1;
+	weir_add(&count->flows, 1);
+	return 0;
 }
 
 /* An ICMP error: find the flow that it quotes and say so (RFC 792, RFC 4443, RFC 5508). */
@@ -288,12 +304,11 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 	}
 	f = p->v4 ? weir_lookup4(&p->k4) : weir_lookup6(&p->k6);
 	if (!f) {
-		f = p->v4 ? weir_create4(&p->k4) : weir_create6(&p->k6);
+		f = weir_begin_flow(p->slot) < 0 ? 0 : weir_again(p);
 		if (!f) {
 			count_elsewhere(count, WEIR_TABLE_FULL, p->segs, p->ip_len);
 			return;
 		}
-		weir_begin_flow(p->slot);
 	} else if (!f->dir[p->dir & 1].quiet && (f->state & WEIR_FLOW_DYING)) {
 		count_elsewhere(count, WEIR_LATE, p->segs, p->ip_len);
 		return;

@@ -12,8 +12,10 @@
  *	weir_pkt(), weir_quoted()	struct weir_pkt of this CPU: the packet, and the one
  *					that an ICMP error quotes
  *	weir_lookup4(key), weir_lookup6(key)	flow or NULL
- *	weir_create4(key), weir_create6(key)	zeroed new flow (or the one that
- *					appeared meanwhile), NULL: table full
+ *	weir_fresh()			a flow of this CPU to be filled in before the table has it: what
+ *					weir_begin_flow() does not write stays zero
+ *	weir_insert(pkt, flow)		a copy into the table: 0, or 1 where another CPU was first;
+ *					negative: table full
  *	weir_again(pkt)			the packet's flow once more
  *	weir_holes_get(id), weir_holes_new(id), weir_holes_del(id)
  *	weir_counters(slot)		this CPU's

@@ -58,12 +58,12 @@ struct {
 	__type(value, struct weir_counters);
 } counters SEC(".maps");
 
-/* Too large for the stack: a record being built, the record budget, a zeroed flow and holes. */
+/* Too large for the stack: a record being built, the record budget, a flow being begun, zeroed holes. */
 struct percpu {
 	struct weir_pkt pkt, quoted; /* here, not on the stack: the verifier merges states */
 	struct weir_out out;
 	struct weir_bucket bucket;
-	struct weir_flow zero_flow;
+	struct weir_flow fresh_flow;
 	struct weir_holes zero_holes;
 };
 
@@ -153,22 +153,22 @@ static __always_inline struct weir_flow *weir_lookup6(const struct weir_key6 *k)
 	return bpf_map_lookup_elem(&flows6, k);
 }
 
-static __always_inline struct weir_flow *weir_create4(const struct weir_key4 *k)
+static __always_inline struct weir_flow *weir_fresh(void)
 {
 	struct percpu *m = mine();
 
-	if (!m || bpf_map_update_elem(&flows4, k, &m->zero_flow, BPF_NOEXIST) == -7 /* E2BIG */)
+	if (!m)
 		return 0;
-	return bpf_map_lookup_elem(&flows4, k);
+	barrier_var(m);
+	return &m->fresh_flow;
 }
 
-static __always_inline struct weir_flow *weir_create6(const struct weir_key6 *k)
+static __always_inline int weir_insert(const struct weir_pkt *p, const struct weir_flow *f)
 {
-	struct percpu *m = mine();
+	long err = p->v4 ? bpf_map_update_elem(&flows4, &p->k4, f, BPF_NOEXIST) :
+			   bpf_map_update_elem(&flows6, &p->k6, f, BPF_NOEXIST);
 
-	if (!m || bpf_map_update_elem(&flows6, k, &m->zero_flow, BPF_NOEXIST) == -7)
-		return 0;
-	return bpf_map_lookup_elem(&flows6, k);
+	return err == -17 /* EEXIST */ ? 1 : err;
 }
 
 static __always_inline struct weir_flow *weir_again(const struct weir_pkt *p)
@@ -220,16 +220,18 @@ static __always_inline void weir_add(u64 *counter, u64 n)
 	*counter += n;
 }
 
-/* Wakes the reader only when much waits; it polls on a timer as well. */
+/*
+ * Wakes the reader each time that another wake_bytes (a power of two) wait: a
+ * wake-up costs ten times a record. It polls on a timer as well.
+ */
 static __always_inline int weir_send(struct weir_out *o, u32 len)
 {
-	u64 flags = BPF_RB_NO_WAKEUP;
+	u32 step = weir_cfg.wake_bytes - 1, waits;
 
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= weir_cfg.wake_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
 	if (len > sizeof(*o))
 		len = sizeof(*o);
-	return bpf_ringbuf_output(&ring, o, len, flags);
+	waits = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	return bpf_ringbuf_output(&ring, o, len, (waits & step) + len > step ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 #ifdef WEIR_HOOK_TC

@@ -53,6 +53,19 @@ static __always_inline int is_late(const struct weir_pkt *p, const struct weir_h
 	return age < (p->path_us ? p->path_us / 2 : REORDER_US);
 }
 
+/* The oldest hole makes room: the span of those that did so stays known, one for all. */
+static __always_inline void give_up(struct weir_hole *gone, const struct weir_hole *h)
+{
+	if (gone->start == gone->end) {
+		*gone = *h;
+		return;
+	}
+	if (seq_before(h->start, gone->start))
+		gone->start = h->start;
+	if (seq_after(h->end, gone->end))
+		gone->end = h->end;
+}
+
 /* From start to the packet's number, which was missing already age_us ago. */
 static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 start, u32 age_us)
 {
@@ -72,12 +85,10 @@ static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 sta
 		return 0;
 	}
 	hole = &h->hole[dir][weir_index(h->next[dir], WEIR_MAX_HOLES)];
-	if (hole->start != hole->end) { /* the oldest is the least likely to be filled yet */
-		if (h->overflow[dir] != 0xff)
-			h->overflow[dir]++;
-	} else {
+	if (hole->start != hole->end) /* the oldest is the least likely to be filled yet */
+		give_up(&h->gone[dir], hole);
+	else
 		h->open[dir]++;
-	}
 	hole->start = start;
 	hole->end = p->seq;
 	hole->us = p->now_us - age_us;
@@ -85,6 +96,19 @@ static __noinline int open_hole(struct weir_flow *f, struct weir_pkt *p, u32 sta
 	hole->ipid = p->ipid;
 	h->next[dir]++;
 	return 0;
+}
+
+/*
+ * [s, e) fills no hole that is known: perhaps one of those given up. Losses are
+ * filled from below, and so what lies below is settled.
+ */
+static __always_inline int fill_gone(struct weir_pkt *p, struct weir_hole *gone, u32 s, u32 e)
+{
+	if (gone->start == gone->end || !seq_before(s, gone->end) || !seq_after(e, gone->start))
+		return WEIR_IN_ORDER;
+	p->hole_age_us = p->now_us - gone->us;
+	gone->start = seq_before(e, gone->end) ? e : gone->end;
+	return is_late(p, gone) ? WEIR_REORDER : WEIR_RETX_FILL;
 }
 
 /*
@@ -114,7 +138,7 @@ WEIR_SUB int weir_fill(u32 s, u32 e)
 	}
 	i = forgotten(&p->found, i);
 	if (i >= WEIR_MAX_HOLES)
-		return WEIR_IN_ORDER;
+		return fill_gone(p, &h->gone[dir], s, e);
 	x = &h->hole[dir][weir_index(i, WEIR_MAX_HOLES)];
 	label = is_late(p, x) ? WEIR_REORDER : WEIR_RETX_FILL;
 	p->hole_age_us = p->now_us - x->us;
@@ -124,12 +148,10 @@ WEIR_SUB int weir_fill(u32 s, u32 e)
 		if (seq_before(e, tail)) { /* from the middle: two are left */
 			struct weir_hole *y = &h->hole[dir][weir_index(h->next[dir], WEIR_MAX_HOLES)];
 
-			if (y->start != y->end) {
-				if (h->overflow[dir] != 0xff)
-					h->overflow[dir]++;
-			} else {
+			if (y->start != y->end)
+				give_up(&h->gone[dir], y);
+			else
 				h->open[dir]++;
-			}
 			y->us = x->us;
 			y->tsval = x->tsval;
 			y->ipid = x->ipid;
@@ -145,7 +167,7 @@ WEIR_SUB int weir_fill(u32 s, u32 e)
 	}
 	x->start = x->end;
 	h->open[dir]--;
-	if (h->open[0] || h->open[1])
+	if (h->open[0] || h->open[1] || h->gone[0].start != h->gone[0].end || h->gone[1].start != h->gone[1].end)
 		return label;
 	weir_holes_del(p->flow_id);
 	return label | FILLED_LAST;

@@ -256,6 +256,14 @@ static __always_inline int parse_transport(WEIR_CTX *ctx, const struct weir_view
 		p->sport = ld16(c);
 		p->dport = ld16(c + 2);
 		header = 8;
+		/* A first fragment's length is the whole datagram's; what lies behind it is no payload (RFC 9868). */
+		if (!(p->rec_flags & WEIR_REC_FRAG) && l4_len <= 0xffff) {
+			u32 length = ld16(c + 4);
+
+			if (length < 8 || length > l4_len)
+				return WEIR_MALFORMED;
+			l4_len = length;
+		}
 	}
 	p->payload_off = off + header;
 	p->payload_len = l4_len - header;

@@ -136,8 +136,8 @@ struct weir_holes {
 	struct weir_hole hole[2][WEIR_MAX_HOLES]; /* start == end: free */
 	__u8 next[2];	  /* the slot that is taken next, and so the oldest */
 	__u8 open[2];	  /* slots in use */
-	__u8 overflow[2]; /* holes forgotten for want of room, saturates */
-	__u16 pad;
+	__u32 pad;
+	struct weir_hole gone[2]; /* spans those that were given up for want of room */
 };
 
 /* What one TCP packet turned out to be (research C.1; RFC 9293, 2018, 2883). */
@@ -264,7 +264,7 @@ struct weir_config {
 	__u32 payload_segments;	/* per direction */
 	__u32 payload_bytes;	/* per direction */
 	__u32 records_per_s;	/* per CPU; 0: no bound */
-	__u32 wake_bytes;	/* wake the reader when this much waits */
+	__u32 wake_bytes;	/* wake the reader at each so much that waits: a power of two */
 	__u32 link;		/* enum weir_link; where the interface is not asked */
 };
 

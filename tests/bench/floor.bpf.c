@@ -44,6 +44,13 @@ struct {
 	__type(value, struct bench_walk);
 } walk SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BENCH_ORDER_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} order SEC(".maps");
+
 /* The program under test, by hook: a program array takes one type only. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -118,6 +125,8 @@ static __always_inline void next_packet(void *data, void *end)
 	__u32 zero = 0;
 	struct bench_walk *w = bpf_map_lookup_elem(&walk, &zero);
 	__u8 *l4, *address;
+	__u64 *step;
+	__u32 at;
 
 	if (!w)
 		return;
@@ -125,17 +134,20 @@ static __always_inline void next_packet(void *data, void *end)
 	address = data + (w->address & 127);
 	if (address + 4 > (__u8 *)end || l4 + 8 > (__u8 *)end)
 		return;
-	if (w->syn) {
-		*(__u32 *)address = bpf_htonl(0x0a000000 + (__u32)(w->index++ & 0xffffff));
+	if (w->fresh) {
+		*(__u32 *)address = bpf_htonl(0x0a000000 + (__u32)(w->at++ & 0xffffff));
 		return;
 	}
-	*(__u32 *)address = bpf_htonl(0x0a000000 + (__u32)w->index);
+	at = w->at;
+	step = bpf_map_lookup_elem(&order, &at);
+	if (!step)
+		return;
+	*(__u32 *)address = bpf_htonl(0x0a000000 + BENCH_FLOW(*step));
 	if (w->seg)
-		*(__u32 *)(l4 + 4) = bpf_htonl(1000 + (__u32)w->round * w->seg);
-	w->index = (w->index + w->step) & (w->flows - 1);
-	if (++w->visited == w->flows) {
-		w->visited = 0;
-		w->round++;
+		*(__u32 *)(l4 + 4) = bpf_htonl(w->base + w->seg * ((__u32)w->pass * BENCH_VISITS(*step) + BENCH_VISIT(*step)));
+	if (++w->at == w->length) {
+		w->at = 0;
+		w->pass++;
 	}
 }
 

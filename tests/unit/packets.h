@@ -47,7 +47,7 @@ struct pk {
 	const void *ext;	/* their bytes; the last one's next header is set */
 	unsigned next, ext_last;/* bytes of ext; where the last one begins */
 	unsigned pad;		/* bytes behind the IP packet */
-	int ether, ip_total, ihl, doff; /* values to set instead; 0: right ones, -1: zero */
+	int ether, ip_total, ihl, doff, udp_len; /* values to set instead; 0: right ones, -1: zero */
 };
 
 static inline void put16(uint8_t *p, unsigned v)
@@ -113,7 +113,7 @@ static inline uint8_t *pk_transport(uint8_t *at, const struct pk *k)
 	} else if (proto == UDP) {
 		put16(at, k->sport);
 		put16(at + 2, k->dport);
-		put32(at + 4, (8 + k->len) << 16);
+		put32(at + 4, instead(k->udp_len, 8 + k->len) << 16);
 		at += 8;
 	}
 	if (k->data) {

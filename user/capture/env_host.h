@@ -22,7 +22,7 @@ struct host_packet {
 
 struct weir_flow *host_lookup(void *engine, const struct weir_key6 *key);
 struct weir_flow *host_current(void *engine);
-struct weir_flow *host_create(void *engine, const struct weir_key6 *key);
+int host_insert(void *engine, const struct weir_key6 *key, const struct weir_flow *f);
 struct weir_holes *host_holes(void *engine, u64 id, int make);
 void host_holes_del(void *engine, u64 id);
 int host_send(void *engine, struct weir_out *out, u32 len);
@@ -35,6 +35,7 @@ struct host_env {
 	struct weir_counters count;
 	struct weir_pkt pkt, quoted;
 	struct weir_out out;
+	struct weir_flow fresh;
 };
 
 extern __thread struct host_env *host_env;
@@ -99,16 +100,16 @@ static inline struct weir_flow *weir_lookup6(const struct weir_key6 *k)
 	return host_lookup(host_env->engine, k);
 }
 
-static inline struct weir_flow *weir_create4(const struct weir_key4 *k)
+static inline struct weir_flow *weir_fresh(void)
 {
-	struct weir_key6 m = mapped_key(k);
-
-	return host_create(host_env->engine, &m);
+	return &host_env->fresh;
 }
 
-static inline struct weir_flow *weir_create6(const struct weir_key6 *k)
+static inline int weir_insert(const struct weir_pkt *p, const struct weir_flow *f)
 {
-	return host_create(host_env->engine, k);
+	struct weir_key6 m = p->v4 ? mapped_key(&p->k4) : p->k6;
+
+	return host_insert(host_env->engine, &m, f);
 }
 
 static inline struct weir_holes *weir_holes_get(u64 id)

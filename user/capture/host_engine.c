@@ -162,7 +162,7 @@ static bool add_chunk(struct host_engine *e)
 	return true;
 }
 
-struct weir_flow *host_create(void *engine, const struct weir_key6 *key)
+int host_insert(void *engine, const struct weir_key6 *key, const struct weir_flow *f)
 {
 	struct host_engine *e = engine;
 	struct entry *x;
@@ -170,12 +170,13 @@ struct weir_flow *host_create(void *engine, const struct weir_key6 *key)
 	if (e->n >= e->max) /* a capture can't wait for a sweep: the longest idle one goes */
 		end_flow(e, e->oldest, END_EVICTED);
 	if (!e->free && !add_chunk(e))
-		return NULL;
+		return -1;
 	if (e->n > e->mask)
 		grow(e);
 	x = e->free;
 	e->free = x->next;
 	memset(x, 0, sizeof(*x));
+	x->flow = *f;
 	x->key = *key;
 	x->hash = hash_key(key);
 	x->next = e->bucket[x->hash & e->mask];
@@ -183,7 +184,7 @@ struct weir_flow *host_create(void *engine, const struct weir_key6 *key)
 	link_newest(e, x);
 	e->n++;
 	e->current = x;
-	return &x->flow;
+	return 0;
 }
 
 /* Losses are tracked for the packet's own flow only: that is the current entry. */
