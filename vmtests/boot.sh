@@ -6,7 +6,8 @@
 #
 # The guest's console goes to OUT_DIR/console.txt and what it left in /art to OUT_DIR/art.
 # Exit: the guest's word (VMTEST-RC), 124 when it hung and was ended, 125 when it died without a
-# word. KVM is used where it is more than a name: see kvm().
+# word. KVM is used where it is more than a name: see kvm(). WEIR_VM_SILENCE: so many seconds
+# without a word count as hung, too.
 set -u
 
 kdir=$1 initrd=$2 out=$3 limit=$4
@@ -48,6 +49,8 @@ nice -n "${WEIR_VM_NICE:-5}" qemu-system-x86_64 -nodefaults -no-user-config -dis
 	-kernel "$kdir/vmlinuz" -initrd "$initrd" \
 	-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off $*" \
 	-drive file="$disk",format=raw,if=virtio,cache=unsafe \
+	-netdev hubport,id=n1,hubid=1 -device virtio-net-pci,netdev=n1,mac=52:54:00:00:02:01,romfile= \
+	-netdev hubport,id=n2,hubid=1 -device virtio-net-pci,netdev=n2,mac=52:54:00:00:02:02,romfile= \
 	-serial file:"$out/console.txt" </dev/null >"$out/qemu.txt" 2>&1 &
 qemu=$!
 trap 'kill "$qemu" 2>/dev/null; exit 130' INT TERM HUP
@@ -65,10 +68,13 @@ show()
 }
 
 start=$(date +%s)
+heard=$start was=0
 rc=
 while kill -0 "$qemu" 2>/dev/null; do
 	show
-	if [ $(($(date +%s) - start)) -ge "$limit" ]; then
+	now=$(date +%s)
+	[ "$seen" = "$was" ] || heard=$now was=$seen
+	if [ $((now - start)) -ge "$limit" ] || [ $((now - heard)) -ge "${WEIR_VM_SILENCE:-999999}" ]; then
 		kill "$qemu" 2>/dev/null
 		sleep 1
 		kill -KILL "$qemu" 2>/dev/null
@@ -84,6 +90,6 @@ tr -d '\r' <"$out/console.txt" >"$out/console.tmp" && mv "$out/console.tmp" "$ou
 if [ -s "$disk" ]; then tar xf "$disk" -C "$out/art" 2>/dev/null; fi
 rm -f "$disk"
 if [ "$rc" = 124 ]; then
-	echo "boot.sh: the VM hung: ended after $limit s; its last words: $(tail -n 1 "$out/console.txt")" >&2
+	echo "boot.sh: the VM hung: ended after $((now - start)) s, $((now - heard)) of them silent; its last words: $(tail -n 1 "$out/console.txt")" >&2
 fi
 exit "${rc:-125}"

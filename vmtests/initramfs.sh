@@ -22,11 +22,13 @@ act_police act_gact act_mirred act_skbedit act_pedit
 cls_matchall cls_flower cls_u32 cls_bpf cls_fw em_u32
 tcp_bbr nf_tables nft_ct nft_limit nft_numgen nft_reject_inet nft_reject_ipv4 nft_reject_ipv6 nft_nat
 nft_masq nft_redir nft_connlimit nft_quota nft_hash nft_synproxy nft_log nft_counter nft_chain_nat
-nft_objref nft_set_pipapo nft_dup_ipv4 nf_conntrack nf_nat af_packet ipv6 tcp_cubic binfmt_misc"
+nft_objref nf_conntrack_netlink nft_set_pipapo nft_dup_ipv4 nf_conntrack nf_nat af_packet ipv6 tcp_cubic binfmt_misc"
 
 # Programs of this machine; those marked ? only where they are installed.
 programs="busybox ip tc nft ethtool tcpdump kmod bpftool iperf3 dnsmasq openssl
-?wg ?conntrack ?ss"
+?wg ?conntrack ?ss ?curl"
+# And of packages that are unpacked only for this: see programs.sh.
+fetched="turnserver turnutils_uclient turnutils_peer gtlsclient gtlsserver ssh sshd"
 
 die()
 {
@@ -36,9 +38,11 @@ die()
 
 copy_libs()
 {
-	ldd "$1" 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[ \t]*\(\/[^ ]*\) (.*/\1/p' |
+	LD_LIBRARY_PATH=${prog:+$prog/usr/lib/$(uname -m)-linux-gnu} ldd "$1" 2>/dev/null |
+		sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[ \t]*\(\/[^ ]*\) (.*/\1/p' |
 		while read -r lib; do
-			[ -e "$root$lib" ] || { mkdir -p "$root${lib%/*}"; cp -L "$lib" "$root$lib"; }
+			to=$root${lib#"$prog"}
+			[ -e "$to" ] || { mkdir -p "${to%/*}"; cp -L "$lib" "$to"; }
 		done
 }
 
@@ -82,6 +86,7 @@ if [ ! -e "$mods" ] || [ "$here/initramfs.sh" -nt "$mods" ]; then
 	rm -rf "$root"
 fi
 
+prog=$(sh "$here/programs.sh")
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/bin" "$root/sbin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/run/netns" \
@@ -93,12 +98,28 @@ for p in $programs; do
 	*) copy_program "$p" needed ;;
 	esac
 done
+if [ -n "$prog" ]; then
+	for p in $fetched; do
+		f=$(find "$prog/usr/bin" "$prog/usr/sbin" -name "$p" | head -n 1)
+		[ -n "$f" ] || continue
+		cp -L "$f" "$root/bin/$p"
+		copy_libs "$f"
+	done
+	cp -r "$prog/w/." "$root/w/"
+	: >"$root/etc/mime.types"
+	mkdir -p "$root/w/www" "$root/root/.ssh" "$root/run/sshd"
+	head -c 1500000 /dev/urandom >"$root/w/www/blob"
+	cp "$prog/w/ssh/user.pub" "$root/root/.ssh/authorized_keys"
+	chmod 700 "$root/root" "$root/root/.ssh"
+	chmod 600 "$root"/w/ssh/user "$root"/w/ssh/host "$root/root/.ssh/authorized_keys"
+fi
 ln -s ../bin/kmod "$root/sbin/modprobe"
 for a in sh cat ls mkdir mount umount sleep poweroff ps kill dmesg tar grep sed cut head tail sort \
-	wc rm cp mv ln date awk test true false env sync find dd hostname seq tr uniq touch od nc; do
+	wc rm cp mv ln date awk test true false env sync find dd hostname seq tr uniq touch od nc timeout mknod id; do
 	ln -s busybox "$root/bin/$a"
 done
 echo 'root:x:0:0:root:/root:/bin/sh
+sshd:x:101:65534::/run/sshd:/bin/false
 nobody:x:65534:65534::/tmp:/bin/false' >"$root/etc/passwd"
 echo 'root:x:0:
 nogroup:x:65534:' >"$root/etc/group"

@@ -3,12 +3,15 @@
 # Boots each kernel and runs the scenarios in it.
 #
 #   run.sh BUILD_DIR [-k "KERNEL..."] [-s SET] [-S SCENARIO] [-j N] [-H live,offline] [-n TIMES]
-#          [-c CCA] [-F FILE] [-o DIR] [-1bL]
+#          [-c CCA] [-F FILE] [-o DIR] [-p N] [-1abCKL]
 #
+# -K       keep what passed, too
 # -F       a scenario of a file elsewhere; -o: results there; -b: only benign rows
-# -L       only load the BPF objects
-# Without -s and -S every row runs on 6.1, and the set "short" on the others.
-# KERNEL   5.10 6.1 6.12 7, or one of them with -nobtf behind it (no BTF in sight)
+# -L       only load the BPF objects; -p: so many VMs side by side; -a: every row in full on all;
+#          -C: every row once on 6.1, the short set on the others
+# Without -s and -S every row runs: see set_of.
+# KERNEL   5.10 6.1 6.12 7, or one of them with -nobtf behind it (no BTF in sight), -lockdown or
+#          -nomodules (only what weir says then, see faults.sh)
 # Streams TAP; leaves results.tsv, results.tap, junit.xml, table.txt and, for each failure, the
 # packets, events and logs in BUILD_DIR/vmtests. Exit 0: nothing failed.
 set -u
@@ -16,9 +19,9 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 64
 shift
-kernels="5.10 6.1 6.12 7 6.1-nobtf" set= only= jobs=${WEIR_VM_JOBS:-8} how=live,offline extra= load_only= given= out=
+kernels="6.1 5.10 6.12 7 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-8} how=live,offline extra= load_only= given= out= in_full= in_ci= side=${WEIR_VM_SIDE:-$(nproc)}
 ceiling=${WEIR_INSN_CEILING:-100000}
-while getopts k:s:S:j:H:n:c:F:o:1bL c; do
+while getopts k:s:S:j:H:n:c:F:o:p:1abCKL c; do
 	case $c in
 	k) kernels=$OPTARG ;;
 	s) set=$OPTARG ;;
@@ -27,10 +30,14 @@ while getopts k:s:S:j:H:n:c:F:o:1bL c; do
 	H) how=$OPTARG ;;
 	n) extra="$extra -n $OPTARG" ;;
 	c) extra="$extra -c $OPTARG" ;;
+	K) extra="$extra -k" ;;
 	1) extra="$extra -1" ;;
 	b) extra="$extra -b" ;;
 	F) given=$OPTARG ;;
 	o) out=$OPTARG ;;
+	p) side=$OPTARG ;;
+	a) in_full=yes ;;
+	C) in_ci=yes ;;
 	L) load_only=yes ;;
 	*) exit 64 ;;
 	esac
@@ -61,61 +68,83 @@ else
 	files='/w/rows/*.scn'
 fi
 
+# Every row, in full on 6.1; elsewhere what is not of the short set runs in brief: with the
+# impairment on, live (weir analyze is the same program on every kernel).
 set_of()	# kernel
 {
-	if [ -n "$set" ]; then echo "$set"
-	elif [ -z "$only$given" ] && [ "$1" != 6.1 ]; then echo short
-	fi
+	[ -z "$set" ] || echo "-s $set"
+	[ -z "$only$given$set$in_full" ] || return
+	case $in_ci,$1 in
+	yes,6.1) echo "-x short" ;;
+	yes,*) echo "-s short" ;;
+	,6.1) ;;
+	,*) echo "-x short" ;;
+	esac
 }
 
-# Time that the VM may take: the scenarios' own, twice, and what starting it takes.
-seconds()
+# Seconds that the VM may take at most, and may be silent: from the scenarios' own.
+limits()	# ARGUMENT...
 {
 	# shellcheck disable=SC2046,SC2086 # words
-	(cd "$rows" && "$build/scen/scenario" check ${1:+-s $1} $extra \
-		$([ -n "$given" ] && echo "$given" || echo "$files" | sed "s,/w/rows,$rows,g")) | sed -n 's/.* \([0-9]*\) seconds$/\1/p'
+	(cd "$rows" && "$build/scen/scenario" check "$@" $extra \
+		$([ -n "$given" ] && echo "$given" || echo "$files" | sed "s,/w/rows,$rows,g")) |
+		sed -n 's/.* \([0-9]*\) seconds, the longest \([0-9]*\)$/\1 \2/p'
 }
 
 # mawk would wait for a full block before it says anything.
 if awk -W version 2>/dev/null </dev/null | grep -qi mawk; then stream="-W interactive"; else stream=; fi
 
+# All kernels' lines, each with its kernel in front, to TAP and results.tsv.
 to_tap()
 {
 	# shellcheck disable=SC2086 # two words or none
-	awk $stream -F '\t' -v kernel="$1" -v tsv="$out/results.tsv" -v tap="$out/results.tap" \
-		-v n="$(wc -l <"$out/results.tsv")" '
-	/^RESULT\t/ {
+	awk $stream -F '\t' -v tsv="$out/results.tsv" -v tap="$out/results.tap" '
+	$2 == "RESULT" {
 		n++
-		line = ($6 == "fail" ? "not ok " : "ok ") n " - " kernel " " $2 " (" $3 ") " $4 " " $5 \
-			($6 == "skip" ? " # SKIP " $8 : ": " $8 " [" $7 " s]")
+		line = ($7 == "fail" ? "not ok " : "ok ") n " - " $1 " " $3 " (" $4 ") " $5 " " $6 \
+			($7 == "skip" ? " # SKIP " $9 : ": " $9 " [" $8 " s]")
 		print line
 		print line >>tap
-		print kernel "\t" $2 "\t" $3 "\t" $4 "\t" $5 "\t" $6 "\t" $7 "\t" $8 >>tsv
+		print $1 "\t" $3 "\t" $4 "\t" $5 "\t" $6 "\t" $7 "\t" $8 "\t" $9 >>tsv
 		fflush()
 		next
 	}
-	{ print "# " $0; fflush() }'
+	{ sub(/\t/, " "); print "# " $0; fflush() }'
 }
 
 note()	# kernel, what, verdict, why
 {
-	printf 'RESULT\t%s\t-\ton\tboot\t%s\t0\t%s\n' "$2" "$3" "$4" | to_tap "$1"
+	printf '%s\tRESULT\t%s\t-\ton\tboot\t%s\t0\t%s\n' "$1" "$2" "$3" "$4"
 }
 
-for k in $kernels; do
-	name=${k%-nobtf}
+# One kernel from its package to its results.
+kernel()	# name
+{
+	k=$1
+	name=${k%-*}
 	arg=
-	[ "$name" = "$k" ] || arg=weir.nobtf
+	variant=
+	[ "$name" = "$k" ] || variant=${k#*-}
+	case $variant in
+	nobtf | nomodules) arg=weir.$variant ;;
+	lockdown) arg=lockdown=confidentiality ;;
+	esac
+	began=$(date +%s)
 	read -r _ dir version <<-END
-	$(sh "$here/kernels.sh" get "$name")
+	$(flock "$out/.fetch" sh "$here/kernels.sh" get "$name")
 	END
 	if [ "$dir" = skip ]; then
 		note "$k" boot skip "$version"
-		continue
+		return
 	fi
-	sets=$(set_of "$k")
-	s=$(seconds "$sets")
-	limit=$((240 + 3 * ${s:-600} / jobs))
+	what=$(set_of "$k")
+	faults=
+	[ -n "$only$given$set" ] || faults=yes
+	case $variant in lockdown | nomodules) faults=yes ;; esac
+	# shellcheck disable=SC2046,SC2086 # words
+	set -- $(limits $what)
+	limit=$((300 + 6 * ${1:-600} / jobs))
+	silence=$((300 + 2 * ${2:-60}))
 	kout=$out/k-$k
 	mkdir -p "$kout"
 	cat >"$kout/job" <<-END
@@ -123,20 +152,53 @@ for k in $kernels; do
 	[ \$probe = 0 ] && v=pass || v=fail
 	echo "RESULT	bpf-load	-	on	boot	\$v	0	every object passes the verifier, under $ceiling instructions a program"
 	[ -z "$load_only" ] || exit \$probe
-	/bin/scenario run -j $jobs ${sets:+-s $sets} -H $how $extra -o /art/s $files; rc=\$?
+	${faults:+/bin/sh /w/faults.sh "$variant" || probe=1}
+	[ "${variant#nobtf}" ] && exit \$probe
+	/bin/scenario run -j $jobs $what -H $how $extra -o /art/s $files; rc=\$?
 	[ \$probe = 0 ] && exit \$rc || exit 1
 	END
-	sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" "$build"/weir_*.bpf.o $given || exit 1
-	{ sh "$here/boot.sh" "$dir" "$kout/initramfs" "$kout" "$limit" $arg; echo $? >"$kout/rc"; } 2>&1 |
-		to_tap "$k"
+	if ! flock "$out/.fetch" sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" \
+		"$here/faults.sh" "$build"/weir_*.bpf.o $given; then
+		note "$k" boot fail "no initramfs: see above"
+		return
+	fi
+	# shellcheck disable=SC2086 # a word or none
+	{ WEIR_VM_SILENCE=$silence sh "$here/boot.sh" "$dir" "$kout/initramfs" "$kout" "$limit" $arg; echo $? >"$kout/rc"; } 2>&1 |
+		awk $stream -v k="$k" '{ print k "\t" $0; fflush() }'
 	rc=$(cat "$kout/rc")
 	up=$(sed -n 's/^VMTEST-UP //p' "$kout/console.txt")
+	size=$(du -k "$kout/initramfs" | cut -f 1)
+	took="$(($(date +%s) - began)) s in all, the initramfs $size kB"
 	case $rc in
-	0 | 1) note "$k" boot pass "${up:-?} s to init" ;;
-	124) note "$k" boot fail "the VM hung and was ended after $limit s" ;;
+	0 | 1) note "$k" boot pass "${up:-?} s to init, $took" ;;
+	124) note "$k" boot fail "the VM hung and was ended; $took" ;;
 	*) note "$k" boot fail "the VM died: $(tail -n 1 "$kout/console.txt")" ;;
 	esac
 	rm -f "$kout/initramfs"
-done
+}
+
+# Several VMs side by side, as many as there are processors to emulate one each.
+all_kernels()
+{
+	running=
+	for k in $kernels; do
+		# shellcheck disable=SC2086 # words
+		set -- $running
+		while [ $# -ge "$side" ]; do
+			sleep 1
+			running=
+			for p in "$@"; do
+				kill -0 "$p" 2>/dev/null && running="$running $p"
+			done
+			# shellcheck disable=SC2086 # words
+			set -- $running
+		done
+		kernel "$k" &
+		running="$running $!"
+	done
+	wait
+}
+
+all_kernels | to_tap
 echo "1..$(wc -l <"$out/results.tsv")"
 sh "$here/report.sh" "$out" "$kernels"

@@ -5,6 +5,7 @@
 #   make vmload               do the BPF objects load on every kernel? Half a minute
 #   make vmsmoke              one kernel, a few scenarios: a minute or two
 #   make scenarios            the same scenarios in namespaces of this machine, as its kernel allows
+#   make vmbreak [ONLY=word]  breaks weir on purpose; the right cell must fail of each
 #   make soak MINUTES=30      mixed traffic, scenarios switched on and off
 #   make soak-benign [N=20]   every benign row N times, goes on where it was stopped; here, or KERNEL=6.1 in VMs
 
@@ -36,7 +37,7 @@ $(B)/scen/vmprobe: vmtests/vmprobe.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $< -lbpf
 
-.PHONY: vmload vmtest vmsmoke scenarios soak soak-benign vmtest-build
+.PHONY: vmbreak vmload vmtest vmsmoke scenarios soak soak-benign vmtest-build
 vmtest-build: $(B)/weir $(SCEN)
 
 vmtest: vmtest-build
@@ -44,6 +45,9 @@ vmtest: vmtest-build
 
 vmload: vmtest-build
 	$(Q)sh vmtests/run.sh $(B) -L
+
+vmbreak: vmtest-build
+	$(Q)sh vmtests/break.sh $(B) $(ONLY)
 
 vmsmoke: vmtest-build
 	$(Q)sh vmtests/run.sh $(B) -k 6.1 -s smoke

@@ -77,6 +77,10 @@ struct scenario {
 	double sessions;   /* share of the traffic's sessions that must come out well; < 0: no check
 			    */
 	char weir_args[256], need[160], todo[200];
+	char link[16];	       /* what the watched link is: veth, tun or virtio */
+	char says[4][120];     /* what weir's words or events must hold, live */
+	int sayings;
+	int exits;	       /* weir watch's exit status, with the impairment on */
 	double forged; /* share of the forged flows that must have a suspect reset; < 0: no check */
 	struct step step[SCEN_STEPS];
 	int order[SCEN_STEPS]; /* steps by time */
@@ -129,6 +133,8 @@ enum verdict scen_judge(const struct scenario *s, const struct truth *t, const c
 struct net {
 	char ns[NS_COUNT][48];
 	bool wired; /* cables of wire.c instead of netem */
+	pid_t tun;   /* > 0: the process that joins two tun devices */
+	int virtio;  /* > 0: the lock on the machine's one pair of virtio cards */
 };
 int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why, size_t room);
 void net_down(const struct net *n);
@@ -136,6 +142,11 @@ void net_down(const struct net *n);
 bool wire_needed(const struct net *n);
 /* The name of a cable's end in NS_CABLES: at its first namespace, or the far one. */
 const char *wire_end(int cable, bool far);
+/* Waits for what only one scenario at a time can have; before anything else is waited for. */
+void link_reserve(struct net *n, const char *kind);
+/* The watched link between gw and isp, where it is no veth pair. 0, or -1 with the reason in why. */
+int link_up(struct net *n, const char *kind, char *why, size_t room);
+void link_down(const struct net *n);
 /* Enters the namespace; for a child before exec. */
 int net_enter(const struct net *n, enum ns ns);
 const char *ns_name(enum ns ns);

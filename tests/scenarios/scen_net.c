@@ -187,6 +187,8 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 		const char *far_ns = n->ns[pair[i].b], *far = pair[i].b_dev;
 		char mac[24];
 
+		if (pair[i].a == NS_GW && strcmp(s->link, "veth"))
+			continue; /* link_up() makes it */
 		snprintf(mac, sizeof(mac), "02:00:00:00:0%d:%s", i + 1, pair[i].b_mac);
 		if (n->wired) {
 			p += sprintf(p, "link add %s netns %s type veth peer name %s netns %s addr %s\n",
@@ -199,7 +201,12 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 			     pair[i].a_dev, n->ns[pair[i].a], i + 1, pair[i].a_mac, far, far_ns,
 			     *mac ? " addr " : "", mac);
 	}
-	if (batch(n, -1, "ip", b, "veth pairs can't be made", why, room))
+	if (n->wired && strcmp(s->link, "veth")) {
+		snprintf(why, room, "the kernel has no netem: there are only cables, no %s", s->link);
+		return -1;
+	}
+	if (batch(n, -1, "ip", b, "veth pairs can't be made", why, room) ||
+	    link_up(n, s->link, why, room))
 		return -1;
 	p = b + sprintf(b, "link set lo up\nlink set eth0 up\n");
 	for (int i = 2; i < 10; i++)
@@ -216,6 +223,11 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 			i, i);
 	sprintf(p, "route add default via 10.30.0.1\nroute add default via fd30::1\n");
 	if (batch(n, NS_SRV, "ip", b, "server's addresses", why, room))
+		return -1;
+	/* A tun's queue is short, and no part of any scenario. */
+	if (!strcmp(s->link, "tun") &&
+	    (batch(n, NS_GW, "ip", "link set wan txqueuelen 5000\n", "tun", why, room) ||
+	     batch(n, NS_ISP, "ip", "link set cust txqueuelen 5000\n", "tun", why, room)))
 		return -1;
 	if (batch(n, NS_GW, "ip",
 		  "link set lo up\nlink set lan up\nlink set wan up\n"
@@ -238,7 +250,7 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 					 "tx",	    "off", NULL };
 			for (int k = 0; k < NS_COUNT; k++)
 				if (!strcmp(ns_name(k), dev[i][0]) &&
-				    run_wait(n, k, argv, NULL, NULL)) {
+				    run_wait(n, k, argv, NULL, NULL) && strcmp(s->link, "tun")) {
 					snprintf(why, room, "offloads of %s can't be switched off",
 						 dev[i][1]);
 					return -1;
@@ -273,6 +285,7 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 
 void net_down(const struct net *n)
 {
+	link_down(n);
 	for (int i = 0; i < NS_COUNT; i++) {
 		char *argv[] = { "ip", "netns", "del", (char *)n->ns[i], NULL };
 

@@ -162,6 +162,7 @@ static int setting(struct scenario *s, const char *key, char *rest)
 		{ "weir", s->weir_args, sizeof(s->weir_args) },
 		{ "need", s->need, sizeof(s->need) },
 		{ "todo", s->todo, sizeof(s->todo) },
+		{ "link", s->link, sizeof(s->link) },
 	};
 	struct {
 		const char *key;
@@ -206,6 +207,16 @@ static int setting(struct scenario *s, const char *key, char *rest)
 		return s->allows < SCEN_WANTS ? add_expect(&s->allow[s->allows++], rest) : -1;
 	if (!strcmp(key, "flow"))
 		return s->flows < SCEN_WANTS ? add_flow(&s->flow[s->flows++], rest) : -1;
+	if (!strcmp(key, "exits")) {
+		s->exits = atoi(rest);
+		return 0;
+	}
+	if (!strcmp(key, "says")) {
+		if (s->sayings == 4)
+			return -1;
+		snprintf(s->says[s->sayings++], sizeof(s->says[0]), "%s", rest);
+		return 0;
+	}
 	if (!strcmp(key, "at")) {
 		char *end;
 		double at = strtod(rest, &end);
@@ -280,12 +291,17 @@ int scen_read(struct scenario *s, const char *file)
 		*p = 0;
 	strcpy(s->cca, "cubic");
 	strcpy(s->set, "full");
+	strcpy(s->link, "veth");
 	s->forged = s->sessions = -1;
 	if (read_lines(s, file, 0))
 		return -1;
 	if (!s->end || (!s->finds && !s->benign && !s->flows)) {
 		fprintf(stderr, "%s: no end, or nothing to find in a scenario that is not benign\n",
 			file);
+		return -1;
+	}
+	if (strcmp(s->link, "veth") && strcmp(s->link, "tun") && strcmp(s->link, "virtio")) {
+		fprintf(stderr, "%s: no link \"%s\"\n", file, s->link);
 		return -1;
 	}
 	order_by_time(s);

@@ -139,7 +139,8 @@ static int traffic(struct run *r, const struct step *st, bool only_server)
 {
 	char addr[32], src[32], port[8] = "0", served[64], extra[4][96];
 	char *argv[SCEN_WORDS + 8];
-	const char *server_opts = value_of(st, "server");
+	const char *server_opts = value_of(st, "server"), *ip = value_of(st, "ip");
+	bool v6 = ip ? !strcmp(ip, "6") : r->s->ipv6;
 	int n = 0, from = 2, to = 2, i = 1, extras = 0;
 	char *colon;
 
@@ -154,8 +155,8 @@ static int traffic(struct run *r, const struct step *st, bool only_server)
 	if (colon)
 		snprintf(port, sizeof(port), "%s", colon + 1);
 	i++;
-	snprintf(addr, sizeof(addr), r->s->ipv6 ? "fd30::%d" : "10.30.0.%d", to);
-	snprintf(src, sizeof(src), r->s->ipv6 ? "src=fd10::%d" : "src=10.10.0.%d", from);
+	snprintf(addr, sizeof(addr), v6 ? "fd30::%d" : "10.30.0.%d", to);
+	snprintf(src, sizeof(src), v6 ? "src=fd10::%d" : "src=10.10.0.%d", from);
 	snprintf(served, sizeof(served), "%.20s %s %s", st->word[0], addr, port);
 	if (only_server) {
 		for (int k = 0; k < r->servers; k++)
@@ -191,7 +192,8 @@ static int traffic(struct run *r, const struct step *st, bool only_server)
 	argv[n++] = port;
 	argv[n++] = src;
 	for (; i < st->words; i++)
-		if (strncmp(st->word[i], "server=", 7) && strncmp(st->word[i], "noserver", 8))
+		if (strncmp(st->word[i], "server=", 7) && strncmp(st->word[i], "noserver", 8) &&
+		    strncmp(st->word[i], "ip=", 3))
 			argv[n++] = st->word[i];
 	argv[n] = NULL;
 	keep(r, start(r, NS_CLI, argv, "traffic.log", "traffic.log"), false);
@@ -319,8 +321,10 @@ static void hold(struct run *r)
 
 static void release(struct run *r)
 {
-	if (r->lock > 0)
+	if (r->lock > 0) {
+		flock(r->lock, LOCK_UN); /* a child may have the file too */
 		close(r->lock);
+	}
 	r->lock = 0;
 }
 
@@ -390,6 +394,7 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 		goto end;
 	}
 	setenv("TRAFFIC_CCA", o->cca ? o->cca : s->cca, 1);
+	link_reserve(&r->net, s->link);
 	hold(r);
 	if (net_up(&r->net, s, o->tag, r->why, sizeof(r->why))) {
 		refuse(out, o->lenient ? SKIP : FAIL, r->why);

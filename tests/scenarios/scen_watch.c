@@ -214,6 +214,38 @@ static void judge_residue(const struct run *r, struct outcome *out)
 		fclose(f);
 }
 
+/* Does a file of this run hold the text? */
+static bool holds(const struct run *r, const char *file, const char *text)
+{
+	char path[400], *line = NULL;
+	size_t room = 0;
+	bool found = false;
+	FILE *f;
+
+	path_of(r, path, sizeof(path), file);
+	f = fopen(path, "r");
+	while (f && !found && getline(&line, &room, f) > 0)
+		found = strstr(line, text) != NULL;
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* A fault must be told: on stderr or as an event. */
+static void judge_sayings(const struct run *r, struct outcome *out)
+{
+	for (int i = 0; i < r->s->sayings && r->on; i++) {
+		size_t at = strlen(out->live_why);
+
+		if (holds(r, "live.err", r->s->says[i]) || holds(r, "live.json", r->s->says[i]))
+			continue;
+		out->live = FAIL;
+		snprintf(out->live_why + at, sizeof(out->live_why) - at,
+			 "; WRONG: it does not say \"%s\"", r->s->says[i]);
+	}
+}
+
 void judge_live(struct run *r, struct outcome *out)
 {
 	char path[400];
@@ -221,7 +253,7 @@ void judge_live(struct run *r, struct outcome *out)
 	int rc = stop(r->weir, 20);
 
 	path_of(r, path, sizeof(path), "live.json");
-	if (rc) {
+	if (rc != (r->on ? r->s->exits : 0)) {
 		size_t at = snprintf(out->live_why, sizeof(out->live_why),
 				     rc < 0 ? "weir watch did not end on SIGINT, or crashed: "
 					    : "weir watch exits %d: ",
@@ -240,6 +272,7 @@ void judge_live(struct run *r, struct outcome *out)
 	judge_usage(r, out);
 	judge_sessions(r, out);
 	judge_residue(r, out);
+	judge_sayings(r, out);
 }
 
 void judge_offline(struct run *r, struct outcome *out)

@@ -87,6 +87,7 @@ static int set_option(struct opts *o, char *kv)
 		{ "size", &o->size },
 		{ "stun", &o->stun },
 		{ "retries", &o->retries },
+		{ "sport", &o->sport },
 		{ "down", &o->want.chunk },
 		{ "up", &o->want.upchunk },
 		{ "pace", &o->want.pace },
@@ -104,6 +105,9 @@ static int set_option(struct opts *o, char *kv)
 		o->name = v;
 	else if (!strcmp(kv, "src"))
 		return set_addr(&o->src, &o->srclen, v, 0);
+	else if (!strcmp(kv, "first"))
+		return set_addr(&o->first, &o->firstlen, v,
+				ntohs(((struct sockaddr_in *)&o->addr)->sin_port));
 	else if (!strcmp(kv, "rounds"))
 		o->want.rounds = number(v);
 	else if (!strcmp(kv, "reply"))

@@ -25,6 +25,9 @@ struct opts {
 	unsigned dur_ms, pps, size; /* datagrams */
 	unsigned stun;		    /* RTP: this many binding requests first */
 	unsigned retries;
+	unsigned sport;		       /* the client's port, the same each time; 0: any */
+	struct sockaddr_storage first; /* tried before addr (RFC 8305); firstlen 0: none */
+	socklen_t firstlen;
 };
 
 uint64_t now_ms(void);

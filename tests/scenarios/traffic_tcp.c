@@ -302,33 +302,67 @@ int serve_tcp(const struct opts *o)
 	}
 }
 
-static int open_tcp(const struct opts *o)
+/* A connection that is being made; -1 at once when it can't be. */
+static int begin_tcp(const struct opts *o, const struct sockaddr_storage *to, socklen_t tolen)
 {
-	int fd = socket(o->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), e = 0,
-	    one = 1;
-	socklen_t len = sizeof(e);
+	struct sockaddr_storage src = o->src;
+	int fd = socket(to->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), e, one = 1;
 
 	if (fd < 0)
 		return -1;
 	take_cca(fd);
 	if (o->rcvbuf)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &o->rcvbuf, sizeof(o->rcvbuf));
-	if (o->srclen && bind(fd, (const void *)&o->src, o->srclen))
-		goto fail;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (const void *)&o->addr, o->addrlen) && errno != EINPROGRESS)
-		goto fail;
-	if (!ready(fd, POLLOUT, o->timeout_ms)) {
-		errno = ETIMEDOUT;
-		goto fail;
+	if (o->sport) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		((struct sockaddr_in *)&src)->sin_port = htons(o->sport);
 	}
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) || e) {
-		errno = e;
+	if (o->srclen && o->src.ss_family == to->ss_family &&
+	    bind(fd, (const void *)&src, o->srclen))
 		goto fail;
-	}
+	if (connect(fd, (const void *)to, tolen) && errno != EINPROGRESS)
+		goto fail;
 	return fd;
 fail:
 	e = errno;
+	close(fd);
+	errno = e;
+	return -1;
+}
+
+/* The first address has 250 ms to answer, then both may; who loses is closed (RFC 8305). */
+static int race_tcp(const struct opts *o)
+{
+	struct pollfd p[2] = { { .fd = begin_tcp(o, &o->first, o->firstlen), .events = POLLOUT },
+			       { .fd = -1, .events = POLLOUT } };
+	int winner;
+
+	if (p[0].fd >= 0 && ready(p[0].fd, POLLOUT, 250))
+		return p[0].fd;
+	p[1].fd = begin_tcp(o, &o->addr, o->addrlen);
+	if (poll(p, 2, o->timeout_ms) <= 0) {
+		close(p[0].fd);
+		close(p[1].fd);
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	winner = !(p[0].revents & POLLOUT);
+	close(p[!winner].fd);
+	return p[winner].fd;
+}
+
+static int open_tcp(const struct opts *o)
+{
+	int fd = o->firstlen ? race_tcp(o) : begin_tcp(o, &o->addr, o->addrlen), e = 0;
+	socklen_t len = sizeof(e);
+
+	if (fd < 0)
+		return -1;
+	if (!ready(fd, POLLOUT, o->timeout_ms))
+		e = ETIMEDOUT;
+	else if (!getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) && !e)
+		return fd;
 	close(fd);
 	errno = e;
 	return -1;
