@@ -480,7 +480,7 @@ static double cv_max(enum side side)
 /* Does this line speak of a token bucket, and not of a link that is full? */
 static bool has_bucket(const struct shape *s, enum side side, bool whole)
 {
-	return s->line && s->queued && s->cv <= cv_max(side) && s->seconds >= 2 &&
+	return s->line && s->queued && !s->stepped && s->cv <= cv_max(side) && s->seconds >= 2 &&
 	       (s->seconds >= .5 * (s->last - s->first) || fabs(s->held - 1) <= HELD_OFF) &&
 	       s->peak >= 1.25 * s->rate &&
 	       s->burst >= BURST_PACKETS * 1514 && s->burst <= BURST_OF_LINE * s->rate * s->seconds && s->burst >= BURST_S * s->rate &&

@@ -176,15 +176,18 @@ void group_gather(struct rate *r, const struct group *g, enum side side, bool ac
 		end[i] = n;
 		k = series_rtts(s, side, from, origin, r->rtts + m, FIT_RTTS_MAX - m);
 		/* Servers are at different distances: only what a round trip is above the least. */
-		for (unsigned j = m; j < m + k; j++)
+		for (unsigned j = m; j < m + k; j++) {
+			/* What was delivered is known when its acknowledgment comes. */
+			r->rtts[j].t += acked ? r->rtts[j].rtt : 0;
 			r->rtts[j].rtt -= (float)s->rtt[side]->min_us * 1e-6f;
+		}
 		m += k;
 		for (unsigned j = 0; j < SIDES; j++)
 			rtt += s->rtt[j] ? s->rtt[j]->min_us * 1e-6 : 0;
 		slice = fmax(slice, rtt);
 	}
 	merge(r->packets, r->room, end, g->n);
-	if (g->n > 1)
+	if (g->n > 1 || acked)
 		qsort(r->rtts, m, sizeof(*r->rtts), by_rtt_time);
 	*in = (struct fit_input){ .packet = r->packets, .packets = n, .rtt = r->rtts, .rtts = m,
 				  .slice = fmin(slice, 1), .flows = g->n, .whole = !from };

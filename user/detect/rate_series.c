@@ -41,13 +41,20 @@ struct series *series_new(struct series_budget *b)
 	return s;
 }
 
+/* What so many spans take of the budget, which is counted in packets. */
+static unsigned span_cost(unsigned spans)
+{
+	return (unsigned)(spans * sizeof(struct span) / sizeof(struct obs));
+}
+
 void series_free(struct series *s, struct series_budget *b)
 {
 	if (!s)
 		return;
-	b->packets -= s->cap + s->ack_cap;
+	b->packets -= s->cap + s->ack_cap + span_cost(s->held.cap);
 	free(s->o);
 	free(s->ack);
+	free(s->held.s);
 	free(s->rtt[SIDE_BEFORE]);
 	free(s->rtt[SIDE_AFTER]);
 	free(s);
@@ -345,31 +352,53 @@ static void note_ack(struct series *s, struct series_budget *b, uint64_t t_ns, u
 	s->ack[(s->ack_head + s->acks++) % s->ack_cap] = (struct ack_obs){ t_ns, bytes };
 }
 
+static bool span_room(struct spans *s, struct series_budget *b)
+{
+	unsigned cap = s->cap ? s->cap * 2 : 8, more = span_cost(cap) - span_cost(s->cap);
+	struct span *p;
+
+	if (s->n < s->cap)
+		return true;
+	if (cap > SERIES_SPANS)
+		return false;
+	if (b->packets + more > SERIES_PACKETS_ALL) {
+		b->refused++;
+		return false;
+	}
+	p = realloc(s->s, cap * sizeof(*p));
+	if (!p)
+		return false;
+	b->packets += more;
+	s->s = p;
+	s->cap = cap;
+	return true;
+}
+
 /* Adds a span; returns the bytes of it that were not held yet. Where there is no room it is left out. */
-static uint32_t span_add(struct spans *s, uint32_t from, uint32_t to)
+static uint32_t span_add(struct spans *s, struct series_budget *b, uint32_t from, uint32_t to)
 {
 	uint32_t fresh = to - from;
-	unsigned i = 0, k;
+	unsigned i = s->n, k;
 
-	while (i < s->n && before(s->to[i], from))
-		i++;
-	for (k = i; k < s->n && !before(to, s->from[k]); k++) {
-		uint32_t a = before(s->from[k], from) ? from : s->from[k];
-		uint32_t b = before(to, s->to[k]) ? to : s->to[k];
+	/* Mostly it is the last one that grows. */
+	while (i && !before(s->s[i - 1].to, from))
+		i--;
+	for (k = i; k < s->n && !before(to, s->s[k].from); k++) {
+		uint32_t a = before(s->s[k].from, from) ? from : s->s[k].from;
+		uint32_t end = before(to, s->s[k].to) ? to : s->s[k].to;
 
-		fresh -= b - a;
+		fresh -= end - a;
 	}
-	if (k == i && s->n == SERIES_SPANS)
+	if (k == i && !span_room(s, b))
 		return 0;
 	if (k > i) {
-		from = before(s->from[i], from) ? s->from[i] : from;
-		to = before(to, s->to[k - 1]) ? s->to[k - 1] : to;
+		from = before(s->s[i].from, from) ? s->s[i].from : from;
+		to = before(to, s->s[k - 1].to) ? s->s[k - 1].to : to;
 	}
-	memmove(&s->from[i + 1], &s->from[k], (s->n - k) * sizeof(s->from[0]));
-	memmove(&s->to[i + 1], &s->to[k], (s->n - k) * sizeof(s->to[0]));
-	s->from[i] = from;
-	s->to[i] = to;
-	s->n -= k - i - 1u;
+	if (k != i + 1)
+		memmove(&s->s[i + 1], &s->s[k], (s->n - k) * sizeof(s->s[0]));
+	s->s[i] = (struct span){ from, to };
+	s->n = s->n + i + 1 - k;
 	return fresh;
 }
 
@@ -379,20 +408,34 @@ static uint32_t span_cut(struct spans *s, uint32_t ack)
 	uint32_t held = 0;
 	unsigned k = 0;
 
-	for (unsigned i = 0; i < s->n; i++) {
-		if (before(s->from[i], ack)) {
-			uint32_t to = before(ack, s->to[i]) ? ack : s->to[i];
-
-			held += to - s->from[i];
-			s->from[i] = to;
-		}
-		if (!before(s->from[i], s->to[i]))
-			continue;
-		s->from[k] = s->from[i];
-		s->to[k++] = s->to[i];
+	while (k < s->n && !before(ack, s->s[k].to)) {
+		held += s->s[k].to - s->s[k].from;
+		k++;
 	}
-	s->n = k;
+	if (k)
+		memmove(s->s, s->s + k, (s->n - k) * sizeof(s->s[0]));
+	s->n -= k;
+	if (s->n && before(s->s[0].from, ack)) {
+		held += ack - s->s[0].from;
+		s->s[0].from = ack;
+	}
 	return held;
+}
+
+/*
+ * While a hole is open no timestamp is echoed (RFC 7323), but what comes behind it is acknowledged
+ * selectively, and at once.
+ */
+static void sack_rtt(struct series *s, const struct weir_rec *r, uint32_t seq)
+{
+	const struct rtt_ring *g = s->rtt[SIDE_AFTER];
+	const struct obs *o;
+
+	if (g && r->time_ns < g->last_ns + g->every_us * 1000ull)
+		return;
+	o = sent(s, seq);
+	if (o && !(o->flags & OBS_RESEND) && r->time_ns > o->t_ns)
+		rtt_sample(s, SIDE_AFTER, o->t_ns, (uint32_t)((r->time_ns - o->t_ns) / 1000) + 1);
 }
 
 /*
@@ -400,7 +443,7 @@ static uint32_t span_cut(struct spans *s, uint32_t ack)
  * one alone stands still while a hole is open and jumps when it is filled, as if
  * a bucket had let all of it pass at once.
  */
-static uint32_t delivered(struct series *s, const struct weir_rec *r)
+static uint32_t delivered(struct series *s, struct series_budget *b, const struct weir_rec *r)
 {
 	uint32_t n = 0;
 
@@ -410,13 +453,16 @@ static uint32_t delivered(struct series *s, const struct weir_rec *r)
 		s->acked = r->ack;
 	}
 	for (unsigned i = r->flags & WEIR_REC_DSACK ? 1 : 0; i < r->nsack && i < WEIR_MAX_SACK; i++) {
-		uint32_t from = r->sack[i][0], to = r->sack[i][1];
+		uint32_t from = r->sack[i][0], to = r->sack[i][1], fresh;
 
 		/* Only what was sent, and not yet acknowledged. */
 		if (before(from, s->acked) || !before(from, to) || (s->end_known && before(s->end, to)) ||
 		    to - s->acked > 1u << 24)
 			continue;
-		n += span_add(&s->held, from, to);
+		fresh = span_add(&s->held, b, from, to);
+		if (fresh && !n)
+			sack_rtt(s, r, to - 1);
+		n += fresh;
 	}
 	return n;
 }
@@ -434,7 +480,7 @@ void series_reverse(struct series *s, struct series_budget *b, const struct weir
 	if (!(r->tcp_flags & 16)) /* no ACK */
 		return;
 	if (s->acked_known) {
-		uint32_t n = delivered(s, r);
+		uint32_t n = delivered(s, b, r);
 
 		if (n && s->n)
 			note_ack(s, b, r->time_ns, n);

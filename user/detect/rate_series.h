@@ -54,11 +54,18 @@ struct ack_obs {
 	uint32_t bytes;
 };
 
-/* Sequence space beyond the acknowledged that the receiver says it holds: disjoint, in order. */
-#define SERIES_SPANS 16
+/*
+ * Sequence space beyond the acknowledged that the receiver says it holds: disjoint, in order.
+ * A queue that is full may drop every other packet of a round: as many spans.
+ */
+#define SERIES_SPANS 1024
+struct span {
+	uint32_t from, to;
+};
+
 struct spans {
-	uint32_t from[SERIES_SPANS], to[SERIES_SPANS];
-	unsigned n;
+	struct span *s; /* NULL until the first */
+	unsigned n, cap;
 };
 
 /* Timestamps (RFC 7323) of one end that wait for their echo. */

@@ -13,6 +13,10 @@
 #define LINE_MIN_S   1.5 /* all straight stretches together */
 #define STRETCH_S    .6
 #define STRETCHES    16
+#define DRAINED	     .8
+#define EARLY	     .4 /* of the burst: by then who fills a link fills it */
+#define PEAK_MOST    6	/* times the rate: what noise of a round trip leaves to be told */
+#define EMPTY_OFF    .05 /* of the bucket: what its size may be off */
 #define PACKET	     1514.0
 
 struct stretch {
@@ -157,6 +161,31 @@ static double line_rate(const struct fit_packet *p, const struct stretch *s, uns
 	return den > 0 ? num / den : 0;
 }
 
+/* How fast a full bucket was run empty, the fastest time: bytes/s. */
+static double drained_at(const struct fit_packet *p, unsigned n, double burst, double rate)
+{
+	double q = 0, last = p[0].t, full_t = p[0].t, best = 0;
+	bool full = true;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (p[i].lost)
+			continue;
+		q -= rate * (p[i].t - last);
+		last = p[i].t;
+		if (q <= 0) {
+			q = 0;
+			full = true;
+			full_t = p[i].t;
+		}
+		q += p[i].len;
+		if (full && q >= DRAINED * burst) {
+			best = fmax(best, rate + q / fmax(p[i].t - full_t, 1e-3));
+			full = false;
+		}
+	}
+	return best;
+}
+
 /*
  * Backlog of a queue drained at the line's rate: what the bucket gave beyond it.
  * Where the line begins, it is the bucket's size.
@@ -164,7 +193,7 @@ static double line_rate(const struct fit_packet *p, const struct stretch *s, uns
 static void bursts(const struct fit_packet *p, unsigned n, const struct stretch *s, unsigned k,
 		   bool whole, struct shape *out)
 {
-	double size[STRETCHES], q = 0, last = p[0].t, low_t = p[0].t, climbed = 0, climb_s = 0;
+	double size[STRETCHES], q = 0, last = p[0].t;
 	unsigned at = 0, sizes = 0;
 	bool empty = whole; /* the backlog was 0: the bucket was full */
 	double sum = 0;
@@ -179,7 +208,6 @@ static void bursts(const struct fit_packet *p, unsigned n, const struct stretch 
 			q = 0;
 			/* Idle long enough to fill, or the start: what follows is a whole bucket. */
 			empty = true;
-			low_t = p[i].t;
 		}
 		q += p[i].len;
 		if (i < s[at].from)
@@ -191,64 +219,84 @@ static void bursts(const struct fit_packet *p, unsigned n, const struct stretch 
 		}
 		if (i + 1 < s[at].to)
 			continue;
-		if (m && empty) {
+		if (m && empty)
 			size[sizes++] = sum / m;
-			climbed += sum / m + out->rate * fmax(s[at].t0 - low_t, 0);
-			climb_s += fmax(s[at].t0 - low_t, 0);
-		}
 		empty = false;
 		sum = m = 0;
 		at++;
 	}
 	if (!sizes)
 		return;
-	out->peak = climb_s > 0 ? climbed / climb_s : 0;
 	out->burst = median(size, sizes);
+	out->peak = drained_at(p, n, out->burst, out->rate);
 	out->burst_low = size[0];
 	out->burst_high = size[sizes - 1];
 	for (unsigned i = 0; i < sizes; i++)
 		out->bursts += fabs(size[i] - out->burst) <= fmax(.15 * out->burst, 2 * PACKET);
 }
 
-/* When a bucket that was full has let its burst pass: from then on packets wait. */
-static double emptied(const struct fit_packet *p, unsigned n, double burst, double rate)
+/*
+ * When a bucket that was full had given the share from of its burst, and when nearly all: as long as
+ * it has tokens nobody waits, and from then on everybody does.
+ */
+static void draining(const struct fit_packet *p, unsigned n, double burst, double rate, double *from,
+		     double *to)
 {
-	double passed = 0;
+	double q = 0, last = p[0].t;
 
+	*from = *to = HUGE_VAL;
 	for (unsigned i = 0; i < n; i++) {
-		passed += p[i].lost ? 0 : p[i].len;
-		if (passed >= burst + rate * (p[i].t - p[0].t) - 2 * PACKET)
-			return p[i].t;
+		if (p[i].lost)
+			continue;
+		q = fmax(q - rate * (p[i].t - last), 0) + p[i].len;
+		last = p[i].t;
+		if (q >= EARLY * burst && *from == HUGE_VAL)
+			*from = last;
+		if (q >= burst - fmax(EMPTY_OFF * burst, 2 * PACKET)) {
+			*to = last;
+			return;
+		}
 	}
-	return HUGE_VAL;
+}
+
+static unsigned between(const struct fit_rtt *rtt, unsigned m, double from, double to, double *v)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m; i++)
+		if (rtt[i].t >= from && rtt[i].t < to)
+			v[n++] = rtt[i].rtt;
+	return n;
 }
 
 /* Round trips while the bucket at the start was not empty, and on the lines. */
-static void waits(const struct fit_rtt *rtt, unsigned m, const struct stretch *s, unsigned k,
-		  bool whole, double empty, struct shape *out)
+static void waits(const struct fit_packet *p, unsigned packets, const struct fit_rtt *rtt, unsigned m,
+		  const struct stretch *s, unsigned k, bool whole, struct shape *out)
 {
-	double *v = malloc((m ? m : 1) * sizeof(*v));
+	double *v = malloc((m ? m : 1) * sizeof(*v)), from, to;
 	unsigned n = 0;
 
 	out->rtt_free = out->rtt_queued = NAN;
 	if (!v)
 		return;
-	for (unsigned i = 0; i < m; i++)
-		for (unsigned j = 0; j < k; j++)
-			if (rtt[i].t >= s[j].t0 + .2 * (s[j].t1 - s[j].t0) && rtt[i].t <= s[j].t1)
-				v[n++] = rtt[i].rtt;
+	for (unsigned j = 0; j < k; j++)
+		n += between(rtt, m, s[j].t0 + .2 * (s[j].t1 - s[j].t0), s[j].t1, v + n);
 	if (n >= 5)
 		out->rtt_queued = median(v, n);
-	n = 0;
-	for (unsigned i = 0; i < m; i++)
-		if (rtt[i].t < fmin(s[0].t0, empty))
-			v[n++] = rtt[i].rtt;
-	if (n >= 3)
-		out->rtt_free = median(v, n);
-	else if (m) /* they are given above the least; the first of many may be forgotten */
-		out->rtt_free = 0;
-	if (!whole) /* what was before is not known: round trips are above the least as it is */
-		out->rtt_free = 0;
+	/*
+	 * Late in the burst: a sender that has only begun fills no link, so that nobody waits at first
+	 * anyway. They are given above the least; the first of many may be forgotten; and what was
+	 * before the series is not known.
+	 */
+	out->rtt_free = 0;
+	if (whole && m) {
+		draining(p, packets, out->burst, out->rate, &from, &to);
+		n = between(rtt, m, from, fmin(to, fmax(s[0].t0, from)), v);
+		if (n < 3)
+			n = between(rtt, m, -HUGE_VAL, fmin(to, s[0].t0), v);
+		if (n >= 3)
+			out->rtt_free = median(v, n);
+	}
 	free(v);
 }
 
@@ -323,10 +371,16 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	out->held = held(p, n, rate, out->first, out->last);
 	out->cv = line_cv(p, s, k, bin);
 	bursts(p, n, s, k, whole, out);
-	waits(rtt, m, s, k, whole, whole ? emptied(p, n, out->burst, rate) : HUGE_VAL, out);
+	waits(p, n, rtt, m, s, k, whole, out);
 	/* An echo may wait for the next packet of a paced sender: that is no queue. */
 	out->queued = !isnan(out->rtt_queued) && out->rtt_queued >= .005 &&
 		      out->rtt_queued >= 2 * PACKET / rate && out->rtt_queued >= 2 * out->rtt_free;
+	/*
+	 * A link that got slower had its queue before, too: as many bytes, in as much less time as it
+	 * was faster then. A bucket has none.
+	 */
+	out->stepped = out->peak > rate &&
+		       out->rtt_free > fmax(.5 * out->rtt_queued / fmin(out->peak / rate, PEAK_MOST), .001);
 }
 
 double shape_backlog(const struct fit_packet *p, unsigned n, double rate, double until)

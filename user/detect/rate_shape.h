@@ -13,6 +13,7 @@
 struct shape {
 	bool line;	/* a straight stretch was found */
 	bool queued;	/* with a round trip that rose */
+	bool stepped;	/* it had risen before the line, too: as where a link gets slower */
 	double rate;	/* bytes/s */
 	double rate_low, rate_high;
 	double burst;	/* bytes; 0: none to speak of */
