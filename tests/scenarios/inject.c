@@ -10,10 +10,10 @@
  * PORT  the server's, 0 any
  * DO    rst | fin | synack | page | data | alert | dns:ADDRESS
  * KEY   to=cli|srv|both  flags=R|RA  n=COPIES  step=BYTES (seq of each next copy)
- *       seq=right|zero|random|past  ttl=N|copy|random  ipid=N|copy|random  win=N
+ *       seq=right|start|zero|random|past  ttl=N|copy|random  ipid=N|copy|random  win=N
  *       payload=BYTES  delay=MS  gap=MS (between copies)  times=N (per flow)
  *       for=SECONDS (then it ends; for ever without)
- *       upmac=MAC downmac=MAC (next hop to the server, to the client)  upif=IFACE
+ *       upmac=MAC downmac=MAC (next hop to the server, to the client)  upif=IFACE downif=IFACE
  *
  * Prints "forged SRC SPORT DST DPORT KIND" per packet sent, client first.
  */
@@ -39,7 +39,7 @@ enum { FLOWS = 4096, QUEUE = 4096, FRAME = 1600 };
 enum on { ON_SYN, ON_SYNACK, ON_DATA, ON_SNI, ON_PAYLOAD, ON_DOWN, ON_QUERY };
 enum act { DO_RST, DO_FIN, DO_SYNACK, DO_PAGE, DO_DATA, DO_ALERT, DO_DNS };
 enum { COPY = -1, RANDOM = -2 };
-enum seqmode { SEQ_RIGHT, SEQ_ZERO, SEQ_RANDOM, SEQ_PAST };
+enum seqmode { SEQ_RIGHT, SEQ_START, SEQ_ZERO, SEQ_RANDOM, SEQ_PAST };
 
 static struct {
 	enum on on;
@@ -51,7 +51,7 @@ static struct {
 	int seconds;
 	enum seqmode seq;
 	uint8_t upmac[6], downmac[6], own[6];
-	int ifindex, upif;
+	int ifindex, upif, downif;
 } c = { .to_cli = 1,
 	.flags = TH_RST | TH_ACK,
 	.copies = 1,
@@ -198,9 +198,12 @@ struct seen {
 	size_t len;
 };
 
-static uint32_t seq_by_mode(uint32_t right)
+/* start: where the packet in question begins, as if its header were taken. */
+static uint32_t seq_by_mode(uint32_t right, size_t len)
 {
 	switch (c.seq) {
+	case SEQ_START:
+		return right - len;
 	case SEQ_ZERO:
 		return 0;
 	case SEQ_RANDOM:
@@ -241,8 +244,8 @@ static void strike(const struct seen *s)
 
 	rnd_fill(junk, sizeof(junk));
 	for (int i = 0; i < c.copies; i++, at += c.gap * 1000ull) {
-		uint32_t cs = seq_by_mode(srv_next) + i * c.step,
-			 ss = seq_by_mode(cli_next) + i * c.step;
+		uint32_t cs = seq_by_mode(srv_next, s->len) + i * c.step,
+			 ss = seq_by_mode(cli_next, s->len) + i * c.step;
 
 		switch (c.act) {
 		case DO_RST:
@@ -369,7 +372,7 @@ static int mode_of(const char *v)
 
 static int option(char *kv)
 {
-	static const char *const seqs[] = { "right", "zero", "random", "past" };
+	static const char *const seqs[] = { "right", "start", "zero", "random", "past" };
 	char *v = strchr(kv, '=');
 	unsigned m[6];
 
@@ -403,8 +406,10 @@ static int option(char *kv)
 		c.times = atoi(v);
 	else if (!strcmp(kv, "upif"))
 		c.upif = if_nametoindex(v);
+	else if (!strcmp(kv, "downif"))
+		c.downif = if_nametoindex(v);
 	else if (!strcmp(kv, "seq")) {
-		for (unsigned i = 0; i < 4; i++)
+		for (unsigned i = 0; i < 5; i++)
 			if (!strcmp(v, seqs[i])) {
 				c.seq = i;
 				return 0;
@@ -462,7 +467,7 @@ static void flush(int fd)
 
 		if (!q->used || q->at_us > t)
 			continue;
-		to.sll_ifindex = q->toward_srv ? c.upif : c.ifindex;
+		to.sll_ifindex = q->toward_srv ? c.upif : c.downif;
 		memcpy(to.sll_addr, q->frame, 6);
 		if (sendto(fd, q->frame, q->n, 0, (void *)&to, sizeof(to)) < 0)
 			fprintf(stderr, "inject: send: %s\n", strerror(errno));
@@ -496,7 +501,7 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	seed(now_us());
-	c.ifindex = c.upif = if_nametoindex(argv[1]);
+	c.ifindex = c.upif = c.downif = if_nametoindex(argv[1]);
 	c.port = atoi(argv[3]);
 	if (!c.ifindex || condition(argv[2]) || action(argv[4])) {
 		fprintf(stderr, "inject: no such interface, condition or action\n");

@@ -111,6 +111,9 @@ static struct weir_rec *add(unsigned flow, double at, bool up, uint8_t flags, ui
 	return &e->r;
 }
 
+/* Of what comes down of type 2, so much is lost before us: a SYN-ACK for good, data until it fills its hole. */
+static double down_loss;
+
 /* One message up and its acknowledgment, resent until it gets through or patience ends; its end. */
 static double exchange(unsigned flow, struct packet *p, uint32_t seq, uint32_t len, uint8_t flags,
 		       double until, dropper drop)
@@ -122,9 +125,16 @@ static double exchange(unsigned flow, struct packet *p, uint32_t seq, uint32_t l
 		p->at = at;
 		add(flow, at, true, flags, seq, len, 1, first ? WEIR_IN_ORDER : WEIR_RETX_SEEN);
 		if (!drop(p)) {
-			add(flow, at + RTT_MS / 1e3, false, p->syn ? SYN | ACK : ACK, 0,
-			    p->syn ? 0 : 120, seq + len + p->syn, WEIR_IN_ORDER);
-			return at + RTT_MS / 1e3;
+			bool lost = p->type == 2 && uniform() < down_loss;
+			struct weir_rec *r;
+
+			if (!lost || !p->syn) {
+				r = add(flow, at + RTT_MS / 1e3, false, p->syn ? SYN | ACK : ACK, 0,
+					p->syn ? 0 : 120, seq + len + p->syn,
+					lost ? WEIR_RETX_FILL : WEIR_IN_ORDER);
+				r->hole_age_us = lost ? 20000 : 0;
+				return at + RTT_MS / 1e3;
+			}
 		}
 		first = false;
 		at += wait;
@@ -290,6 +300,86 @@ static void test_quarter(void **state)
 	stop(&run);
 }
 
+/* A quarter of what goes up, 0.15 of what comes down: an opening fails at another ratio, for it needs both. */
+static void test_both_ways(void **state)
+{
+	const struct finding *f;
+	struct run run;
+
+	seed = 7;
+	down_loss = 0.15;
+	start(&run);
+	traffic(40, quarter);
+	feed(&run);
+	down_loss = 0;
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->direction, DIRECTION_BOTH);
+	assert_true(fabs(fact(&f->estimate, "drop_ratio") - 0.2) < 0.04);
+	stop(&run);
+}
+
+/* A call of RTP: 50 packets a second each way, numbered; what the drop takes of those that come down is not seen. */
+static void call(unsigned client, unsigned server, double from, double to, double lossy, double share)
+{
+	struct flow *f = &flows[nflows];
+	uint16_t seq = 1000;
+
+	memset(f, 0, sizeof(*f));
+	f->id = nflows + 1;
+	f->proto = IPPROTO_UDP;
+	f->l7 = WEIR_L7_RTP;
+	f->client = (struct endpoint){ address(10, 2 + client), 30000 + nflows };
+	f->server = (struct endpoint){ address(30, 2 + server), 1004 };
+	f->source = SOURCE_PAYLOAD;
+	for (double at = from; at < to; at += 0.02, seq++)
+		for (unsigned way = 0; way < 2; way++) {
+			struct weir_rec *r;
+
+			if (way && at > lossy && uniform() < share)
+				continue;
+			r = add(nflows, at + 0.01 * way, !way, 0, 0, 172, 0, WEIR_IN_ORDER);
+			r->proto = IPPROTO_UDP;
+			r->head[0] = 0x80;
+			r->head[1] = 111;
+			r->head[2] = seq >> 8;
+			r->head[3] = seq & 255;
+			r->head[8] = way + 1;
+		}
+	nflows++;
+}
+
+static bool nothing(const struct packet *p);
+
+static void calls(struct run *run, unsigned bad)
+{
+	seed = 8;
+	start(run);
+	traffic(40, nothing);
+	for (unsigned i = 0; i < 2; i++)
+		call(i, i, 0.5 + i, 38, i < bad ? 6 : 1000, 0.4);
+	feed(run);
+}
+
+/* Calls are few and long: two of them, of two clients and two servers, are enough; one is not. */
+static void test_calls(void **state)
+{
+	const struct finding *f;
+	struct run run;
+
+	calls(&run, 2);
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->type, 4);
+	assert_int_equal(f->direction, DIRECTION_DOWN);
+	assert_int_equal(f->subkind, SUBKIND_LOSS);
+	assert_true(fabs(fact(&f->estimate, "drop_ratio") - 0.4) < 0.05);
+	stop(&run);
+	calls(&run, 1);
+	assert_null(only_claim(&run));
+	stop(&run);
+}
+
 static bool syns(const struct packet *p)
 {
 	return p->type == 3 && p->syn && p->at > 8;
@@ -405,6 +495,15 @@ static bool blocked(const struct packet *p)
 	return p->type == 2 && fmod(p->at + 5 * p->server, 15) < 8;
 }
 
+/* The same, but one connection of six is let pass: what fails is not quite all. */
+static bool most_content(const struct packet *p)
+{
+	static unsigned n;
+
+	n += p->syn;
+	return p->type == 2 && !p->syn && n % 6;
+}
+
 static void residual(double every, dropper drop, enum subkind subkind)
 {
 	const struct finding *f;
@@ -419,7 +518,7 @@ static void residual(double every, dropper drop, enum subkind subkind)
 	}
 	for (unsigned who = 0; who < 3; who++)
 		for (double t = 0.2 + 1.4 * who; t < 56; t += every)
-			connection(2, who, who, t, 60, drop);
+			connection(2, who, who, t, fmin(60, t + fmax(4, every - 0.5)), drop);
 	feed(&run);
 	f = only_claim(&run);
 	assert_non_null(f);
@@ -432,7 +531,8 @@ static void residual(double every, dropper drop, enum subkind subkind)
 /* Each hello is dropped for itself: the openings in between pass, so nothing outlasts its trigger. */
 static void test_each_content(void **state)
 {
-	residual(5, content, SUBKIND_BLACKHOLE);
+	residual(9, content, SUBKIND_BLACKHOLE);
+	residual(9, most_content, SUBKIND_BLACKHOLE);
 }
 
 /* All of client, server and port fails for a time, also what passes before and after. */
@@ -528,6 +628,7 @@ int main(void)
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
 		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit),
+		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_each_content), cmocka_unit_test(test_residual),
 	};
 

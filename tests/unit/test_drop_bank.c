@@ -274,12 +274,43 @@ static void test_episode_times(void **state)
 	free(b);
 }
 
+/* That it gets through again shows without anybody else sending. */
+static void test_recovery_needs_no_control(void **state)
+{
+	struct drop_bank *b = calloc(1, sizeof(*b));
+	const struct episode *e;
+
+	assert_non_null(b);
+	for (uint64_t i = 0; i < 60 * 16; i++) {
+		bank_advance(b, slot_ns(BASE + i), false);
+		for (unsigned t = 0; t < 3; t++) {
+			struct trial x = { .time_ns = slot_ns(BASE + i),
+					   .n = 1,
+					   .lost = i >= 500 && i < 600 && !t,
+					   .channel = CH_OPEN,
+					   .stage = STAGE_FIRST,
+					   .thin = true };
+
+			if (i % 3 == t && (!t || i < 600))
+				assert_true(bank_add(b, t, &x));
+		}
+	}
+	bank_advance(b, slot_ns(BASE + 60 * 16), true);
+	e = bank_episode(b, 0, CH_OPEN);
+	assert_non_null(e);
+	assert_int_equal(e->after, BASE + 600);
+	assert_true(e->tail_trials == 120);
+	bank_free(b);
+	free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_interference), cmocka_unit_test(test_power),
 		cmocka_unit_test(test_common_loss),	cmocka_unit_test(test_no_control),
 		cmocka_unit_test(test_episode_times),	cmocka_unit_test(test_hours),
+		cmocka_unit_test(test_recovery_needs_no_control),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -401,6 +401,7 @@ static void flow_end(void *arg, struct flow *f)
 	note_stop(d, df);
 	unlist(d, df);
 	free(df->sent);
+	free(df->gaps);
 	free(df);
 	f->detector[d->env->slot] = NULL;
 }
@@ -415,7 +416,7 @@ static void tick(void *arg, uint64_t now_ns)
 			drop_tcp_time(d, df, now_ns);
 		else
 			drop_udp_time(d, df, now_ns);
-		if (!df->nsent && !df->rtp_gap)
+		if (!df->nsent && !(df->gaps && df->gaps->n))
 			unlist(d, df);
 	}
 	bank_advance(&d->bank, now_ns, false);

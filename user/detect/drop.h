@@ -40,6 +40,16 @@ struct sent {
 	bool thin;
 };
 
+/* Holes in RTP sequence numbers that a late packet may still close: numbers from..from+n-1, in time order. */
+#define GAPS_MAX 16
+struct rtp_gaps {
+	struct {
+		uint64_t ns;
+		uint16_t from, n, lost;
+	} gap[GAPS_MAX];
+	unsigned n;
+};
+
 /* Packets of one way, counted by round trip. */
 struct pace {
 	uint64_t start_ns;
@@ -52,7 +62,7 @@ struct pace {
 struct drop_flow {
 	struct flow *flow;
 	struct drop_flow *next, *prev; /* flows with something open */
-	bool listed, far_client, dead, answered, acked_data, quic;
+	bool listed, far_client, dead, answered, acked_data, quic, stuck;
 	uint8_t nsent, nearly;
 	uint8_t room;	   /* of sent */
 	struct sent *sent; /* at most SENT_MAX; a flood's flows hold one */
@@ -63,6 +73,7 @@ struct drop_flow {
 	uint32_t out_packets;		 /* with payload, to the far end */
 	uint32_t first_lost;		 /* which of these was the first to be lost; 0 none */
 	uint32_t lost_row;		 /* sent again, or unanswered, since the newest progress */
+	uint64_t row_ns;		 /* when the first of these was sent again */
 	uint32_t stop_packets, stop_bytes; /* packets both ways and bytes from the far end when progress ended */
 	uint64_t far_ns, out_ns, silent_ns; /* UDP: newest from there, newest to there, first since then */
 	uint64_t ruled_ns; /* UDP: second of the newest continuity trial */
@@ -70,9 +81,9 @@ struct drop_flow {
 	uint16_t ipid, ipid_own; /* of the newest packet from the far end, with its own_pkts */
 	bool ipid_known;
 	uint32_t ssrc;
-	uint16_t rtp_seq, rtp_gap;
+	uint16_t rtp_seq;
 	bool rtp;
-	uint64_t rtp_gap_ns;
+	struct rtp_gaps *gaps; /* NULL until one was seen */
 };
 
 struct vq_packet {
@@ -123,6 +134,7 @@ struct drop_type {
 	uint32_t nresiduals; /* ever */
 	double size_n[4], size_lost[4]; /* by payload: to 200, 600, 1000, more */
 	uint32_t after_loss, lossy;	/* flows that lost; of them, those in which the far end went on */
+	uint32_t stuck, stuck_lost;	/* flows that lost copy after copy, and how many of these */
 	uint64_t round_ns;
 
 	/* the finding, while one is open */

@@ -269,8 +269,9 @@ static void judge(struct drop_bank *b, unsigned type, unsigned channel, uint64_t
 		if (fair) {
 			e->trials += 1;
 			e->failed += x;
-			e->tail_trials += !(x > 0);
 		}
+		/* that it gets through again needs no control to be seen */
+		e->tail_trials += tried(slot) && !(x > 0);
 	}
 }
 

@@ -22,6 +22,8 @@
 #define WINDOW_LOSS 6
 #define ALL	  ((1 << CHANNELS) - 1)
 #define IDS_MIN	  100
+#define STUCK_MIN 5
+#define FLOWS_FEW 2 /* enough where both ends differ and the evidence is plenty: calls are few, and long */
 
 /*
  * The e-value of a claim: at sensitivity normal 1,250, so that a channel whose
@@ -54,10 +56,31 @@ static enum direction direction_of(const struct drop_verdict *v, const struct dr
 	return up ? DIRECTION_UP : DIRECTION_DOWN;
 }
 
+/*
+ * Some of what goes up is lost, and some of what comes down: an opening needs both
+ * ways, and fails at neither's ratio.
+ */
+static bool both_ways(const struct drop *d, unsigned type)
+{
+	for (unsigned c = CH_UP; c <= CH_DOWN; c++) {
+		const struct episode *e = bank_episode(&d->bank, type, c);
+		double n, lost;
+
+		if (!e || bank_evidence(&d->bank, type, c) < FIRED)
+			return false;
+		lost = e->sum.lost[STAGE_FIRST] + e->sum.lost[STAGE_LATER];
+		n = fmax(lost, e->sum.n[STAGE_FIRST] + e->sum.n[STAGE_LATER]);
+		if (n < 20 || lost > 0.9 * n)
+			return false;
+	}
+	return true;
+}
+
 /* Brings the channels that fired together: one drop. */
 static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 {
 	double most = 0, n, failed;
+	bool there_and_back = both_ways(d, type);
 
 	memset(v, 0, sizeof(*v));
 	v->type = type;
@@ -73,7 +96,7 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 		for (unsigned i = 0; i < STAGES; i++) {
 			double ratio = cells(&e->sum, i, &n);
 
-			if (n >= 3 && ratio > most)
+			if (n >= 3 && ratio > most && !(c == CH_OPEN && there_and_back))
 				most = ratio;
 		}
 	}
@@ -85,7 +108,7 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 		for (unsigned i = 0; i < STAGES; i++) {
 			double ratio = cells(&e->sum, i, &n);
 
-			if (!(e->sum.lost[i] > 0) || ratio < most / 2)
+			if (!(e->sum.lost[i] > 0) || ratio < most / 2 || (c == CH_OPEN && there_and_back))
 				continue;
 			v->n += n;
 			v->lost += e->sum.lost[i];
@@ -295,6 +318,16 @@ static bool rate_limited(const struct drop *d, unsigned type, const struct drop_
 	return false;
 }
 
+/*
+ * A limit lets the copies of a packet pass that are sent seconds apart, whatever
+ * else it drops. Where most of what is lost is lost again and again, flow by
+ * flow, that decides, not load.
+ */
+static bool by_flow(const struct drop_type *t, const struct drop_verdict *v)
+{
+	return t && t->stuck >= STUCK_MIN && t->stuck_lost >= 0.5 * v->lost;
+}
+
 static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *v)
 {
 	const struct drop_type *t = d->type[type];
@@ -309,7 +342,7 @@ static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *
 		if (!(v->queue_fit >= fit))
 			v->queue_fit = fit;
 	}
-	return v->queue_fit >= QUEUE_FIT;
+	return v->queue_fit >= QUEUE_FIT && !by_flow(t, v);
 }
 
 /* Does one constant pass, whatever is offered? */
@@ -339,7 +372,7 @@ static bool self_made(const struct drop_verdict *v)
 /* The level this verdict deserves; -1: none. */
 static int level_of(const struct drop *d, unsigned type, struct drop_verdict *v)
 {
-	bool matched, path;
+	bool matched, path, few;
 	double slots;
 
 	if (v->evidence < threshold(d) || v->lost < LOST_MIN || v->last < v->first + SPAN_SLOTS)
@@ -348,7 +381,9 @@ static int level_of(const struct drop *d, unsigned type, struct drop_verdict *v)
 	slots = v->trials > 0 ? v->failed / v->trials : 0;
 	if (fmin(v->ratio, slots) < RATIO_MIN * v->control || fmin(v->ratio, slots) < v->control + DIFF_MIN)
 		return -1;
-	if (!v->failing || v->flows < FLOWS_MIN || v->spared)
+	few = v->flows < FLOWS_MIN && (v->flows < FLOWS_FEW || v->failing < 2 || v->clients < 2 ||
+				       v->evidence < 1.5 * threshold(d));
+	if (!v->failing || few || v->spared)
 		return -1;
 	/* the channels of a limit lose with load; an opening is never load */
 	if (v->ratio < 0.9 && (self_made(v) || rate_limited(d, type, v) || load_lost(d, type, v)))
@@ -459,7 +494,7 @@ void drop_judge(struct drop *d, uint64_t now_ns, bool last)
 			t->round_ns = now_ns;
 			memset(t->size_n, 0, sizeof(t->size_n));
 			memset(t->size_lost, 0, sizeof(t->size_lost));
-			t->lossy = t->after_loss = 0;
+			t->lossy = t->after_loss = t->stuck = t->stuck_lost = 0;
 		}
 	}
 }

@@ -14,6 +14,8 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 #define IPID_GAP 64
+#define STUCK_ROW 3
+#define STUCK_NS 1500000000ull
 
 static bool before(uint32_t a, uint32_t b)
 {
@@ -117,6 +119,20 @@ static void take_ack(struct drop *d, struct drop_flow *df, const struct weir_rec
 	}
 }
 
+/* Copies of one packet are lost over two seconds and more. */
+static void note_stuck(struct drop *d, struct drop_flow *df, uint64_t now_ns)
+{
+	struct drop_type *t = d->type[df->flow->type];
+
+	if (df->lost_row == 1)
+		df->row_ns = now_ns;
+	if (!t || df->lost_row < STUCK_ROW || now_ns < df->row_ns + STUCK_NS)
+		return;
+	t->stuck += !df->stuck;
+	t->stuck_lost += df->stuck ? 1 : df->lost_row;
+	df->stuck = true;
+}
+
 static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *r, bool thin)
 {
 	uint32_t len = r->payload_len, seq = r->seq;
@@ -146,6 +162,7 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 		if (o->state == SENT_WAITING) {
 			o->state = SENT_RESENT;
 			df->lost_row++;
+			note_stuck(d, df, s.ns);
 		}
 	}
 	if (!known && r->label == WEIR_RETX_SEEN) {

@@ -5,6 +5,7 @@
  * OpenVPN, NTP), flows whose far end falls silent while ours goes on, a QUIC
  * server that repeats its handshake, holes in RTP sequence numbers (RFC 3550).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "drop.h"
@@ -171,6 +172,40 @@ static void quic_repeats(struct drop *d, struct drop_flow *df, const struct weir
 	drop_tell(d, df, &t, r->payload_len);
 }
 
+/* The oldest hole stays one. */
+static void rtp_lost(struct drop *d, struct drop_flow *df)
+{
+	struct rtp_gaps *g = df->gaps;
+	struct trial t = { .time_ns = g->gap[0].ns,
+			   .n = g->gap[0].lost,
+			   .lost = g->gap[0].lost,
+			   .channel = drop_channel(!drop_out(df)),
+			   .stage = STAGE_LATER,
+			   .thin = true };
+
+	memmove(&g->gap[0], &g->gap[1], --g->n * sizeof(g->gap[0]));
+	if (t.lost)
+		drop_tell(d, df, &t, 0);
+}
+
+static void rtp_hole(struct drop *d, struct drop_flow *df, uint64_t ns, uint16_t from, uint16_t n)
+{
+	struct rtp_gaps *g = df->gaps;
+
+	if (!g)
+		g = df->gaps = calloc(1, sizeof(*g));
+	if (!g) {
+		d->nomem++;
+		return;
+	}
+	if (g->n == GAPS_MAX)
+		rtp_lost(d, df);
+	g->gap[g->n].ns = ns;
+	g->gap[g->n].from = from;
+	g->gap[g->n].n = g->gap[g->n].lost = n;
+	g->n++;
+}
+
 /* Holes in RTP sequence numbers; a late packet within half a second closes one. */
 static void rtp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 {
@@ -193,36 +228,27 @@ static void rtp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 		df->rtp = true;
 		df->ssrc = ssrc;
 		df->rtp_seq = seq;
-		df->rtp_gap = 0;
+		if (df->gaps)
+			df->gaps->n = 0;
 		return;
 	}
 	if (step <= 0) {
-		if (step && df->rtp_gap)
-			df->rtp_gap--;
+		for (unsigned i = 0; step && df->gaps && i < df->gaps->n; i++)
+			if ((uint16_t)(seq - df->gaps->gap[i].from) < df->gaps->gap[i].n &&
+			    df->gaps->gap[i].lost)
+				df->gaps->gap[i].lost--;
 		return;
 	}
 	drop_tell(d, df, &t, r->payload_len);
-	if (step > 1) {
-		if (!df->rtp_gap)
-			df->rtp_gap_ns = r->time_ns;
-		df->rtp_gap += step - 1;
-	}
+	if (step > 1)
+		rtp_hole(d, df, r->time_ns, df->rtp_seq + 1, step - 1);
 	df->rtp_seq = seq;
 }
 
 static void rtp_settle(struct drop *d, struct drop_flow *df, uint64_t now_ns)
 {
-	if (!df->rtp_gap || df->rtp_gap_ns + SECOND / 2 > now_ns)
-		return;
-	struct trial t = { .time_ns = df->rtp_gap_ns,
-			   .n = df->rtp_gap,
-			   .lost = df->rtp_gap,
-			   .channel = drop_channel(!drop_out(df)),
-			   .stage = STAGE_LATER,
-			   .thin = true };
-
-	df->rtp_gap = 0;
-	drop_tell(d, df, &t, 0);
+	while (df->gaps && df->gaps->n && df->gaps->gap[0].ns + SECOND / 2 <= now_ns)
+		rtp_lost(d, df);
 }
 
 void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
