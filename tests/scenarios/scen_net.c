@@ -10,11 +10,16 @@
  * kernel has no netem, cables of our own stand between the namespaces: see scen_wire.c.
  */
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -157,6 +162,41 @@ static bool uses_netem(const struct scenario *s)
 	return s->rtt_ms || s->lan_rtt_ms;
 }
 
+/* What ethtool -K DEV tso off gso off gro off tx off does, without a program of its own. */
+static int offloads_off(const struct net *n, enum ns ns, const char *name)
+{
+	static const struct {
+		unsigned get, set;
+	} offload[] = {
+		{ ETHTOOL_GTSO, ETHTOOL_STSO },
+		{ ETHTOOL_GGSO, ETHTOOL_SGSO },
+		{ ETHTOOL_GGRO, ETHTOOL_SGRO },
+		{ ETHTOOL_GTXCSUM, ETHTOOL_STXCSUM },
+	};
+	int st;
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct ethtool_value v;
+		struct ifreq r = { .ifr_data = (void *)&v };
+		int fd = net_enter(n, ns) ? -1 : socket(AF_INET, SOCK_DGRAM, 0);
+
+		snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
+		for (size_t i = 0; i < sizeof(offload) / sizeof(*offload); i++) {
+			v = (struct ethtool_value){ .cmd = offload[i].get };
+			if (ioctl(fd, SIOCETHTOOL, &r))
+				_exit(1);
+			if (!v.data)
+				continue;
+			v = (struct ethtool_value){ .cmd = offload[i].set };
+			if (ioctl(fd, SIOCETHTOOL, &r))
+				_exit(1);
+		}
+		_exit(0);
+	}
+	return waitpid(pid, &st, 0) != pid || !WIFEXITED(st) || WEXITSTATUS(st);
+}
+
 int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why, size_t room)
 {
 	char b[BATCH], *p = b;
@@ -168,9 +208,12 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 		{ NS_GW, NS_ISP, "wan", "cust", "01", "02" },
 		{ NS_ISP, NS_SRV, "core", "eth0", "01", "02" },
 	};
-	static const char *const dev[][2] = {
-		{ "cli", "eth0" }, { "gw", "lan" },   { "gw", "wan" },
-		{ "isp", "cust" }, { "isp", "core" }, { "srv", "eth0" },
+	static const struct {
+		enum ns ns;
+		const char *name;
+	} dev[] = {
+		{ NS_CLI, "eth0" }, { NS_GW, "lan" },   { NS_GW, "wan" },
+		{ NS_ISP, "cust" }, { NS_ISP, "core" }, { NS_SRV, "eth0" },
 	};
 
 	for (int i = 0; i < NS_COUNT; i++) {
@@ -242,19 +285,10 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 		  "route add 10.10.0.0/24 via 10.20.0.1\nroute add fd10::/64 via fd20::1\n",
 		  "isp's addresses", why, room))
 		return -1;
-	if (!s->offloads)
-		for (size_t i = 0; i < sizeof(dev) / sizeof(*dev); i++) {
-			char *argv[] = { "ethtool", "-K",  (char *)dev[i][1],
-					 "tso",	    "off", "gso",
-					 "off",	    "gro", "off",
-					 "tx",	    "off", NULL };
-			for (int k = 0; k < NS_COUNT; k++)
-				if (!strcmp(ns_name(k), dev[i][0]) &&
-				    run_wait(n, k, argv, NULL, NULL) && strcmp(s->link, "tun")) {
-					snprintf(why, room, "offloads of %s can't be switched off",
-						 dev[i][1]);
-					return -1;
-				}
+	for (size_t i = 0; i < sizeof(dev) / sizeof(*dev) && !s->offloads; i++)
+		if (offloads_off(n, dev[i].ns, dev[i].name) && strcmp(s->link, "tun")) {
+			snprintf(why, room, "offloads of %s can't be switched off", dev[i].name);
+			return -1;
 		}
 	if (batch(n, NS_ISP, "nft",
 		  "add table inet w\nadd chain inet w f { type filter hook forward priority 0; }\n",
@@ -285,11 +319,14 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 
 void net_down(const struct net *n)
 {
-	link_down(n);
-	for (int i = 0; i < NS_COUNT; i++) {
-		char *argv[] = { "ip", "netns", "del", (char *)n->ns[i], NULL };
+	char b[NS_COUNT * 64], *p = b;
+	char *argv[] = { "ip", "-force", "-batch", "-", NULL };
 
+	link_down(n);
+	/* -force: one that is gone does not keep the others. */
+	for (int i = 0; i < NS_COUNT; i++)
 		if (n->ns[i][0])
-			run_wait(n, -1, argv, NULL, NULL);
-	}
+			p += sprintf(p, "netns del %s\n", n->ns[i]);
+	if (p > b)
+		run_wait(n, -1, argv, b, NULL);
 }
