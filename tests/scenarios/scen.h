@@ -71,6 +71,7 @@ struct scenario {
 	bool ipv6;
 	bool any_suspects; /* which resets were forged is not known here */
 	bool loss_of_records_ok;
+	double lost; /* so many records at least must be lost, and counted, live */
 	bool no_live, no_offline;
 	bool alone;	   /* touches what all share (the clock, CPUs): not beside others */
 	bool watch_memory; /* weir's memory, files and maps must not grow */

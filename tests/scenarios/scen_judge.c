@@ -394,9 +394,16 @@ static void judge_totals(struct judge *j)
 		    sum(json_object_get(p, "elsewhere")));
 		j->bad = true;
 	}
-	if (lost && !j->s->loss_of_records_ok) {
+	if (lost && !j->s->loss_of_records_ok && !j->s->lost) {
 		say(j, "WRONG: %.0f records lost", lost);
 		j->bad = true;
+	}
+	if (j->s->lost && most && j->t->on) {
+		say(j, "%.0f records lost", lost);
+		if (lost < j->s->lost) {
+			say(j, "WRONG: none lost, or not counted");
+			j->bad = true;
+		}
 	}
 	if (most && !j->s->offloads &&
 	    (seen < least - 30 - 0.01 * least || seen > most + 30 + 0.01 * most)) {
