@@ -2,6 +2,7 @@
 #include "extras.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "classify.h"
 #include "error.h"
@@ -34,6 +35,7 @@ int extras_open(struct extras *x, const struct options *o, struct pipeline_confi
 		size_t len)
 {
 	unsigned first = cfg->nsinks;
+	int code;
 
 	*x = (struct extras){ 0 };
 	if (o->rules) {
@@ -47,13 +49,25 @@ int extras_open(struct extras *x, const struct options *o, struct pipeline_confi
 		}
 		cfg->rules = x->rules;
 	}
-	if (o->evidence && cfg->nsinks < PIPELINE_SINKS) {
+	if (o->evidence && o->evidence_mode != EVIDENCE_OFF && cfg->nsinks < PIPELINE_SINKS) {
 		x->evidence = evidence_new(o->evidence);
 		if (!x->evidence) {
 			snprintf(why, len, "can't keep evidence in %s. Name another with --evidence.",
 				 o->evidence);
 			return give_up(x, cfg, first, EX_CANTCREAT);
 		}
+		x->privacy = calloc(1, sizeof(*x->privacy));
+		if (!x->privacy) {
+			snprintf(why, len, "can't keep evidence: out of memory. Free some.");
+			return give_up(x, cfg, first, EX_OSERR);
+		}
+		x->privacy->who = o->redact_report;
+		code = privacy_open(x->privacy, o->redact_key, why, len);
+		if (code)
+			return give_up(x, cfg, first, code);
+		evidence_privacy(x->evidence, x->privacy);
+		evidence_limits(x->evidence, o->snaplen, o->evidence_total);
+		evidence_suspects(x->evidence, o->evidence_mode == EVIDENCE_ALL_SUSPECT);
 		cfg->evidence = x->evidence;
 		cfg->sink[cfg->nsinks++] = evidence_sink(x->evidence);
 		cfg->first_finding = evidence_next(x->evidence);
@@ -94,6 +108,9 @@ int extras_close(struct extras *x)
 	int code = x->evidence && evidence_failed(x->evidence) ? EX_CANTCREAT : EX_OK;
 
 	evidence_free(x->evidence);
+	if (x->privacy)
+		privacy_close(x->privacy);
+	free(x->privacy);
 	if (x->rules)
 		rules_free(x->rules);
 	*x = (struct extras){ 0 };

@@ -8,6 +8,7 @@
 struct extras {
 	struct rules *rules;
 	struct evidence *evidence;
+	struct privacy *privacy; /* of the evidence */
 };
 
 /*

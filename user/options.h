@@ -87,7 +87,7 @@ struct options {
 	unsigned ndisabled;
 	unsigned min_flows; /* [detect] min_flows; 0: as each test needs */
 	enum evidence_mode evidence_mode;
-	unsigned snaplen;	 /* [evidence] snaplen; 0: 128 */
+	unsigned snaplen;	 /* [evidence] snaplen; 0: headers only */
 	uint64_t evidence_total; /* [evidence] max_total, bytes; 0: 64 MiB */
 	enum redact_who redact_report; /* of reports and evidence; default clients */
 

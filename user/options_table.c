@@ -675,7 +675,7 @@ const struct option_row option_table[] = {
 	{ "mode", 0, "MODE", "evidence", "mode", 0, set_evidence_mode, get_evidence_mode,
 	  "findings, off or all-suspect", evidence_modes },
 	{ "snaplen", 0, "N", "evidence", "snaplen", 0, set_snaplen, get_snaplen,
-	  "bytes kept of a packet, names in a hello apart; default 128", NULL },
+	  "bytes kept of a packet, payload too; default: headers only", NULL },
 	{ "max-total", 0, "SIZE", "evidence", "max_total", 0, set_evidence_total, get_evidence_total,
 	  "of all evidence, the oldest goes first; default 64MiB", NULL },
 	{ "textfile", 0, "FILE", "metrics", "textfile", CMD_DAEMON, set_textfile, get_textfile,

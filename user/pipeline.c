@@ -295,7 +295,7 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 	if (r->time_ns < p->lost_until)
 		f->fragile = true;
 	if (p->cfg.evidence)
-		evidence_record(p->cfg.evidence, f->id, r, payload);
+		evidence_record(p->cfg.evidence, f, r, payload);
 	if (p->cfg.record)
 		p->cfg.record(p->cfg.record_arg, f, r);
 	if (r->kind == WEIR_REC_PACKET)

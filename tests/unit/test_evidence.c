@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Evidence files, read back block by block, and by libpcap, which must find the packets as they passed. */
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <pcap/pcap.h>
@@ -24,6 +26,7 @@ static void open_kept(const char *to)
 	memset(&w, 0, sizeof(w));
 	e = evidence_new(to);
 	assert_non_null(e);
+	evidence_limits(e, EVIDENCE_SNAPLEN, 0);
 	cfg.evidence = e;
 	cfg.sink[0] = (struct sink_ref){ &ops, &w };
 	cfg.sink[1] = evidence_sink(e);
@@ -178,6 +181,125 @@ static void bounded(void **state)
 	evidence_free(e);
 }
 
+/* By default: no byte of payload, no client's address, neighbours still neighbours, checksums right. */
+static void headers_and_redacted(void **state)
+{
+	static const uint8_t key[REDACT_KEY] = "0123456789abcdef0123456789abcdef";
+	struct privacy privacy = { .who = REDACT_CLIENTS, .map = redact_new(key) };
+	struct pcapng_view v[128];
+	unsigned n, resets = 0;
+
+	open_kept(NULL);
+	evidence_limits(e, 0, 0);
+	evidence_privacy(e, &privacy);
+	reset_flow(0, 0);
+	n = evidence_view(e, 1, v, 128);
+	assert_true(n >= 5);
+	for (unsigned i = 0; i < n; i++) {
+		struct conn c = wire_conn(0);
+		uint8_t client[4] = { (uint8_t)(c.cip >> 24), (uint8_t)(c.cip >> 16), (uint8_t)(c.cip >> 8), (uint8_t)c.cip };
+		bool up = v[i].data[20] == c.cport >> 8 && v[i].data[21] == (c.cport & 255);
+
+		assert_int_equal(v[i].data[0], 0x45);
+		assert_int_equal(v[i].len, 20 + (v[i].data[32] >> 4) * 4);
+		assert_true(v[i].original >= v[i].len);
+		assert_memory_not_equal(v[i].data + (up ? 12 : 16), client, 4);
+		assert_memory_equal(v[i].data + (up ? 12 : 16), v[0].data + 12, 4);
+		assert_int_equal(ones(v[i].data, 20, 0), 0xffff);
+		resets += v[i].comment_len > 0;
+		if (v[i].original == v[i].len)
+			assert_int_equal(ones(v[i].data + 20, v[i].len - 20, ones(v[i].data + 12, 8, 6 + v[i].len - 20)), 0xffff);
+	}
+	assert_int_equal(resets, 1);
+	wire_close(&w);
+	evidence_free(e);
+	redact_free(privacy.map);
+}
+
+static unsigned files_in(const char *path, unsigned *least)
+{
+	DIR *d = opendir(path);
+	const struct dirent *x;
+	unsigned n = 0;
+
+	*least = ~0u;
+	while ((x = readdir(d))) {
+		unsigned id = (unsigned)strtoul(x->d_name, NULL, 10);
+
+		if (*x->d_name == '.') {
+			assert_null(strstr(x->d_name, "part"));
+			continue;
+		}
+		n++;
+		*least = id < *least ? id : *least;
+	}
+	closedir(d);
+	return n;
+}
+
+/* The oldest go, the newest stays, other people's files are left alone; a new run goes on counting. */
+static void the_directory_is_bounded(void **state)
+{
+	char tmp[] = "/tmp/weir-evidence-XXXXXX", path[96], big[9000] = { 0 };
+	unsigned n, least;
+	FILE *f;
+
+	assert_non_null(mkdtemp(tmp));
+	for (unsigned i = 1; i <= 20; i++) {
+		snprintf(path, sizeof(path), i == 7 ? "%s/notes" : "%s/%u.pcapng", tmp, i);
+		f = fopen(path, "w");
+		fwrite(big, 1, sizeof(big), f);
+		fclose(f);
+	}
+	open_kept(tmp);
+	assert_int_equal(evidence_next(e), 21);
+	evidence_limits(e, 0, 50000);
+	findings_number(pipeline_findings(w.p), evidence_next(e));
+	reset_flow(0, 0);
+	wire_close(&w);
+	evidence_free(e);
+	n = files_in(tmp, &least);
+	snprintf(path, sizeof(path), "%s/notes", tmp);
+	assert_int_equal(access(path, F_OK), 0);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/21.pcapng", tmp);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(n, 7); /* 5 of 9,000, the new one, the notes */
+	for (unsigned i = 1; i <= 21; i++) {
+		snprintf(path, sizeof(path), "%s/%u.pcapng", tmp, i);
+		assert_int_equal(unlink(path) == 0, i >= 16);
+	}
+	assert_int_equal(rmdir(tmp), 0);
+}
+
+/* Suspect resets are kept without a finding where that is asked for, in files that take turns. */
+static void suspects(void **state)
+{
+	char tmp[] = "/tmp/weir-evidence-XXXXXX", path[96];
+	unsigned least, files = 0;
+
+	assert_non_null(mkdtemp(tmp));
+	open_kept(tmp);
+	evidence_suspects(e, true);
+	for (unsigned i = 0; i < 100; i++)
+		reset_flow(i * 200, i);
+	wire_idle(&w, 9000);
+	wire_close(&w);
+	evidence_free(e);
+	files_in(tmp, &least);
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(path, sizeof(path), "%s/suspect-%u.pcapng", tmp, i);
+		if (unlink(path))
+			continue;
+		files++;
+		assert_true(i < 8);
+	}
+	assert_int_equal(files, 8);
+	snprintf(path, sizeof(path), "%s/1.pcapng", tmp);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(tmp), 0);
+}
+
 static void options_and_cuts(void **state)
 {
 	uint8_t out[PACKET_HEADERS_MAX + 64], payload[64] = "0123456789";
@@ -212,6 +334,9 @@ int main(void)
 		cmocka_unit_test(a_file_for_the_finding),
 		cmocka_unit_test(written_to_whom_it_may_concern),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(headers_and_redacted),
+		cmocka_unit_test(the_directory_is_bounded),
+		cmocka_unit_test(suspects),
 		cmocka_unit_test(options_and_cuts),
 	};
 

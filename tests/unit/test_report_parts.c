@@ -142,7 +142,7 @@ static struct report_finding ladder_of(const char *comment)
 	};
 
 	for (unsigned i = 0; i < 7; i++)
-		evidence_record(e, 7, &r[i], NULL);
+		evidence_record(e, &(struct flow){ .id = 7 }, &r[i], NULL);
 	evidence_mark(e, 7, START + 25000000, comment);
 	sink.ops->finding(sink.s, &m, &f, FINDING_OPEN, START + S);
 	report_packets(&rf, e);

@@ -135,10 +135,13 @@ unsigned packet_make(uint8_t *to, const struct weir_rec *r, const uint8_t *paylo
 {
 	bool v4 = r->flags & WEIR_REC_IPV4;
 	unsigned ip = v4 ? 20 : 40, l4, total;
+	bool bare = keep == PACKET_HEADERS_ONLY;
 
 	if (keep > r->caplen)
 		keep = r->caplen;
-	if (!keep && r->proto == IPPROTO_UDP) {
+	if (bare)
+		keep = 0;
+	else if (!keep && r->proto == IPPROTO_UDP) {
 		/* The first bytes of a datagram come with every record. */
 		payload = r->head;
 		keep = r->payload_len < sizeof(r->head) ? r->payload_len : sizeof(r->head);

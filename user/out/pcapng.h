@@ -16,6 +16,8 @@
 
 #define PACKET_HEADERS_MAX 120 /* IPv6 and TCP with all its options */
 
+#define PACKET_HEADERS_ONLY (~0u) /* as keep: not even the payload that a record itself has */
+
 /*
  * The packet of r from its IP header on, payload (keep bytes of it, at most
  * r->caplen) behind it. to has room for PACKET_HEADERS_MAX + keep bytes. Returns
