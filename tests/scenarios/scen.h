@@ -68,6 +68,7 @@ struct scenario {
 	double rtt_ms, jitter_ms, lan_rtt_ms, end;
 	bool benign; /* its trouble is nobody's doing: nothing may be found with it on either */
 	bool offloads;
+	bool nat;	   /* beyond the gateway clients have its address: their ports tell them */
 	bool ipv6;
 	bool any_suspects; /* which resets were forged is not known here */
 	bool loss_of_records_ok;
@@ -77,6 +78,8 @@ struct scenario {
 	bool watch_memory; /* weir's memory, files and maps must not grow */
 	double sessions;   /* share of the traffic's sessions that must come out well; < 0: no check
 			    */
+	char watch[64];	/* the gateway's interfaces, by blanks */
+	char own[96];	/* a tool event of losses must say so */
 	char weir_args[256], need[160], todo[200];
 	char link[16];	       /* what the watched link is: veth, tun or virtio */
 	char says[4][120];     /* what weir's words or events must hold, live */

@@ -24,6 +24,7 @@ struct judge {
 	json_t *claim[CLAIMS]; /* the last word of each finding that reached likely */
 	unsigned claims;
 	json_t *finding; /* id -> {"best": n, "last": finding} */
+	bool own;
 	struct key suspect[KEYS], forged[KEYS];
 	unsigned suspects, forgeries;
 	unsigned flows[SCEN_WANTS];
@@ -126,16 +127,16 @@ static void note_finding(struct judge *j, json_t *f)
 	json_object_set_new(j->finding, id, json_pack("{s:i,s:O}", "best", best, "last", f));
 }
 
-static bool same(const struct key *a, const struct key *b)
+static bool same(const struct judge *j, const struct key *a, const struct key *b)
 {
-	return a->cport == b->cport && a->sport == b->sport && !strcmp(a->cli, b->cli) &&
+	return a->cport == b->cport && a->sport == b->sport && (j->s->nat || !strcmp(a->cli, b->cli)) &&
 	       !strcmp(a->srv, b->srv);
 }
 
-static struct key *find_key(struct key *list, unsigned n, const struct key *k)
+static struct key *find_key(const struct judge *j, struct key *list, unsigned n, const struct key *k)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (same(&list[i], k))
+		if (same(j, &list[i], k))
 			return &list[i];
 	return NULL;
 }
@@ -150,7 +151,7 @@ static void note_rst(struct judge *j, const json_t *e, const json_t *rst)
 	snprintf(k.srv, sizeof(k.srv), "%s", text(e, "dest_ip"));
 	k.cport = json_integer_value(json_object_get(e, "src_port"));
 	k.sport = json_integer_value(json_object_get(e, "dest_port"));
-	if (j->suspects < KEYS && !find_key(j->suspect, j->suspects, &k))
+	if (j->suspects < KEYS && !find_key(j, j->suspect, j->suspects, &k))
 		j->suspect[j->suspects++] = k;
 }
 
@@ -202,6 +203,9 @@ static int read_events(struct judge *j, const char *file)
 		else if (!strcmp(type, "flow"))
 			note_flow(j, e, json_object_get(e, "flow"));
 		else if (!strcmp(type, "tool") &&
+			 !strcmp(text(json_object_get(e, "tool"), "action"), "lost"))
+			j->own |= strstr(text(json_object_get(e, "tool"), "why"), j->s->own) != NULL;
+		else if (!strcmp(type, "tool") &&
 			 !strcmp(text(json_object_get(e, "tool"), "action"), "stop")) {
 			json_decref(j->stop);
 			j->stop = json_incref(json_object_get(e, "tool"));
@@ -222,7 +226,7 @@ static void read_forged(struct judge *j)
 		struct key k = { 0 };
 
 		if (sscanf(line, "forged %47s %u %47s %u", k.cli, &k.cport, k.srv, &k.sport) == 4 &&
-		    j->forgeries < KEYS && !find_key(j->forged, j->forgeries, &k))
+		    j->forgeries < KEYS && !find_key(j, j->forged, j->forgeries, &k))
 			j->forged[j->forgeries++] = k;
 	}
 	if (f)
@@ -332,9 +336,9 @@ static void judge_resets(struct judge *j)
 	unsigned hit = 0, honest = 0;
 
 	for (unsigned i = 0; i < j->forgeries; i++)
-		hit += find_key(j->suspect, j->suspects, &j->forged[i]) != NULL;
+		hit += find_key(j, j->suspect, j->suspects, &j->forged[i]) != NULL;
 	for (unsigned i = 0; i < j->suspects; i++)
-		honest += !find_key(j->forged, j->forgeries, &j->suspect[i]);
+		honest += !find_key(j, j->forged, j->forgeries, &j->suspect[i]);
 	if (honest && !(j->s->any_suspects && j->t->on)) {
 		say(j, "WRONG: %u flows with honest resets are suspects", honest);
 		j->bad = true;
@@ -388,6 +392,10 @@ static void judge_totals(struct judge *j)
 		say(j, "WRONG: no tool event that says stop, or no packets in it");
 		j->bad = true;
 		return;
+	}
+	if (*j->s->own && j->t->on && !j->own) {
+		say(j, "WRONG: no word of \"%s\"", j->s->own);
+		j->bad = true;
 	}
 	if (seen != in + sum(json_object_get(p, "elsewhere"))) {
 		say(j, "WRONG: seen %.0f, in flows %.0f, elsewhere %.0f", seen, in,

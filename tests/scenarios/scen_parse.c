@@ -159,6 +159,8 @@ static int setting(struct scenario *s, const char *key, char *rest)
 		{ "title", s->title, sizeof(s->title) },
 		{ "cca", s->cca, sizeof(s->cca) },
 		{ "set", s->set, sizeof(s->set) },
+		{ "watch", s->watch, sizeof(s->watch) },
+		{ "own", s->own, sizeof(s->own) },
 		{ "weir", s->weir_args, sizeof(s->weir_args) },
 		{ "need", s->need, sizeof(s->need) },
 		{ "todo", s->todo, sizeof(s->todo) },
@@ -178,6 +180,7 @@ static int setting(struct scenario *s, const char *key, char *rest)
 	} flags[] = {
 		{ "benign", &s->benign },
 		{ "offloads", &s->offloads },
+		{ "nat", &s->nat },
 		{ "ipv6", &s->ipv6 },
 		{ "anysuspects", &s->any_suspects },
 		{ "lossok", &s->loss_of_records_ok },
@@ -285,6 +288,7 @@ int scen_read(struct scenario *s, const char *file)
 	char *p;
 
 	memset(s, 0, sizeof(*s));
+	strcpy(s->watch, "wan");
 	snprintf(s->file, sizeof(s->file), "%s", file);
 	snprintf(s->name, sizeof(s->name), "%s", base ? base + 1 : file);
 	p = strrchr(s->name, '.');

@@ -12,6 +12,17 @@
 
 #include "scen_run.h"
 
+static bool watched(const struct scenario *s, const char *iface)
+{
+	char list[sizeof(s->watch)], *save;
+
+	memcpy(list, s->watch, sizeof(list));
+	for (char *w = strtok_r(list, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		if (!strcmp(w, iface))
+			return true;
+	return false;
+}
+
 static uint64_t iface_packets(struct run *r)
 {
 	/* In the namespace, because sysfs shows that of its mounter: /proc/net/dev instead. */
@@ -35,8 +46,8 @@ static uint64_t iface_packets(struct run *r)
 
 			if (sscanf(line, " %31[^:]: %*u %lu %*u %*u %*u %*u %*u %*u %*u %lu", name,
 				   &rx, &tx) == 3 &&
-			    !strcmp(name, "wan"))
-				v = rx + tx;
+			    watched(r->s, name))
+				v += rx + tx;
 		}
 		if (write(p[1], &v, sizeof(v)) < 0)
 			_exit(1);
@@ -52,11 +63,11 @@ static uint64_t iface_packets(struct run *r)
 
 static pid_t start_weir(struct run *r, const char *weir)
 {
-	static char args[256], local[] = "10.10.0.0/24,fd10::/64";
-	char *argv[32] = { (char *)weir, "watch", "wan", "--json", "--local-net", local };
-	int n = 6;
+	static char args[400], local[] = "10.10.0.0/24,fd10::/64";
+	char *argv[32] = { (char *)weir, "watch", "--json", "--local-net", local };
+	int n = 5;
 
-	snprintf(args, sizeof(args), "%s", r->s->weir_args);
+	snprintf(args, sizeof(args), "%s %s", r->s->watch, r->s->weir_args);
 	for (char *p = strtok(args, " "); p && n < 31; p = strtok(NULL, " "))
 		argv[n++] = p;
 	argv[n] = NULL;
