@@ -12,4 +12,15 @@ struct drop_key {
 	__u32 reason; /* enum skb_drop_reason of the running kernel */
 };
 
+#define DROPS_FLOWS   4096 /* flows between two readings; the rest is not told */
+#define DROPS_REASONS 512
+
+/* Whose packet it was, as it stood when it was dropped: IPv4 mapped, network order. */
+struct drop_tuple {
+	__u8 src[16], dst[16];
+	__be16 sport, dport;
+	__u8 proto;
+	__u8 pad[3];
+};
+
 #endif

@@ -325,6 +325,14 @@ void pipeline_flow_end(struct pipeline *p, const struct weir_key6 *key, const st
 	end_flow(p, f, why);
 }
 
+void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets)
+{
+	struct flow *f = model_flow(p->model, flow_id);
+
+	if (f)
+		f->own_drops += packets < UINT32_MAX - f->own_drops ? packets : UINT32_MAX - f->own_drops;
+}
+
 void pipeline_lost(struct pipeline *p, uint64_t n)
 {
 	p->lost += n;

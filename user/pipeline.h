@@ -68,6 +68,9 @@ unsigned pipeline_ctl(struct pipeline *p, struct weir_ctl *ctl, unsigned max);
 /* Packet time has come to now_ns: detectors' ticks, stats events. */
 void pipeline_tick(struct pipeline *p, uint64_t now_ns);
 
+/* This host itself dropped packets of that flow: no path's doing. Unknown ids are ignored. */
+void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets);
+
 /* Records were lost: what is found now is degraded. */
 void pipeline_lost(struct pipeline *p, uint64_t n);
 

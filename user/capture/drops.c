@@ -15,7 +15,7 @@
 #include "drop_reasons.skel.h"
 #include "drops_abi.h"
 
-#define REASONS	    512
+#define REASONS	    DROPS_REASONS
 #define REASON_LEN  40
 #define PREFIX	    "SKB_DROP_REASON_"
 #define TOLD	    4 /* reasons named at a time */
@@ -28,6 +28,7 @@ struct drops {
 		uint64_t n;
 	} last[DROPS_MAX];
 	unsigned nlast;
+	uint64_t flows_told; /* packets of flows at the last drops_flows() */
 };
 
 /* Reasons of the end host's sockets, and those that say nothing: not this gateway dropping traffic. */
@@ -105,6 +106,8 @@ struct drops *drops_open(char *why, size_t size)
 		err = -errno;
 	if (!err) {
 		d->skel->rodata->our_net = our_net();
+		for (unsigned i = 0; i < REASONS; i++)
+			d->skel->rodata->ours[i] = is_ours(d->name[i]);
 		err = drop_reasons__load(d->skel);
 	}
 	if (!err)
@@ -191,4 +194,21 @@ uint64_t drops_since(struct drops *d, unsigned ifindex, char *text, size_t size)
 		len += snprintf(text + len, size - len, "%s%s %llu", i ? ", " : "", found[i].name,
 				(unsigned long long)found[i].n);
 	return sum;
+}
+
+void drops_flows(struct drops *d, void (*fn)(void *arg, const struct drop_tuple *t, uint64_t packets), void *arg)
+{
+	int fd = bpf_map__fd(d->skel->maps.flows);
+	struct drop_tuple t;
+	uint64_t n, now = __atomic_load_n(&d->skel->bss->flow_drops, __ATOMIC_RELAXED);
+
+	if (now == d->flows_told)
+		return;
+	d->flows_told = now;
+	for (unsigned i = 0; i < DROPS_FLOWS && !bpf_map_get_next_key(fd, NULL, &t); i++) {
+		/* What is added between both calls is lost: a few packets of a flow that is told anyway. */
+		if (!bpf_map_lookup_elem(fd, &t, &n))
+			fn(arg, &t, n);
+		bpf_map_delete_elem(fd, &t);
+	}
 }

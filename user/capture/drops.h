@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "drops_abi.h"
+
 struct drops;
 
 /* NULL: not to be had here; why says so in words. */
@@ -24,5 +26,11 @@ void drops_watch(struct drops *d, unsigned ifindex);
  * their numbers, "netfilter_drop 430, qdisc_drop 5".
  */
 uint64_t drops_since(struct drops *d, unsigned ifindex, char *text, size_t size);
+
+/*
+ * Flows that lost packets to this host since the last call, wherever in it, each
+ * under the name it had there. None where the namespace is not known.
+ */
+void drops_flows(struct drops *d, void (*fn)(void *arg, const struct drop_tuple *t, uint64_t packets), void *arg);
 
 #endif

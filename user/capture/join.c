@@ -383,3 +383,20 @@ enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct w
 	j->stats.echo_bytes += f->dir[0].bytes + f->dir[1].bytes;
 	return JOIN_ECHO;
 }
+
+bool join_other_name(const struct join *j, struct in6_addr ip[2], uint16_t port[2], uint8_t proto)
+{
+	struct join_end end[2] = { { ip[0], port[0] }, { ip[1], port[1] } };
+	const struct join_value *v;
+	struct join_key k;
+
+	join_key_make(&k, &end[0], &end[1], proto);
+	v = join_table_get((struct join_table *)&j->conns, &k);
+	for (int i = 0; v && i < 2; i++) {
+		struct join_end to = renamed(v, &end[i]);
+
+		ip[i] = to.ip;
+		port[i] = to.port;
+	}
+	return v;
+}

@@ -69,6 +69,9 @@ void join_ctl(struct join *j, struct weir_ctl *ctl);
  */
 enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct weir_flow *f);
 
+/* What the flow between two ends is called on the other side of the NAT, in place. False: the same. */
+bool join_other_name(const struct join *j, struct in6_addr ip[2], uint16_t port[2], uint8_t proto);
+
 struct join_stats {
 	uint64_t echo_packets, echo_bytes; /* of flows counted once already, ended */
 	uint64_t own_drops[2];		   /* packets lost between both sides: to the outside, to the inside */

@@ -72,6 +72,7 @@ void live_sight_said(struct live *l);	 /* tells what the choice of interfaces hi
 void live_connections(struct live *l);	 /* conntrack's news */
 /* A flow's counters: does the interface show both of its ways? */
 void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f);
+void live_own_flows(struct live *l);	 /* hands the flows that lost packets to this host to the pipeline */
 void live_own_drops(struct live *l);	 /* tells of this host's own drops since the last time */
 void live_look_around(struct live *l);	 /* every few seconds: what can't be seen */
 

@@ -52,6 +52,8 @@ static int on_timer(struct live *l)
 	/* Connections before their packets: the names must be known. */
 	live_connections(l);
 	live_drain(l);
+	/* Their flows, before anybody makes something of a loss. */
+	live_own_flows(l);
 	live_obey(l);
 	live_count(l);
 	tell_losses(l);

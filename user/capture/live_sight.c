@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the interfaces show of the gateway: sides, translated names, and what stays in the dark. */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +210,59 @@ static void look_at_echoes(struct live *l)
 		 "host, or leave by an interface that is not watched (a tunnel?).",
 		 (unsigned long long)s.unmatched, (unsigned long long)(s.unmatched + s.joined));
 	problem(l, &l->iface[0], 8, "FLOWS LEAVE UNSEEN", why);
+}
+
+/* The id of a flow of the engine's tables; 0: not there. IPv4 mapped. */
+static uint64_t flow_id(const struct live *l, const struct in6_addr ip[2], const uint16_t port[2], uint8_t proto,
+			unsigned ifindex)
+{
+	struct weir_key6 k6 = { .proto = proto, .ifindex = ifindex };
+	struct weir_key4 k4 = { .proto = proto, .ifindex = ifindex };
+	struct weir_flow f;
+
+	/* Which end comes first is the engine's matter: both ways are tried. */
+	for (int way = 0; way < 2; way++) {
+		bool v4 = IN6_IS_ADDR_V4MAPPED(&ip[0]);
+
+		k4.lo = ip[way].s6_addr32[3];
+		k4.hi = ip[!way].s6_addr32[3];
+		memcpy(k6.lo, &ip[way], sizeof(k6.lo));
+		memcpy(k6.hi, &ip[!way], sizeof(k6.hi));
+		k4.lo_port = k6.lo_port = port[way];
+		k4.hi_port = k6.hi_port = port[!way];
+		if (!bpf_map_lookup_elem(v4 ? l->obj.flows4 : l->obj.flows6, v4 ? (void *)&k4 : (void *)&k6, &f))
+			return f.id;
+	}
+	return 0;
+}
+
+/* On whichever side it is known, by either of its names. */
+static void own_flow(void *arg, const struct drop_tuple *t, uint64_t packets)
+{
+	uint16_t port[2] = { ntohs(t->sport), ntohs(t->dport) };
+	struct live *l = arg;
+	struct in6_addr ip[2];
+	uint64_t id;
+
+	memcpy(&ip[0], t->src, sizeof(ip[0]));
+	memcpy(&ip[1], t->dst, sizeof(ip[1]));
+	for (int name = 0; name < 2; name++) {
+		for (unsigned i = 0; i < l->nifaces; i++) {
+			if (!l->iface[i].attached)
+				continue;
+			id = flow_id(l, ip, port, t->proto, l->iface[i].at.ifindex & 0xffff);
+			if (id)
+				pipeline_own_drops(l->pipeline, id, packets);
+		}
+		if (!join_other_name(l->join, ip, port, t->proto))
+			break;
+	}
+}
+
+void live_own_flows(struct live *l)
+{
+	if (l->drops)
+		drops_flows(l->drops, own_flow, l);
 }
 
 /* The kernel's own word on it, where it gives one. */

@@ -145,6 +145,11 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 
 	if (!state)
 		return;
+	/* this host dropped it, the kernel says: no path's doing */
+	if (t->lost && df->own_lost < f->own_drops) {
+		df->own_lost += t->lost;
+		return;
+	}
 	/* nobody ever answered there: a dead candidate, not a drop */
 	if (t->lost && t->channel == CH_OPEN && !ends_alive(&d->far, far, 1, later ? f->id : 0)) {
 		ends_add(&d->far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);

@@ -71,6 +71,7 @@ struct drop_flow {
 	uint32_t rtt_us;     /* to the far end and back; 0 unknown */
 	uint32_t far_packets, far_bytes; /* that came from the far end: payload */
 	uint32_t out_packets;		 /* with payload, to the far end */
+	uint32_t own_lost; /* losses that were this host's own: flow.own_drops pays for them */
 	uint32_t first_lost;		 /* which of these was the first to be lost; 0 none */
 	uint32_t lost_row;		 /* sent again, or unanswered, since the newest progress */
 	uint64_t row_ns;		 /* when the first of these was sent again */

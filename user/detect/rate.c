@@ -30,6 +30,7 @@
 #define SHAPE_LOSS    .02
 #define SHAPE_FULL_S  .05
 #define SHAPE_FULL    24  /* packets: a queue that long drops when it is full, however short in time */
+#define OWN_DROPS     3   /* fewer are nobody's limit */
 #define HELD_OFF      .03 /* of what the line allows, more or less: it was held between stretches too */
 #define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
 #define BURST_SENT    .8  /* of a bucket after us stood before it once, by what passed us */
@@ -114,6 +115,16 @@ static struct path *path_new(struct rate *r, struct flow *f, unsigned way)
 	return p;
 }
 
+/* Is what this flow loses mostly taken by this host itself? Then it is not the path that limits it. */
+static bool limits_itself(const struct flow *f)
+{
+	uint64_t lost = 0;
+
+	for (unsigned way = 0; way < 2; way++)
+		lost += (uint64_t)f->count[way].lost_before + f->count[way].lost_after;
+	return f->own_drops >= OWN_DROPS && 4ull * f->own_drops >= lost;
+}
+
 static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
 {
 	struct rate *rate = d;
@@ -123,6 +134,14 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 
 	if (r->kind != WEIR_REC_PACKET || (r->proto != IPPROTO_TCP && r->proto != IPPROTO_UDP))
 		return;
+	if (limits_itself(f)) {
+		for (unsigned w = 0; x && w < 2; w++)
+			if (x->path[w]) {
+				path_free(rate, x->path[w]);
+				x->path[w] = NULL;
+			}
+		return;
+	}
 	if (!x) {
 		x = calloc(1, sizeof(*x));
 		if (!x)

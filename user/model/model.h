@@ -79,6 +79,7 @@ struct flow {
 	uint64_t start_ns, last_ns, end_ns; /* end_ns 0 while open */
 	struct flow_counts count[2];
 	uint32_t handshake_us;
+	uint32_t own_drops;	/* packets of it that this host itself dropped, as far as the kernel tells */
 	uint16_t ifindex;
 	uint16_t icmp;		/* newest ICMP error that quoted a packet of it: type << 8 | code; 0 none */
 	uint8_t proto;
