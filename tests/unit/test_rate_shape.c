@@ -56,9 +56,59 @@ static void bucket_and_rate(void **state)
 		shape_fit(p, n, rtts, n, true, GRAIN, &out);
 		assert_true(out.line);
 		assert_true(out.queued);
+		assert_false(out.stepped);
 		assert_close(out.rate, rate, .01);
 		assert_close(out.burst, c[i].burst, .1);
 		assert_true(out.cv < .06);
+		free(p);
+		free(rtts);
+	}
+}
+
+/*
+ * A link that gets slower once, by two and a half times, with its queue full before and after: more
+ * passed than the slower rate allows, but who was first waited, too.
+ */
+static void slower_link_is_no_bucket(void **state)
+{
+	struct fit_packet *p = calloc(SIM_MAX, sizeof(*p));
+	struct fit_rtt *rtts = calloc(SIM_MAX, sizeof(*rtts));
+	double at = 0, fast = 10e6 / 8, slow = 4e6 / 8;
+	struct shape out;
+	unsigned n;
+
+	for (n = 0; n < 3000; n++) {
+		double sent = n < 100 ? 0 : p[n - 100].t + .02;
+
+		at = fmax(at, sent) + SIM_L / (at < 1 ? fast : slow);
+		p[n] = (struct fit_packet){ .t = at, .len = SIM_L };
+		rtts[n] = (struct fit_rtt){ at, (float)(at - sent) };
+	}
+	shape_fit(p, n, rtts, n, true, GRAIN, &out);
+	assert_true(out.line);
+	assert_close(out.rate, slow, .01);
+	assert_true(out.queued);
+	assert_true(out.stepped);
+	free(p);
+	free(rtts);
+}
+
+/* What passes at once later on, more than the bucket held: it was none. */
+static void more_than_the_bucket_passes(void **state)
+{
+	for (unsigned more = 0; more < 2; more++) {
+		struct fit_rtt *rtts;
+		struct shape out;
+		unsigned n;
+		struct fit_packet *p = shaped(4e6 / 8, 100000, 200, .03, 8, &n, &rtts);
+
+		/* The last second's packets a millisecond apart. */
+		for (unsigned i = n - 300; more && i < n; i++)
+			p[i].t = p[n - 300].t + (i - (n - 300)) * 1e-3;
+		shape_fit(p, n, rtts, n, true, GRAIN, &out);
+		assert_true(out.line);
+		assert_close(out.burst, 100000, .1);
+		assert_int_equal(out.most > 1.15 * out.burst + 6 * SIM_L, more);
 		free(p);
 		free(rtts);
 	}
@@ -255,10 +305,10 @@ static void backlog_is_what_was_sent_too_fast(void **state)
 
 	for (unsigned i = 0; i < 100; i++)
 		p[i] = (struct fit_packet){ .t = i < 50 ? i * 1e-5 : 1 + i * .1, .len = 1000 };
-	assert_float_equal(shape_backlog(p, 100, 1e4, 100), 50000, 10);
-	assert_float_equal(shape_backlog(p, 20, 1e4, 100), 20000, 10);
-	assert_float_equal(shape_backlog(p, 100, 1e4, 2e-4 + 1e-6), 21000, 10);
-	assert_float_equal(shape_backlog(p, 0, 1e4, 100), 0, 0);
+	assert_float_equal(shape_backlog(p, 100, 1e4, 100, true), 50000, 10);
+	assert_float_equal(shape_backlog(p, 20, 1e4, 100, true), 20000, 10);
+	assert_float_equal(shape_backlog(p, 100, 1e4, 2e-4 + 1e-6, true), 21000, 10);
+	assert_float_equal(shape_backlog(p, 0, 1e4, 100, true), 0, 0);
 }
 
 static void too_little_is_no_line(void **state)
@@ -278,6 +328,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bucket_and_rate),
+		cmocka_unit_test(slower_link_is_no_bucket),
+		cmocka_unit_test(more_than_the_bucket_passes),
 		cmocka_unit_test(idle_start_adds_no_tokens),
 		cmocka_unit_test(full_link_has_no_bucket),
 		cmocka_unit_test(paced_sender_has_no_queue),

@@ -32,6 +32,9 @@
 #define SHAPE_FULL    24  /* packets: a queue that long drops when it is full, however short in time */
 #define OWN_DROPS     3   /* fewer are nobody's limit */
 #define HELD_OFF      .03 /* of what the line allows, more or less: it was held between stretches too */
+#define LINE_S	      2
+#define SAME_RATE     .01
+#define LINE_ONCE_S   3.2 /* where the bucket was seen empty once only */
 #define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
 #define BURST_SENT    .8  /* of a bucket after us stood before it once, by what passed us */
 #define BURST_S	      .02 /* and so much time: less is a timer's grain */
@@ -271,6 +274,16 @@ static bool clean(const struct limiter *l, const struct group *g)
 }
 
 /*
+ * A link that got slower once looks like a bucket that ran empty, until it changes again: one that was
+ * seen to run empty once only must hold its line for longer.
+ */
+static bool lasting(const struct limiter *l)
+{
+	return l->type >= 0 || l->shape.bursts > 1 ||
+	       (double)(l->last_ns - l->start_ns) * 1e-9 >= LINE_ONCE_S;
+}
+
+/*
  * Do others lose packets beside these? Then the limiter may be shared by more, of
  * which some flows' losses show little, and that little wrongly.
  */
@@ -314,8 +327,10 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 		l->last_ns = to_ns;
 	l->windows++;
 	l->doubts = 0;
+	type_compare(r, l);
+	l->type = type_only(l) ? l->like.type : -1;
 	/* A claim takes two looks that agree, or one at plenty. */
-	if (v == VERDICT_SHAPER ? l->windows > 1 || clean(l, g) :
+	if (v == VERDICT_SHAPER ? (l->windows > 1 || clean(l, g)) && lasting(l) :
 	    (l->windows > 1 || plenty(&l->fit)) && !may_share(r, l))
 		l->level = LEVEL_LIKELY;
 	if (v != VERDICT_SHAPER)
@@ -323,8 +338,6 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 	for (unsigned i = 0; i < g->n; i++)
 		if (g->n == 1 || v == VERDICT_SHAPER || g->path[i]->s->lost[l->side])
 			note_member(l, g->path[i]);
-	type_compare(r, l);
-	l->type = type_only(l) ? l->like.type : -1;
 	rate_report(r, l);
 }
 
@@ -496,14 +509,47 @@ static double cv_max(enum side side)
 	return side == SIDE_AFTER ? CV_MAX_ACKED : CV_MAX;
 }
 
+/* No more ever passes than the bucket holds. */
+static bool exceeded(const struct shape *s, double burst)
+{
+	return s->most > 1.15 * burst + 6 * 1514;
+}
+
 /* Does this line speak of a token bucket, and not of a link that is full? */
 static bool has_bucket(const struct shape *s, enum side side, bool whole)
 {
-	return s->line && s->queued && !s->stepped && s->cv <= cv_max(side) && s->seconds >= 2 &&
-	       (s->seconds >= .5 * (s->last - s->first) || fabs(s->held - 1) <= HELD_OFF) &&
-	       s->peak >= 1.25 * s->rate &&
-	       s->burst >= BURST_PACKETS * 1514 && s->burst <= BURST_OF_LINE * s->rate * s->seconds && s->burst >= BURST_S * s->rate &&
-	       s->burst_high <= 1.3 * s->burst_low + 3000 && (whole || s->bursts > 1);
+	if (!s->line || !s->queued || s->stepped || s->cv > cv_max(side) || !(whole || s->bursts > 1))
+		return false;
+	if (s->seconds < LINE_S ||
+	    (s->seconds < .5 * (s->last - s->first) && fabs(s->held - 1) > HELD_OFF))
+		return false;
+	return s->peak >= 1.25 * s->rate && s->burst >= BURST_PACKETS * 1514 &&
+	       s->burst >= BURST_S * s->rate && s->burst <= BURST_OF_LINE * s->rate * s->seconds &&
+	       s->burst_high <= 1.3 * s->burst_low + 3000 &&
+	       !exceeded(s, s->burst);
+}
+
+/*
+ * Is this the line of a bucket that is known already? Of a fast flow its start is soon no longer held
+ * packet by packet, but the line goes on.
+ */
+static bool goes_on(const struct limiter *l, const struct shape *s, enum side side)
+{
+	return s->line && s->queued && s->cv <= cv_max(side) &&
+	       fabs(s->rate / l->shape.rate - 1) <= SAME_RATE && !exceeded(s, l->shape.burst);
+}
+
+/* What is known of a bucket stays where a later look no longer sees it. */
+static void keep_bucket(struct shape *s, const struct shape *old)
+{
+	s->burst = old->burst;
+	s->burst_low = old->burst_low;
+	s->burst_high = old->burst_high;
+	s->bursts = old->bursts;
+	s->whole = old->whole;
+	s->peak = old->peak;
+	s->rtt_free = old->rtt_free;
+	s->seconds = fmax(s->seconds, old->seconds);
 }
 
 /* The group's line, if it has one and it queues. */
@@ -543,7 +589,8 @@ static bool burst_sent(struct rate *r, const struct group *g, const struct shape
 
 	group_gather(r, g, SIDE_AFTER, false, &in, &origin);
 	r->credit -= in.packets;
-	return shape_backlog(in.packet, in.packets, s->rate, s->last) >= BURST_SENT * s->burst;
+	return shape_backlog(in.packet, in.packets, s->rate, s->last, true) >=
+	       BURST_SENT * s->burst;
 }
 
 /* Did the path send while the line was held? */
@@ -602,6 +649,11 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 	probe.start_ns = origin + (uint64_t)(fmax(best.first, 0) * 1e9);
 	probe.last_ns = origin + (uint64_t)(best.last * 1e9);
 	type_compare(r, &probe);
+	l = limiter_covering(r, like, side, true);
+	if (!bucket && l && l->kind == kind && l->shape.burst > 0 && goes_on(l, &best, side)) {
+		keep_bucket(&probe.shape, &l->shape);
+		bucket = true;
+	}
 	/* Without a bucket it is a limit only when it holds one type and no other. */
 	if (!bucket && !(best.seconds >= 3 && best.cv <= 1.3 * CV_MAX && type_only(&probe)))
 		return;
@@ -609,12 +661,11 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 	if (limiter_covering(r, like, SIDE_BEFORE, false) ||
 	    limiter_covering(r, like, SIDE_AFTER, false))
 		return;
-	l = limiter_covering(r, like, side, true);
 	if (!l || l->kind != kind)
 		l = limiter_new(r, like, kind, side);
 	if (!l)
 		return;
-	l->shape = best;
+	l->shape = probe.shape;
 	group_of(r, like, kind, &r->group);
 	confirm(r, l, &r->group, VERDICT_SHAPER, probe.start_ns, probe.last_ns);
 }

@@ -333,6 +333,20 @@ static double held(const struct fit_packet *p, unsigned n, double rate, double f
 	return last > first ? bytes / (rate * (last - first)) : 0;
 }
 
+double shape_backlog(const struct fit_packet *p, unsigned n, double rate, double until, bool lost)
+{
+	double q = 0, most = 0, last = n ? p[0].t : 0;
+
+	for (unsigned i = 0; i < n && p[i].t <= until; i++) {
+		if (p[i].lost && !lost)
+			continue;
+		q = fmax(q - rate * (p[i].t - last), 0) + p[i].len;
+		last = p[i].t;
+		most = fmax(most, q);
+	}
+	return most;
+}
+
 void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt, unsigned m,
 	       bool whole, double grain, struct shape *out)
 {
@@ -371,6 +385,8 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	out->held = held(p, n, rate, out->first, out->last);
 	out->cv = line_cv(p, s, k, bin);
 	bursts(p, n, s, k, whole, out);
+	/* With a slope as high as may be: what is off there adds up. */
+	out->most = shape_backlog(p, n, out->rate_high, HUGE_VAL, false);
 	waits(p, n, rtt, m, s, k, whole, out);
 	/* An echo may wait for the next packet of a paced sender: that is no queue. */
 	out->queued = !isnan(out->rtt_queued) && out->rtt_queued >= .005 &&
@@ -381,15 +397,4 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	 */
 	out->stepped = out->peak > rate &&
 		       out->rtt_free > fmax(.5 * out->rtt_queued / fmin(out->peak / rate, PEAK_MOST), .001);
-}
-
-double shape_backlog(const struct fit_packet *p, unsigned n, double rate, double until)
-{
-	double q = 0, most = 0;
-
-	for (unsigned i = 0; i < n && p[i].t <= until; i++) {
-		q = fmax(q - (i ? rate * (p[i].t - p[i - 1].t) : 0), 0) + p[i].len;
-		most = fmax(most, q);
-	}
-	return most;
 }

@@ -23,6 +23,7 @@ struct shape {
 	double cv;	/* of the rate in it */
 	double residual;/* bytes: median distance from the line */
 	double rtt_free, rtt_queued; /* s: median before the bucket ran empty, and on the line; NaN none */
+	double most;	/* bytes beyond the rate that ever passed at once */
 	double peak;	/* bytes/s: while the bucket drained */
 	unsigned bursts;/* times that the bucket was run empty */
 	double first, last; /* s: the line's first and last moment */
@@ -39,8 +40,8 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 
 /*
  * The most that stood before a limiter of that rate with these packets sent to it, bytes; of p only
- * what came up to the time until.
+ * what came up to the time until, and those that got lost later only if lost.
  */
-double shape_backlog(const struct fit_packet *p, unsigned n, double rate, double until);
+double shape_backlog(const struct fit_packet *p, unsigned n, double rate, double until, bool lost);
 
 #endif
