@@ -55,6 +55,49 @@ bool daemon_open_log(const struct options *o, struct event_log **log, struct out
 	return false;
 }
 
+/* What a kill must not take: written at once. The rest waits for the next turn. */
+static void flush_log(struct daemon *d)
+{
+	if (d->log)
+		event_log_flush(d->log, mono_ns());
+}
+
+static void log_tool(void *arg, const struct tool_event *e)
+{
+	struct daemon *d = arg;
+
+	outlet_sink.tool(&d->to_log, e);
+	flush_log(d);
+}
+
+static void log_finding(void *arg, const struct model *m, const struct finding *f,
+			enum finding_action action, uint64_t time_ns)
+{
+	struct daemon *d = arg;
+
+	outlet_sink.finding(&d->to_log, m, f, action, time_ns);
+	if (action != FINDING_UPDATE)
+		flush_log(d);
+}
+
+static void log_flow(void *arg, const struct model *m, const struct flow *f)
+{
+	outlet_sink.flow(&((struct daemon *)arg)->to_log, m, f);
+}
+
+static void log_rst(void *arg, const struct model *m, const struct rst_event *e)
+{
+	outlet_sink.rst(&((struct daemon *)arg)->to_log, m, e);
+}
+
+static void log_stats(void *arg, const struct model *m, uint64_t time_ns, double interval_s)
+{
+	outlet_sink.stats(&((struct daemon *)arg)->to_log, m, time_ns, interval_s);
+}
+
+static const struct sink log_sink = { .tool = log_tool, .flow = log_flow, .rst = log_rst,
+				      .finding = log_finding, .stats = log_stats };
+
 bool daemon_open_http(struct daemon *d, const struct options *o, struct http **http, char *why,
 		      size_t len)
 {
@@ -202,7 +245,7 @@ static int open_pipeline(struct daemon *d, struct live_error *e)
 	if (d->to_stdout.inner.ops)
 		add_sink(&cfg, &outlet_sink, &d->to_stdout);
 	/* Always there: a reload may begin to log. */
-	add_sink(&cfg, &outlet_sink, &d->to_log);
+	add_sink(&cfg, &log_sink, d);
 	add_sink(&cfg, server.ops, server.s);
 	add_sink(&cfg, metrics.ops, metrics.s);
 	d->pipeline = pipeline_new(&cfg);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@ static int connect_to(const char *path)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	size_t len = strlen(path);
+	const struct timeval patience = { .tv_usec = 500000 };
 	int fd;
 
 	if ((*path != '/' && *path != '@') || len < 2 || len >= sizeof(to.sun_path))
@@ -24,6 +26,9 @@ static int connect_to(const char *path)
 	if (*path == '@')
 		to.sun_path[0] = 0;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	/* The loop must not hang on a manager that does not read. */
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	/* An abstract name has no closing zero: it would be part of it. */
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&to,
 			       offsetof(struct sockaddr_un, sun_path) + len + (*path == '/'))) {
@@ -73,8 +78,8 @@ void notify_send(const struct notify *n, const char *format, ...)
 		return;
 	if ((size_t)len >= sizeof(text))
 		len = sizeof(text) - 1;
-	/* The loop must not hang on a manager that does not read. */
-	send(n->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	/* It waits half a second for a manager that is busy, see connect_to(). */
+	send(n->fd, text, len, MSG_NOSIGNAL);
 }
 
 void notify_reloading(const struct notify *n)

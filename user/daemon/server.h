@@ -12,7 +12,7 @@
 #include "sink.h"
 
 #define SERVER_CLIENTS 16
-#define SERVER_QUEUE   (4u << 20) /* bytes that may wait for a client */
+#define SERVER_QUEUE   (1u << 20) /* bytes that may wait for a client */
 
 struct server;
 
