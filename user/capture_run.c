@@ -19,6 +19,7 @@ static void live_options(const struct options *o, struct live_config *cfg)
 		.verbose = verbosity > 0,
 		.interval_s = o->interval_s,
 		.count = o->count,
+		.wait = o->wait,
 	};
 	for (unsigned i = 0; i < o->nifaces; i++)
 		cfg->iface[i] = o->iface[i];

@@ -55,6 +55,7 @@ struct options {
 	enum sensitivity sensitivity;
 	unsigned events;    /* EVENT_*; 0: not given, see options_events() */
 	double interval_s;  /* default 1 */
+	bool wait;	    /* for interfaces that are not there yet */
 	unsigned count;	    /* stop after so many intervals; 0: never */
 	char *rules;	    /* --rules FILE; NULL: built in; owned, as all below */
 	char *history;	    /* --history FILE; NULL: none */

@@ -378,6 +378,12 @@ static bool set_count(struct options *o, const char *v, char *why, size_t len)
 	return whole(v, 1000000000, &o->count, why, len);
 }
 
+static bool set_wait(struct options *o, const char *v, char *why, size_t len)
+{
+	o->wait = true;
+	return true;
+}
+
 static bool set_color(struct options *o, const char *v, char *why, size_t len)
 {
 	int i = pick(colors, v, why, len);
@@ -660,6 +666,8 @@ const struct option_row option_table[] = {
 	  "of one such file; default 16MiB", NULL },
 	{ "max-files", 0, "N", "events", "max_files", 0, set_log_files, get_log_files,
 	  "how many are kept, the one being written among them; default 4", NULL },
+	{ "wait", 0, NULL, NULL, NULL, CMD_LIVE | CMD_WATCH,
+	  set_wait, NULL, "wait for interfaces that are not there yet", NULL },
 	{ "count", 'n', "N", NULL, NULL, CMD_ENGINE | CMD_EVENTS,
 	  set_count, NULL, "stop after N intervals", NULL },
 	{ "history", 0, "FILE", "history", "file", CONFIGURED | CMD_FINDINGS | CMD_REPORT,

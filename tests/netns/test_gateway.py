@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from gateway import CLIENT4, CLIENT6, SERVER4, SERVER6, Gateway, Skipped, check, equal
+from gateway import CLIENT4, CLIENT6, SERVER4, SERVER6, Gateway, Skipped, check, equal, wait_for
 from test_conserve import flows_add_up, totals
 
 CLIENTS = [f"192.168.7.{i}" for i in (2, 3, 4)]
@@ -244,3 +244,53 @@ for i in range(50):
         said = [e["tool"]["why"] for e in events if e["event_type"] == "tool" and e["tool"]["action"] == "lost"]
         equal(said, [], "what was said of our drops")
         check("counter packets 50 " in gw.run("c", "nft", "list table ip t"), "the client dropped them")
+
+
+def test_wait_for_an_interface():
+    """It comes after the start, as a tunnel does: no Ethernet header. Then it goes and comes again."""
+    with Gateway() as gw:
+        w = gw.weir("watch", "tun7", "-j", "--wait", attached=0)
+        wait_for(lambda: "tun7 is not there yet; waiting for it." in w.stderr(), "the wait is said")
+        for n in (1, 2):
+            gw.ip("g", "tuntap", "add", "dev", "tun7", "mode", "tun")
+            gw.ip("g", "link", "set", "tun7", "up")
+            wait_for(lambda n=n: len(w.tool("attach")) == n, "weir attaches")
+            gw.ip("g", "link", "del", "tun7")
+            wait_for(lambda n=n: len(w.tool("detach")) == n, "weir detaches")
+        w.stop()
+        check("tun7 is there." in w.stderr() and "tun7 is back." in w.stderr(), w.stderr())
+
+
+def test_without_wait_it_must_be_there():
+    with Gateway() as gw:
+        w = gw.weir("watch", "tun7", "-j", attached=0)
+        equal(w.proc.wait(20), 66, "exit code")
+        check('no interface "tun7"' in w.stderr(), w.stderr())
+
+
+def bridged(gw):
+    """No router: lan0 and wan0 are two ports of a bridge."""
+    for dev in ("lan0", "wan0"):
+        gw.ip("g", "addr", "flush", "dev", dev)
+    gw.ip("g", "link", "add", "br0", "type", "bridge")
+    for dev in ("lan0", "wan0"):
+        gw.ip("g", "link", "set", dev, "master", "br0")
+    gw.ip("g", "link", "set", "br0", "up")
+    for who, dev, far, peer_who, peer in (("c", "c0", SERVER4, "s", "s0"), ("s", "s0", CLIENT4, "c", "c0")):
+        gw.ip(who, "route", "replace", far, "dev", dev)
+        gw.ip(who, "neigh", "replace", far, "lladdr", gw.mac(peer_who, peer), "dev", dev, "nud", "permanent")
+
+
+def test_two_ports_of_a_bridge():
+    with Gateway() as gw:
+        bridged(gw)
+        gw.serve()
+        w = gw.weir("watch", "lan0:lan", "wan0:wan", "-j", attached=2)
+        gw.fetch(conns=10, size=20000)
+        events = w.stop()
+        flows_add_up(events, totals(events))
+        equal([e["src_ip"] for e in flows_of(events)], [CLIENT4] * 10, "flows, each once")
+        equal([e for e in events if e["event_type"] == "finding"], [], "findings")
+        w = gw.weir("watch", "lan0", "wan0", "-j", attached=2)
+        w.stop()
+        check("lan0 and wan0 are ports of br0" in w.stderr(), w.stderr())

@@ -217,8 +217,12 @@ static void what_to_load(const struct live *l, struct live_load_options *opt)
 	char why[128];
 
 	for (unsigned i = 0; i < l->nifaces; i++) {
-		if (link_get(l->iface[i].name, 0, &link))
+		/* One that is still to come may be of any kind. */
+		if (link_get(l->iface[i].name, 0, &link)) {
+			opt->ethernet = opt->headless = true;
+			opt->xdp |= l->cfg.hook == ATTACH_XDP;
 			continue;
+		}
 		opt->ethernet |= link_is_ethernet(&link);
 		opt->headless |= !link_is_ethernet(&link);
 		opt->xdp |= l->cfg.hook == ATTACH_XDP ||

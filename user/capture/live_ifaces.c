@@ -64,6 +64,28 @@ static const struct live_iface *chosen(const struct live *l, unsigned ifindex, c
 	return NULL;
 }
 
+/* The chosen interface that shows all that this one does: its bridge or bond, its VLAN's carrier. */
+static const struct live_iface *shown_at(const struct live *l, const struct live_iface *f, const struct link *link)
+{
+	const struct live_iface *at = chosen(l, link->master, f->name);
+
+	return at || strcmp(link->kind, "vlan") ? at : chosen(l, link->lower, f->name);
+}
+
+/* Two ports of one bridge without a side: what is bridged from one to the other shows at both. */
+static void say_bridged_twice(const struct live *l)
+{
+	struct link a, b, br;
+
+	for (unsigned i = 0; i < l->nifaces; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (!l->iface[i].role && !l->iface[k].role && !link_get(l->iface[i].name, 0, &a) &&
+			    !link_get(l->iface[k].name, 0, &b) && a.master && a.master == b.master &&
+			    !link_get(NULL, a.master, &br) && !strcmp(br.kind, "bridge"))
+				notice("%s and %s are ports of %s: what passes from one to the other is counted twice. "
+				       "Say which side they are on: %s:lan %s:wan.", b.name, a.name, br.name, b.name, a.name);
+}
+
 /* A port beside its bridge or bond, a VLAN beside its carrier: the same packets twice. Once is enough. */
 static void drop_shown_twice(struct live *l)
 {
@@ -72,11 +94,8 @@ static void drop_shown_twice(struct live *l)
 		const struct live_iface *at = NULL;
 		struct link link;
 
-		if (!link_get(f->name, 0, &link)) {
-			at = chosen(l, link.master, f->name);
-			if (!at && !strcmp(link.kind, "vlan"))
-				at = chosen(l, link.lower, f->name);
-		}
+		if (!link_get(f->name, 0, &link))
+			at = shown_at(l, f, &link);
 		if (!at) {
 			i++;
 			continue;
@@ -103,6 +122,11 @@ int live_choose(struct live *l, const struct live_config *cfg, struct live_error
 		snprintf(name, sizeof(name), "%s", cfg->iface[i]);
 		f->role = take_role(name);
 		err = link_get(name, 0, &link);
+		if (err == -ENODEV && cfg->wait) {
+			snprintf(f->name, sizeof(f->name), "%.*s", IFNAMSIZ - 1, name);
+			l->nifaces++;
+			continue;
+		}
 		if (err) {
 			list_links(there, sizeof(there));
 			return live_fail(e, EX_NOINPUT, "no interface \"%s\". There are: %s.", name, there);
@@ -111,6 +135,7 @@ int live_choose(struct live *l, const struct live_config *cfg, struct live_error
 		l->nifaces++;
 	}
 	drop_shown_twice(l);
+	say_bridged_twice(l);
 	return 0;
 }
 
@@ -163,6 +188,10 @@ int live_attach_all(struct live *l, struct live_error *e)
 		struct link link;
 
 		err = link_get(f->name, 0, &link);
+		if (err == -ENODEV && l->cfg.wait) {
+			notice("%s is not there yet; waiting for it.", f->name);
+			continue;
+		}
 		if (!err)
 			err = attach_one(l, f, &link);
 		else
@@ -208,17 +237,20 @@ static void link_changed(void *arg, const struct link *link, bool gone)
 			live_tool(l, TOOL_DETACH, f, "the interface went away; waiting for it");
 			detach(&f->at, &l->owner);
 			f->attached = false;
+			f->seen = true;
 			notice("%s went away; waiting for it (findings kept).", f->name);
 		} else if (!gone && !f->attached && !strcmp(f->name, link->name)) {
 			/* The news may be old: ask again what is there. */
 			err = link_get(f->name, 0, &now);
-			if (err)
+			if (err || shown_at(l, f, &now))
 				continue;
 			err = attach_one(l, f, &now);
-			if (err)
+			if (err && !f->seen)
+				notice("%s is there, but can't be attached to: %s", f->name, f->at.why);
+			else if (err)
 				notice("%s is back, but can't be attached to: %s", f->name, f->at.why);
 			else
-				notice("%s is back.", f->name);
+				notice("%s is %s.", f->name, f->seen ? "back" : "there");
 		}
 	}
 }

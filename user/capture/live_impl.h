@@ -18,6 +18,7 @@ struct live_iface {
 	struct attachment at;
 	enum role role; /* as the user says; ROLE_NONE: by route */
 	bool attached, wan, loopback;
+	bool seen;	/* it was attached to, then went away */
 	bool looked;	/* missed is known */
 	unsigned told;	/* problems told already, a bit each */
 	unsigned one_way, both_ways; /* TCP flows since the last look */
