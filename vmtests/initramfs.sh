@@ -16,7 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 
 # What a gateway, an interferer and the traffic between need of a kernel.
-modules="veth tun dummy ifb 8021q wireguard virtio_pci virtio_blk virtio_net
+modules="veth tun dummy ifb 8021q bonding bridge sit wireguard nf_conntrack_netlink nf_flow_table nf_flow_table_inet nft_flow_offload virtio_pci virtio_blk virtio_net
 sch_netem sch_tbf sch_htb sch_fq sch_fq_codel sch_pie sch_red sch_prio sch_ingress sch_sfq
 act_police act_gact act_mirred act_skbedit act_pedit
 cls_matchall cls_flower cls_u32 cls_bpf cls_fw em_u32

@@ -239,7 +239,7 @@ static int set_one(struct run *r, const struct step *st)
 		snprintf(path, sizeof(path), "%s%.*s",
 			 strcmp(st->word[0], "write") ? "/proc/sys/net/" : "",
 			 eq ? (int)(eq - st->word[1]) : 0, st->word[1]);
-		fd = net_enter(&r->net, st->ns) ? -1 : open(path, O_WRONLY);
+		fd = net_enter(&r->net, st->ns) ? -1 : open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		_exit(fd < 0 || !eq || write(fd, eq + 1, strlen(eq + 1)) < 0);
 	}
 	if (waitpid(pid, &wst, 0) == pid)
