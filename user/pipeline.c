@@ -12,6 +12,8 @@
 #define TICK_NS	       1000000000ULL
 #define LOST_NS	       2000000000ULL /* how long after lost records a flow is suspicious */
 #define CTL_QUEUE      1024
+#define CALLS_MAX	 64   /* calls that are followed packet by packet */
+#define FOCUS_PACKETS	 8192 /* asked for again before the engine's focus ends */
 #define TYPE_PATIENCE_NS 10000000000ULL
 
 struct pipeline {
@@ -26,6 +28,7 @@ struct pipeline {
 	uint64_t next_tick, last_stats, lost_until, lost;
 	struct weir_ctl ctl[CTL_QUEUE]; /* a ring: when full the oldest wishes go first */
 	unsigned ctl_from, ctl_n;
+	unsigned calls;			/* flows with focus_at */
 };
 
 #define SINKS(p, hook, ...)                                                                        \
@@ -175,6 +178,20 @@ unsigned pipeline_ctl(struct pipeline *p, struct weir_ctl *ctl, unsigned max)
 	return n;
 }
 
+/* What a call loses shows in its sequence numbers only: live, each packet is asked for. */
+static void follow_call(struct pipeline *p, struct flow *f)
+{
+	uint32_t packets = f->count[0].packets + f->count[1].packets;
+
+	if (!p->cfg.live || f->l7 != WEIR_L7_RTP || f->proto != IPPROTO_UDP)
+		return;
+	if (f->focus_at ? packets - f->focus_at < FOCUS_PACKETS : p->calls >= CALLS_MAX)
+		return;
+	p->calls += !f->focus_at;
+	f->focus_at = packets ? packets : 1;
+	wish(p, f, WEIR_CTL_FOCUS);
+}
+
 static void apply_class(struct pipeline *p, struct flow *f, const struct class_result *r)
 {
 	unsigned old = f->type;
@@ -230,6 +247,7 @@ static void end_flow(struct pipeline *p, struct flow *f, enum flow_end why)
 			apply_class(p, f, &c);
 		classify_flow_free(p->classifier, f);
 	}
+	p->calls -= !!f->focus_at;
 	f->ended = why;
 	f->end_ns = f->last_ns;
 	for (unsigned i = 0; i < p->ndetectors; i++)
@@ -300,6 +318,7 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 		p->cfg.record(p->cfg.record_arg, f, r);
 	if (r->kind == WEIR_REC_PACKET)
 		classify(p, f, r, payload);
+	follow_call(p, f);
 	for (unsigned i = 0; i < p->ndetectors; i++)
 		if (p->detector[i]->packet)
 			p->detector[i]->packet(p->state[i], f, r, payload);

@@ -214,7 +214,7 @@ static void feed(struct run *run)
 			f->typed = true;
 			detect_drop.typed(run->d, f, 0);
 		}
-		e->r.own_pkts = f->count[way].packets;
+		e->r.own_pkts = f->count[way].packets + (f->proto == IPPROTO_UDP ? e->r.peer_age_us : 0);
 		e->r.peer_pkts = f->count[!way].packets;
 		detect_drop.packet(run->d, f, &e->r, NULL);
 		f->count[way].packets++;
@@ -319,11 +319,14 @@ static void test_both_ways(void **state)
 	stop(&run);
 }
 
+static unsigned unrecorded; /* of those that come down, one in so many is recorded; 0: all */
+
 /* A call of RTP: 50 packets a second each way, numbered; what the drop takes of those that come down is not seen. */
 static void call(unsigned client, unsigned server, double from, double to, double lossy, double share)
 {
 	struct flow *f = &flows[nflows];
 	uint16_t seq = 1000;
+	unsigned gone = 0;
 
 	memset(f, 0, sizeof(*f));
 	f->id = nflows + 1;
@@ -338,6 +341,10 @@ static void call(unsigned client, unsigned server, double from, double to, doubl
 
 			if (way && at > lossy && uniform() < share)
 				continue;
+			if (way && unrecorded && seq % unrecorded) {
+				gone++;
+				continue;
+			}
 			r = add(nflows, at + 0.01 * way, !way, 0, 0, 172, 0, WEIR_IN_ORDER);
 			r->proto = IPPROTO_UDP;
 			r->head[0] = 0x80;
@@ -345,6 +352,8 @@ static void call(unsigned client, unsigned server, double from, double to, doubl
 			r->head[2] = seq >> 8;
 			r->head[3] = seq & 255;
 			r->head[8] = way + 1;
+			if (way)
+				r->peer_age_us = gone; /* feed() counts them before it */
 		}
 	nflows++;
 }
@@ -359,6 +368,23 @@ static void calls(struct run *run, unsigned bad)
 	for (unsigned i = 0; i < 2; i++)
 		call(i, i, 0.5 + i, 38, i < bad ? 6 : 1000, 0.4);
 	feed(run);
+}
+
+/* Live, packets between records are only counted: none of them is a hole, and what is one shows all the same. */
+static void test_calls_sampled(void **state)
+{
+	struct run run;
+
+	seed = 9;
+	start(&run);
+	traffic(40, nothing);
+	unrecorded = 3;
+	for (unsigned i = 0; i < 3; i++)
+		call(i, i, 0.5 + i, 38, 1000, 0);
+	feed(&run);
+	unrecorded = 0;
+	assert_null(only_claim(&run));
+	stop(&run);
 }
 
 /* Calls are few and long: two of them, of two clients and two servers, are enough; one is not. */
@@ -628,7 +654,7 @@ int main(void)
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
 		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit),
-		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled),
 		cmocka_unit_test(test_each_content), cmocka_unit_test(test_residual),
 	};
 

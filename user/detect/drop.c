@@ -311,6 +311,7 @@ static void passed_unrecorded(struct drop *d, struct drop_flow *df, const struct
 	p->counted = total + r->segs;
 	p->seen = r->own_pkts + r->segs > UINT16_MAX ? UINT16_MAX : r->own_pkts + r->segs;
 	p->ns = r->time_ns;
+	p->missed = r->own_pkts != UINT16_MAX && missing < UINT16_MAX ? missing : 0;
 	if (!missing || from >= r->time_ns || df->flow->proto != IPPROTO_TCP)
 		return;
 	if (from + 4 * SECOND < r->time_ns) {

@@ -57,6 +57,7 @@ struct pace {
 	uint16_t seen; /* weir_rec.own_pkts after the newest record */
 	uint64_t counted; /* flow_counts.packets at the newest record */
 	uint64_t ns;	  /* its time */
+	uint16_t missed;  /* packets without a record just before it */
 };
 
 struct drop_flow {
@@ -83,6 +84,7 @@ struct drop_flow {
 	bool ipid_known;
 	uint32_t ssrc;
 	uint16_t rtp_seq;
+	uint16_t rtp_missed; /* packets from there without a record since the one with rtp_seq */
 	bool rtp;
 	struct rtp_gaps *gaps; /* NULL until one was seen */
 };
@@ -144,6 +146,9 @@ struct drop_type {
 	uint32_t episodes; /* closed before this one */
 	uint8_t channels;  /* that fired, bits */
 	double reported_ratio;
+	double fit;	   /* newest drop_queue_fit() of this episode; 0 none */
+	uint16_t level_yes, level_no; /* how often what passed was a constant, and not, while it lost */
+	uint64_t level_at;	      /* slot of the newest loss by then */
 	enum level level;
 	uint64_t fragile_ns; /* newest loss of a flow whose records were lost */
 };
@@ -206,7 +211,7 @@ void drop_judge(struct drop *d, uint64_t now_ns, bool last);
 
 /* How well a queue or bucket of some rate tells lost from passed packets: 0.5 not at all, 1 fully; NaN: too few. */
 double drop_queue_fit(const struct vq_log *log, double since_s);
-/* Is what passes since since_s (s) constant, while what is offered is not? Then it is a limit. */
-bool drop_plateau(const struct vq_log *log, double since_s);
+/* Is what passes since since_s (s) constant, while what is offered is not? Then it is a limit. -1: too little is held to tell. */
+int drop_plateau(const struct vq_log *log, double since_s);
 
 #endif

@@ -342,19 +342,35 @@ static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *
 		if (!(v->queue_fit >= fit))
 			v->queue_fit = fit;
 	}
+	/* the log holds only the newest: what was told before goes on to hold */
+	if (d->type[type] && isfinite(v->queue_fit) && v->queue_fit > 0)
+		d->type[type]->fit = v->queue_fit;
+	else if (d->type[type] && d->type[type]->fit > 0)
+		v->queue_fit = d->type[type]->fit;
 	return v->queue_fit >= QUEUE_FIT && !by_flow(t, v);
 }
 
 /* Does one constant pass, whatever is offered? */
 static bool plateau(const struct drop *d, unsigned type, const struct drop_verdict *v)
 {
-	const struct drop_type *t = d->type[type];
+	struct drop_type *t = d->type[type];
 
-	for (unsigned way = 0; way < 2 && t; way++)
-		if (t->vq[way] && v->channels & 1 << drop_channel(way) &&
-		    drop_plateau(t->vq[way], slot_ns(v->first) / 1e9))
-			return true;
-	return false;
+	for (unsigned way = 0; way < 2 && t; way++) {
+		if (!t->vq[way] || !(v->channels & 1 << drop_channel(way)) || t->level_at == v->last)
+			continue;
+		switch (drop_plateau(t->vq[way], slot_ns(v->first) / 1e9)) {
+		case 1:
+			t->level_yes += t->level_yes < UINT16_MAX;
+			break;
+		case 0:
+			t->level_no += t->level_no < UINT16_MAX;
+			break;
+		}
+	}
+	if (t)
+		t->level_at = v->last;
+	/* one look may err, and so do those when it is over */
+	return t && t->level_yes && t->level_yes >= t->level_no;
 }
 
 /*
@@ -426,6 +442,8 @@ static void close_claim(struct drop *d, unsigned type, struct drop_verdict *v)
 
 	drop_report(d, type, v, slot_ns(v->after));
 	findings_close(d->env->findings, t->key, slot_ns(v->after));
+	t->fit = 0;
+	t->level_yes = t->level_no = 0;
 	t->open = false;
 	t->closed_ns = slot_ns(v->after);
 	t->episodes++;
@@ -495,6 +513,8 @@ void drop_judge(struct drop *d, uint64_t now_ns, bool last)
 			memset(t->size_n, 0, sizeof(t->size_n));
 			memset(t->size_lost, 0, sizeof(t->size_lost));
 			t->lossy = t->after_loss = t->stuck = t->stuck_lost = 0;
+			t->fit = 0;
+			t->level_yes = t->level_no = 0;
 		}
 	}
 }

@@ -97,7 +97,7 @@ static double by_load(const struct vq_packet *p, unsigned n, double window)
  * Chance thins what is offered, so what it leaves varies at least as much. A
  * limit evens it out: what passes per bin is one constant, whatever was offered.
  */
-bool drop_plateau(const struct vq_log *log, double since_s)
+int drop_plateau(const struct vq_log *log, double since_s)
 {
 	double passed[BINS] = { 0 }, offered[BINS] = { 0 }, from = HUGE_VAL, to = -HUGE_VAL, bin;
 	unsigned held = log->n < VQ_MAX ? log->n : VQ_MAX, lost = 0;
@@ -110,7 +110,7 @@ bool drop_plateau(const struct vq_log *log, double since_s)
 			lost++;
 		}
 	if (lost < PLATEAU_LOST || to - from < BINS * PLATEAU_BIN_S)
-		return false;
+		return -1;
 	bin = (to - from) / BINS;
 	for (unsigned i = 0; i < held; i++) {
 		const struct vq_packet *p = &log->p[i];
@@ -129,7 +129,7 @@ bool drop_plateau(const struct vq_log *log, double since_s)
 		sq[1] += passed[k] * passed[k];
 	}
 	if (sum[1] <= 0)
-		return false;
+		return -1;
 	for (unsigned i = 0; i < 2; i++)
 		cv[i] = sqrt(fmax(0, BINS * sq[i] / (sum[i] * sum[i]) - 1));
 	return cv[1] <= PLATEAU_CV && cv[0] >= PLATEAU_EVENED * cv[1];

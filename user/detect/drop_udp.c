@@ -212,7 +212,7 @@ static void rtp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	const uint8_t *h = r->head;
 	uint32_t ssrc;
 	uint16_t seq;
-	int16_t step;
+	int step, missed;
 	struct trial t = { .time_ns = r->time_ns,
 			   .n = 1,
 			   .channel = drop_channel(!drop_out(df)),
@@ -224,10 +224,14 @@ static void rtp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	ssrc = hash_id(h + 8, 4);
 	seq = be16(h + 2);
 	step = (int16_t)(seq - df->rtp_seq);
-	if (!df->rtp || ssrc != df->ssrc || step > 200 || step < -200) {
+	missed = df->rtp_missed;
+	if (step > 0)
+		df->rtp_missed = 0;
+	if (!df->rtp || ssrc != df->ssrc || step - missed > 200 || step < -200) {
 		df->rtp = true;
 		df->ssrc = ssrc;
 		df->rtp_seq = seq;
+		df->rtp_missed = 0;
 		if (df->gaps)
 			df->gaps->n = 0;
 		return;
@@ -239,9 +243,11 @@ static void rtp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 				df->gaps->gap[i].lost--;
 		return;
 	}
+	t.n += missed < step ? missed : step - 1;
 	drop_tell(d, df, &t, r->payload_len);
-	if (step > 1)
-		rtp_hole(d, df, r->time_ns, df->rtp_seq + 1, step - 1);
+	/* what passed without a record is none */
+	if (step - 1 > missed)
+		rtp_hole(d, df, r->time_ns, df->rtp_seq + 1, step - 1 - missed);
 	df->rtp_seq = seq;
 }
 
@@ -259,6 +265,8 @@ void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	drop_thin(df, way, r->time_ns, r->segs);
 	if (!r->payload_len)
 		return;
+	if (way != drop_out(df) && df->rtp_missed + df->pace[way].missed < INT16_MAX)
+		df->rtp_missed += df->pace[way].missed;
 	if (df->flow->l7 == WEIR_L7_RTP && way != drop_out(df))
 		rtp(d, df, r);
 	rtp_settle(d, df, r->time_ns);

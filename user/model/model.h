@@ -93,6 +93,7 @@ struct flow {
 	uint8_t engine_client;	/* enum weir_client */
 	bool complete;		/* its first packet was seen */
 	bool typed;		/* the classifier is done with it */
+	uint32_t focus_at;	/* its packets when its records were last asked for one by one; 0: never */
 	bool fragile;		/* records of it were lost: detectors mark their findings degraded */
 	char history[HISTORY_LEN]; /* Zeek's letters, upper case by the client */
 	char *hint;		/* SNI, Host, name asked for; NULL none; owned */
