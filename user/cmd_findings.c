@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "commands.h"
+#include "client.h"
 #include "error.h"
 #include "format.h"
 #include "history.h"
@@ -329,6 +330,27 @@ static bool extent(sqlite3 *db, int64_t *first, int64_t *last)
 	return any;
 }
 
+/* Of the daemon that runs: where it keeps its history. Who is in its group may read it. */
+static int with_daemons_history(const struct options *o)
+{
+	const struct request r = { .what = REQUEST_HELLO };
+	struct options of_daemon = *o;
+	struct client c;
+	int code, joined = client_join(&c, o, &r, &code);
+
+	if (joined < 0)
+		return code;
+	if (joined && c.history[0]) {
+		of_daemon.history = c.history;
+		code = cmd_findings(&of_daemon);
+	} else {
+		code = fail(EX_USAGE, joined ? "the daemon keeps no history. Give it [history] file, or name one with --history FILE."
+					     : "which history? weir findings --history FILE, or [history] file in the configuration.");
+	}
+	client_close(&c);
+	return code;
+}
+
 int cmd_findings(const struct options *o)
 {
 	int64_t since = INT64_MIN, now = (int64_t)time(NULL) * US, first, last;
@@ -336,8 +358,7 @@ int cmd_findings(const struct options *o)
 	sqlite3 *db;
 
 	if (!o->history)
-		return fail(EX_USAGE, "which history? weir findings --history FILE, or [history] file "
-			    "in the configuration.");
+		return with_daemons_history(o);
 	if (o->since && !history_time(o->since, now, &since))
 		return fail(EX_USAGE, "can't use --since \"%s\": no time. 30d, 12h, 45m, or "
 			    "2026-11-23 or 2026-11-23T08:00Z.", o->since);

@@ -217,7 +217,9 @@ def test_hostile_clients():
         for x in (*crowd, s):
             x.close()
         # One that never reads, under a flood of flows.
-        slow, _ = d.join("events json interval=0.1")
+        slow, lines = d.join("events json interval=0.1")
+        hello = lines.readline()
+        check("netns" in hello, f"the slow one was refused: {hello}")
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         d.gw.serve()
 

@@ -65,9 +65,8 @@ struct server {
 
 /* ---- what waits for a client ---- */
 
-static void drop_client(struct server *s, struct client *c)
+static void drop_client(struct client *c)
 {
-	(void)s;
 	outlet_close(&c->outlet);
 	close(c->fd);
 	free(c->queue);
@@ -256,6 +255,23 @@ static void read_request(struct server *s, struct client *c)
 		refuse(s, c, "request too long");
 }
 
+/* Room for one more: a free place, or that of one who left meanwhile. NULL: full. */
+static struct client *free_place(struct server *s)
+{
+	struct client *end = s->client + SERVER_CLIENTS;
+	char byte;
+
+	for (struct client *c = s->client; c < end; c++)
+		if (c->state == FREE)
+			return c;
+	for (struct client *c = s->client; c < end; c++)
+		if (!recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT)) {
+			drop_client(c);
+			return c;
+		}
+	return NULL;
+}
+
 static void accept_clients(struct server *s)
 {
 	struct client *c;
@@ -264,9 +280,8 @@ static void accept_clients(struct server *s)
 	while ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
 		struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP };
 
-		for (c = s->client; c < s->client + SERVER_CLIENTS && c->state != FREE; c++)
-			;
-		if (c == s->client + SERVER_CLIENTS) {
+		c = free_place(s);
+		if (!c) {
 			static const char full[] = "{\"weir\":1,\"error\":\"too many clients\"}\n";
 
 			s->stats.refused++;
@@ -287,13 +302,14 @@ void server_serve(struct server *s, uint64_t mono_ns)
 {
 	struct epoll_event ev[SERVER_CLIENTS + 1];
 	int n = epoll_wait(s->epoll, ev, SERVER_CLIENTS + 1, 0);
+	bool knock = false;
 
 	s->now_ns = mono_ns;
 	for (int i = 0; i < n; i++) {
 		struct client *c = ev[i].data.ptr;
 
 		if (!c)
-			accept_clients(s);
+			knock = true;
 		else if (c->state == ASKING && ev[i].events & EPOLLIN)
 			read_request(s, c);
 		else if (ev[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
@@ -311,8 +327,11 @@ void server_serve(struct server *s, uint64_t mono_ns)
 		if (hung || c->doomed)
 			s->stats.cut += hung || c->to - c->from > SERVER_QUEUE / 2;
 		if (hung || c->doomed || (c->state == LEAVING && c->from == c->to))
-			drop_client(s, c);
+			drop_client(c);
 	}
+	/* Once those that left have made room. */
+	if (knock)
+		accept_clients(s);
 }
 
 /* ---- the pipeline's side ---- */
@@ -494,7 +513,7 @@ static int listen_at(struct server *s, const char *path, struct server_error *e)
 	old = umask(0117);
 	err = s->listener < 0 || s->epoll < 0 ||
 	      bind(s->listener, (struct sockaddr *)&s->at, sizeof(s->at)) ||
-	      listen(s->listener, SERVER_CLIENTS) ||
+	      listen(s->listener, 128) ||
 	      epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->listener, &ev);
 	umask(old);
 	if (err)
@@ -569,7 +588,7 @@ void server_close(struct server *s)
 		if (c->state == FREE)
 			continue;
 		send_waiting(s, c);
-		drop_client(s, c);
+		drop_client(c);
 	}
 	unlink(s->at.sun_path);
 	close(s->listener);

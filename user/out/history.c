@@ -113,6 +113,16 @@ sqlite3 *history_open(const char *path, bool write, struct history_error *e)
 		sqlite3_close(db);
 		err = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL);
 	}
+	/* A reader that may not make the log's files needs none where nobody writes. */
+	if (err == SQLITE_OK && !write && pragma(db, "PRAGMA user_version") < 0 &&
+	    (sqlite3_errcode(db) == SQLITE_CANTOPEN || sqlite3_errcode(db) == SQLITE_READONLY)) {
+		char uri[4096];
+
+		sqlite3_close(db);
+		sqlite3_snprintf(sizeof(uri), uri, "file:%s?immutable=1", path);
+		err = strpbrk(path, "?#%") ? SQLITE_CANTOPEN
+					   : sqlite3_open_v2(uri, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+	}
 	if (err != SQLITE_OK)
 		return refuse(db, e, write ? EX_CANTCREAT : EX_NOINPUT, path,
 			      db ? sqlite3_errmsg(db) : "out of memory",
