@@ -47,7 +47,7 @@ truncate -s 2G "$disk"
 nice -n "${WEIR_VM_NICE:-5}" qemu-system-x86_64 -nodefaults -no-user-config -display none \
 	-m "$mem" -smp "$cpus" -no-reboot -M q35 -accel $accel \
 	-kernel "$kdir/vmlinuz" -initrd "$initrd" \
-	-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off $*" \
+	-append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off init_on_alloc=0 apparmor=0 audit=0 nowatchdog $*" \
 	-drive file="$disk",format=raw,if=virtio,cache=unsafe \
 	-netdev hubport,id=n1,hubid=1 -device virtio-net-pci,netdev=n1,mac=52:54:00:00:02:01,romfile= \
 	-netdev hubport,id=n2,hubid=1 -device virtio-net-pci,netdev=n2,mac=52:54:00:00:02:02,romfile= \

@@ -69,7 +69,8 @@ else
 fi
 
 # Every row, in full on 6.1; elsewhere what is not of the short set runs in brief: with the
-# impairment on, live (weir analyze is the same program on every kernel).
+# impairment on, live (weir analyze is the same program on every kernel). 6.1-nobtf is the kernel of
+# 6.1 less what weir says of drops: the short set.
 set_of()	# kernel
 {
 	[ -z "$set" ] || echo "-s $set"
@@ -78,6 +79,7 @@ set_of()	# kernel
 	yes,6.1) echo "-x short" ;;
 	yes,*) echo "-s short" ;;
 	,6.1) ;;
+	,6.1-nobtf) echo "-s short" ;;
 	,*) echo "-x short" ;;
 	esac
 }
