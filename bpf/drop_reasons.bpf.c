@@ -147,8 +147,11 @@ int BPF_PROG(weir_drop, struct sk_buff *skb, void *location, int reason)
 	key.ifindex = dev->ifindex;
 	if (!bpf_map_lookup_elem(&watched, &key.ifindex)) {
 		key.ifindex = skb->skb_iif;
-		if (!bpf_map_lookup_elem(&watched, &key.ifindex))
-			return 0;
+		if (!bpf_map_lookup_elem(&watched, &key.ifindex)) {
+			if (!our_net)
+				return 0;
+			key.ifindex = 0;
+		}
 	}
 	n = bpf_map_lookup_elem(&dropped, &key);
 	if (n)

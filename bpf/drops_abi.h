@@ -8,7 +8,7 @@
 #define DROPS_MAX 1024
 
 struct drop_key {
-	__u32 ifindex;
+	__u32 ifindex; /* 0: at interfaces that nobody watches */
 	__u32 reason; /* enum skb_drop_reason of the running kernel */
 };
 

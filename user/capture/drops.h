@@ -21,7 +21,7 @@ void drops_close(struct drops *d);
 void drops_watch(struct drops *d, unsigned ifindex);
 
 /*
- * Drops at ifindex since the last call, of packets that would have gone on:
+ * Drops at ifindex (0: at all that are not watched) since the last call, of packets that would have gone on:
  * what sockets refuse is not among them. text gets the commonest reasons with
  * their numbers, "netfilter_drop 430, qdisc_drop 5".
  */

@@ -283,6 +283,12 @@ static void tell_reasons(struct live *l)
 			 (unsigned long long)n, f->name, reasons);
 		live_tool(l, TOOL_LOST, f, why);
 	}
+	n = l->drops ? drops_since(l->drops, 0, reasons, sizeof(reasons)) : 0;
+	if (!n)
+		return;
+	snprintf(why, sizeof(why), "this host dropped %llu packets by itself at interfaces that are not watched: "
+		 "%s.", (unsigned long long)n, reasons);
+	live_tool(l, TOOL_LOST, NULL, why);
 }
 
 /* What went in on one side and never came out on the other was dropped here. */
