@@ -9,6 +9,9 @@
  *on) traffic reset IFACE WORD TTL COPIES [client]	on a request with WORD, resets that claim to
  *be its server's, or its client's
  *
+ *	traffic tunnel pppoe|vlan|qinq|6in4 CARRIER TUN MAC	the packets of a tun device, made here, in frames of
+ *		CARRIER to and from MAC
+ *
  * flood and reset write Ethernet frames to IFACE; the link's other end is
  * learned from passing packets (reset) or broadcast to (flood).
  */
@@ -16,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/ip.h>
@@ -34,6 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define MAX_HEADER 48
 #define CONNS_MAX 4096
 
 struct conn {
@@ -371,6 +376,93 @@ static void __attribute__((noreturn)) reset(char **a)
 	}
 }
 
+/* Headers of a kind before an IP packet; how many bytes. */
+static size_t tunnel_header(const char *kind, bool v6, size_t len, uint8_t *h)
+{
+	static const uint8_t v4[20] = { 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 41, 0, 0, 198, 51, 100, 1, 198, 51, 100, 2 };
+	uint8_t ip_type = v6 ? 0xdd : 0;
+	uint32_t sum = 0;
+
+	if (!strcmp(kind, "pppoe")) {
+		const uint8_t p[] = { 0x88, 0x64, 0x11, 0, 0, 7, (len + 2) >> 8, len + 2, 0, v6 ? 0x57 : 0x21 };
+
+		memcpy(h, p, sizeof(p));
+		return sizeof(p);
+	}
+	if (!strcmp(kind, "vlan") || !strcmp(kind, "qinq")) {
+		const uint8_t outer[] = { 0x88, 0xa8, 0, 9 };
+		const uint8_t inner[] = { 0x81, 0, 0, 7, v6 ? 0x86 : 0x08, ip_type };
+		size_t at = *kind == 'q' ? sizeof(outer) : 0;
+
+		memcpy(h, outer, at);
+		memcpy(h + at, inner, sizeof(inner));
+		return at + sizeof(inner);
+	}
+	h[0] = 0x08;
+	h[1] = 0;
+	memcpy(h + 2, v4, sizeof(v4));
+	h[4] = (len + 20) >> 8;
+	h[5] = len + 20;
+	for (int i = 0; i < 20; i += 2)
+		sum += h[2 + i] << 8 | h[3 + i];
+	sum = ~((sum & 0xffff) + (sum >> 16));
+	h[12] = sum >> 8;
+	h[13] = sum;
+	return 22;
+}
+
+static void tunnel(char **argv)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) }, from;
+	struct ifreq tun = { .ifr_flags = IFF_TUN | IFF_NO_PI }, card = { 0 };
+	uint8_t frame[14 + MAX_HEADER + 65536], header[MAX_HEADER], mac[6];
+	struct pollfd p[2] = { { .events = POLLIN }, { .events = POLLIN } };
+	socklen_t len;
+	ssize_t n;
+
+	strncpy(tun.ifr_name, argv[2], IFNAMSIZ - 1);
+	strncpy(card.ifr_name, argv[1], IFNAMSIZ - 1);
+	p[0].fd = open("/dev/net/tun", O_RDWR);
+	p[1].fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+	at.sll_ifindex = if_nametoindex(argv[1]);
+	if (p[0].fd < 0 || ioctl(p[0].fd, TUNSETIFF, &tun) || p[1].fd < 0 || bind(p[1].fd, (void *)&at, sizeof(at)) ||
+	    ioctl(p[1].fd, SIOCGIFHWADDR, &card) ||
+	    sscanf(argv[3], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) != 6)
+		die("tunnel");
+	while (poll(p, 2, -1) > 0) {
+		if (p[0].revents) {
+			size_t head;
+
+			n = read(p[0].fd, frame + 14 + MAX_HEADER, 65536);
+			if (n < 20)
+				continue;
+			head = tunnel_header(argv[0], frame[14 + MAX_HEADER] >> 4 == 6, n, header);
+			/* The header's first two bytes are the frame's type. */
+			memcpy(frame + 14 + MAX_HEADER - head, header, head);
+			memcpy(frame + 2 + MAX_HEADER - head, mac, 6);
+			memcpy(frame + 8 + MAX_HEADER - head, card.ifr_hwaddr.sa_data, 6);
+			if (send(p[1].fd, frame + 2 + MAX_HEADER - head, 12 + head + n, 0) < 0 && errno != ENOBUFS)
+				die("tunnel: send");
+		}
+		if (p[1].revents) {
+			size_t head;
+
+			len = sizeof(from);
+			n = recvfrom(p[1].fd, frame, sizeof(frame), 0, (void *)&from, &len);
+			head = 12 + tunnel_header(argv[0], false, 0, header);
+			/* The kernel takes the outer tag off before we see it. */
+			if (argv[0][0] == 'v' || argv[0][0] == 'q')
+				head -= 4;
+			if (n < (ssize_t)head + 20 || from.sll_pkttype == PACKET_OUTGOING ||
+			    (argv[0][0] != 'v' && frame[12] != (argv[0][0] == 'q' ? 0x81 : header[0])))
+				continue;
+			/* Nobody takes it while the device is down. */
+			if (write(p[0].fd, frame + head, n - head) < 0 && errno != EINVAL && errno != EIO)
+				die("tunnel: write");
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -382,6 +474,8 @@ int main(int argc, char **argv)
 		return flood(argv + 2);
 	if ((argc == 6 || argc == 7) && !strcmp(argv[1], "reset"))
 		reset(argv + 2);
-	fprintf(stderr, "usage: traffic serve|fetch|flood|reset ...\n");
+	if (argc == 6 && !strcmp(argv[1], "tunnel"))
+		tunnel(argv + 2);
+	fprintf(stderr, "usage: traffic tunnel|serve|fetch|flood|reset ...\n");
 	return 2;
 }

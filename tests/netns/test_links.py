@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Uplinks that wrap their packets: counted once, by the frames of the carrier as by the tunnel's own interface."""
+from gateway import CLIENT6, SERVER4, SERVER6, TRAFFIC, Gateway, check, equal, wait_for
+from test_conserve import flows_add_up, totals
+from test_gateway import CLIENTS, counted_once, fetch_from, flows_of, masquerade
+
+SIZE = 20000
+
+
+def wrapped(gw, kind):
+    """All between gateway and server goes through a tun device, in frames of wan0 and s0."""
+    for who, dev, peer_who, peer in (("g", "wan0", "s", "s0"), ("s", "s0", "g", "wan0")):
+        gw.run(who, "ethtool", "-K", dev, "gro", "off", "gso", "off", "tso", "off", "tx", "off", "rxvlan", "off",
+               "txvlan", "off")
+        gw.ip(who, "addr", "flush", "dev", dev)
+        gw.popen(who, [TRAFFIC, "tunnel", kind, dev, "ppp0", gw.mac(peer_who, peer)])
+    for who, v4, v6, peer4, peer6, inside4, inside6 in (
+            ("g", "203.0.113.1", "2001:db8::1", SERVER4, SERVER6, "default", "default"),
+            ("s", SERVER4, SERVER6, "203.0.113.1", "2001:db8::1", "192.168.7.0/24", "fd00:7::/64")):
+        wait_for(lambda who=who: "ppp0" in gw.ip(who, "link"), "the tunnel's device")
+        gw.ip(who, "link", "set", "ppp0", "mtu", "1452", "up")
+        gw.ip(who, "addr", "add", v4, "peer", peer4, "dev", "ppp0")
+        gw.ip(who, "addr", "add", v6, "peer", peer6, "dev", "ppp0", "nodad")
+        gw.ip(who, "route", "replace", inside4, "dev", "ppp0")
+        gw.ip(who, "-6", "route", "replace", inside6, "dev", "ppp0")
+
+
+def nat(gw):
+    for c in CLIENTS[1:]:
+        gw.ip("c", "addr", "add", f"{c}/24", "dev", "c0")
+        gw.ip("g", "neigh", "replace", c, "lladdr", gw.mac("c", "c0"), "dev", "lan0", "nud", "permanent")
+    gw.run("g", "nft", "add table ip n; add chain ip n post { type nat hook postrouting priority 100; }; "
+           "add rule ip n post oif ppp0 masquerade")
+
+
+def through(kind, *ifaces):
+    """Thirty flows of three clients by IPv4 behind NAT, five by IPv6: each once, with its bytes and client."""
+    with Gateway() as gw:
+        wrapped(gw, kind)
+        nat(gw)
+        gw.serve()
+        gw.serve(SERVER6)
+        w = gw.weir("watch", *ifaces, "-j", attached=len(ifaces))
+        for c in CLIENTS:
+            fetch_from(gw, c, size=SIZE)
+        gw.fetch(SERVER6, conns=5, size=SIZE)
+        events = w.stop()
+        flows_add_up(events, totals(events))
+        flows = flows_of(events)
+        counted_once([f for f in flows if ":" not in f["src_ip"]], SIZE)
+        equal([f["src_ip"] for f in flows if ":" in f["src_ip"]], [CLIENT6] * 5, "clients by IPv6")
+        equal([e["finding"] for e in events if e["event_type"] == "finding"], [], "findings")
+        return w
+
+
+def test_pppoe_by_its_own_interface():
+    through("pppoe", "lan0", "ppp0")
+
+
+def test_pppoe_by_its_carrier():
+    through("pppoe", "lan0", "wan0:wan")
+
+
+def test_pppoe_carrier_alone():
+    through("pppoe", "wan0:wan")
+
+
+def test_vlan_by_its_carrier():
+    through("vlan", "lan0", "wan0:wan")
+
+
+def test_qinq_by_its_carrier():
+    through("qinq", "lan0", "wan0:wan")
+
+
+def test_6in4_by_its_own_interface():
+    """IPv6 only: the carrier's IPv4 is another interface's."""
+    with Gateway() as gw:
+        wrapped(gw, "6in4")
+        gw.serve(SERVER6)
+        w = gw.weir("watch", "lan0", "ppp0", "-j", attached=2)
+        gw.fetch(SERVER6, conns=10, size=SIZE)
+        events = w.stop()
+        flows_add_up(events, totals(events))
+        flows = flows_of(events)
+        equal([f["src_ip"] for f in flows], [CLIENT6] * 10, "clients")
+        check(all(SIZE < f["flow"]["bytes_toclient"] < SIZE * 1.1 for f in flows), "bytes")
