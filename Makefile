@@ -49,7 +49,7 @@ FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps build-deps live test unit schema install uninstall unit-build bench fuzz lint format clean help
+.PHONY: deb all deps build-deps live test unit schema install uninstall unit-build bench fuzz lint format clean help
 
 all: $(B)/weir
 
@@ -199,6 +199,18 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/weir.conf $(DESTDIR)$(PREFIX)/share/doc/weir/weir.conf \
 		$(DESTDIR)$(PREFIX)/share/doc/weir/weir-alerts.yml
 
+# From what git knows, in a copy, so that nothing else gets into it or is left in the tree.
+DEB	:= $(B)/deb
+DEB_DEPS := debhelper dpkg-dev fakeroot lintian
+deb: build-deps
+	$(call get,$(DEB_DEPS))
+	$(Q)rm -rf $(DEB) && mkdir -p $(DEB)/weir-$(VERSION)
+	$(Q)git ls-files -z | xargs -0 cp --parents -t $(DEB)/weir-$(VERSION)
+	$(Q)cd $(DEB)/weir-$(VERSION) && DEB_BUILD_OPTIONS="parallel=2 noautodbgsym nocheck" \
+		dpkg-buildpackage -us -uc -b >../build.log 2>&1 || { tail -30 ../build.log; exit 1; }
+	$(Q)lintian --allow-root --fail-on error,warning $(DEB)/*.changes
+	@ls $(DEB)/*.deb
+
 clean:
 	rm -rf $(B) weir
 
@@ -213,6 +225,7 @@ help:
 	@echo 'make lint                          cppcheck, the man page'
 	@echo 'make install [PREFIX= DESTDIR=]    default /usr/local; uninstall takes it away'
 	@echo 'sudo make build-deps, deps          installs what building needs; what tests need, too'
+	@echo 'make deb                           the Debian package, in build/deb'
 	@echo 'make clean'
 
 include vmtests/vmtests.mk
