@@ -33,7 +33,7 @@ DEPS	:= gcc clang bpftool libbpf-dev libelf-dev zlib1g-dev libpcap-dev nettle-de
 	   libncurses-dev libinih-dev libmnl-dev libsqlite3-dev libmicrohttpd-dev libseccomp-dev
 TEST_DEPS := libcmocka-dev libclang-rt-14-dev tmux mandoc cppcheck python3 python3-jsonschema \
 	   python3-scapy tshark iproute2 nftables iperf3 curl openssl ethtool tcpdump \
-	   qemu-system-x86 busybox-static cpio kmod xz-utils dnsmasq-base conntrack wireguard-tools prometheus systemd
+	   qemu-system-x86 busybox-static cpio kmod xz-utils dnsmasq-base conntrack wireguard-tools debhelper dpkg-dev fakeroot lintian man-db prometheus systemd
 
 BPF_SRC	:= $(wildcard bpf/*.bpf.c)
 SKEL	:= $(patsubst bpf/%.bpf.c,$(B)/%.skel.h,$(BPF_SRC))
@@ -174,7 +174,7 @@ lint:
 		--suppress=missingIncludeSystem --suppress=unmatchedSuppression --suppress=uninitvar --suppress=memleak \
 		--suppress=internalAstError --suppress=duplicateAssignExpression --suppress=uselessAssignmentPtrArg \
 		'-DLIBBPF_OPTS(t,n,...)=struct t n' -DWEIR_VERSION='"0"' $(filter-out -I$(B),$(INC)) user
-	$(Q)mandoc -T lint -W warning user/weir.8
+	$(Q)mandoc -T lint -W warning user/weir.8 user/weir.conf.5 user/weir-events.5
 	@echo "lint: clean"
 
 format:
@@ -183,6 +183,8 @@ format:
 install: all
 	install -Dm755 $(B)/weir $(DESTDIR)$(PREFIX)/bin/weir
 	install -Dm644 user/weir.8 $(DESTDIR)$(PREFIX)/share/man/man8/weir.8
+	install -d $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m644 user/weir.conf.5 user/weir-events.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(B)/weir completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
@@ -194,6 +196,7 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/share/man/man8/weir.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/weir.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/weir-events.5 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/weir \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/weir.service $(DESTDIR)$(PREFIX)/lib/systemd/system/weir@.service \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/weir.conf $(DESTDIR)$(PREFIX)/share/doc/weir/weir.conf \
