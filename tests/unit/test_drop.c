@@ -60,6 +60,7 @@ struct event {
 static struct flow flows[FLOWS];
 static struct event *events;
 static unsigned nflows, nevents;
+static unsigned records_per_flow; /* of UDP: beyond them packets are only counted; 0: all are recorded */
 static uint64_t seed;
 
 static double uniform(void)
@@ -216,7 +217,9 @@ static void feed(struct run *run)
 		}
 		e->r.own_pkts = f->count[way].packets + (f->proto == IPPROTO_UDP ? e->r.peer_age_us : 0);
 		e->r.peer_pkts = f->count[!way].packets;
-		detect_drop.packet(run->d, f, &e->r, NULL);
+		if (!records_per_flow || f->proto != IPPROTO_UDP ||
+		    f->count[0].packets + f->count[1].packets < records_per_flow)
+			detect_drop.packet(run->d, f, &e->r, NULL);
 		f->count[way].packets++;
 	}
 	for (unsigned i = 0; i < nflows; i++)
@@ -319,6 +322,7 @@ static void test_both_ways(void **state)
 	stop(&run);
 }
 
+static unsigned reports; /* only every so many packets up one comes down: 0: as many */
 static unsigned unrecorded; /* of those that come down, one in so many is recorded; 0: all */
 
 /* A call of RTP: 50 packets a second each way, numbered; what the drop takes of those that come down is not seen. */
@@ -341,6 +345,8 @@ static void call(unsigned client, unsigned server, double from, double to, doubl
 
 			if (way && at > lossy && uniform() < share)
 				continue;
+			if (way && reports && seq % reports)
+				continue;
 			if (way && unrecorded && seq % unrecorded) {
 				gone++;
 				continue;
@@ -348,7 +354,7 @@ static void call(unsigned client, unsigned server, double from, double to, doubl
 			r = add(nflows, at + 0.01 * way, !way, 0, 0, 172, 0, WEIR_IN_ORDER);
 			r->proto = IPPROTO_UDP;
 			r->head[0] = 0x80;
-			r->head[1] = 111;
+			r->head[1] = way && reports ? 201 : 111;
 			r->head[2] = seq >> 8;
 			r->head[3] = seq & 255;
 			r->head[8] = way + 1;
@@ -368,6 +374,41 @@ static void calls(struct run *run, unsigned bad)
 	for (unsigned i = 0; i < 2; i++)
 		call(i, i, 0.5 + i, 38, i < bad ? 6 : 1000, 0.4);
 	feed(run);
+}
+
+/* Live, a flow's records end with its first packets; that the far end fell silent is counted. */
+static void test_silence_counted(void **state)
+{
+	struct run run;
+
+	seed = 11;
+	start(&run);
+	traffic(40, nothing);
+	for (unsigned i = 0; i < 4; i++)
+		call(i % 3, i % 3, 0.5 + i, 38, 10, 1);
+	records_per_flow = 24;
+	feed(&run);
+	records_per_flow = 0;
+	assert_non_null(only_claim(&run));
+	assert_int_equal(only_claim(&run)->type, 4);
+	stop(&run);
+}
+
+/* What one end only sends, and the other reports on every five seconds, has not fallen silent (RFC 3550, 6.2). */
+static void test_one_way(void **state)
+{
+	struct run run;
+
+	seed = 10;
+	start(&run);
+	traffic(40, nothing);
+	reports = 250;
+	for (unsigned i = 0; i < 4; i++)
+		call(i % 3, i % 3, 0.5 + i, 38, 1000, 0);
+	feed(&run);
+	reports = 0;
+	assert_null(only_claim(&run));
+	stop(&run);
 }
 
 /* Live, packets between records are only counted: none of them is a hole, and what is one shows all the same. */
@@ -654,7 +695,7 @@ int main(void)
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
 		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit),
-		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled),
+		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled), cmocka_unit_test(test_one_way), cmocka_unit_test(test_silence_counted),
 		cmocka_unit_test(test_each_content), cmocka_unit_test(test_residual),
 	};
 

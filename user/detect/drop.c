@@ -220,7 +220,7 @@ void drop_tell_sent(struct drop *d, struct drop_flow *df, const struct sent *s, 
 	drop_tell(d, df, &t, s->len);
 }
 
-static void list(struct drop *d, struct drop_flow *df)
+void drop_list(struct drop *d, struct drop_flow *df)
 {
 	if (df->listed)
 		return;
@@ -271,7 +271,7 @@ void drop_sent_add(struct drop *d, struct drop_flow *df, const struct sent *s)
 		df->room = room;
 	}
 	df->sent[df->nsent++] = *s;
-	list(d, df);
+	drop_list(d, df);
 }
 
 struct drop_flow *drop_flow_of(struct drop *d, struct flow *f)
@@ -422,7 +422,7 @@ static void tick(void *arg, uint64_t now_ns)
 			drop_tcp_time(d, df, now_ns);
 		else
 			drop_udp_time(d, df, now_ns);
-		if (!df->nsent && !(df->gaps && df->gaps->n))
+		if (!df->nsent && !(df->gaps && df->gaps->n) && !(df->flow->proto == IPPROTO_UDP && df->answered))
 			unlist(d, df);
 	}
 	bank_advance(&d->bank, now_ns, false);

@@ -79,6 +79,8 @@ struct drop_flow {
 	uint32_t stop_packets, stop_bytes; /* packets both ways and bytes from the far end when progress ended */
 	uint64_t far_ns, out_ns, silent_ns; /* UDP: newest from there, newest to there, first since then */
 	uint64_t ruled_ns; /* UDP: second of the newest continuity trial */
+	uint64_t count_up, count_down, count_then, count_ns; /* UDP: counters by the newest tick; when the far end was heard last */
+	bool count_silent;
 	uint32_t silent_packets, in_after_loss;
 	uint16_t ipid, ipid_own; /* of the newest packet from the far end, with its own_pkts */
 	bool ipid_known;
@@ -185,6 +187,8 @@ void drop_tell_sent(struct drop *d, struct drop_flow *df, const struct sent *s, 
 
 /* Adds to the open list of sent packets; makes room by telling the oldest. */
 void drop_sent_add(struct drop *d, struct drop_flow *df, const struct sent *s);
+/* Time is told to the flow from now on. */
+void drop_list(struct drop *d, struct drop_flow *df);
 void drop_sent_remove(struct drop_flow *df, unsigned i);
 
 /* Few enough packets a round trip for this one to be a trial? Counts it. */

@@ -14,6 +14,9 @@
 #define QUIC_JOIN 100000000ull	/* an Initial in several datagrams is one request */
 #define SILENT_NS (3 * SECOND)
 #define SILENT_PACKETS 5
+#define RTCP_NS	  (8 * SECOND) /* a far end that only listens reports this often at least (RFC 3550, 6.2) */
+#define SWEEP_NS  (2 * SECOND) /* counters come so late */
+#define TWO_WAY	  8 /* at least one packet down for so many up */
 
 static uint32_t hash_id(const uint8_t *p, unsigned n)
 {
@@ -257,6 +260,37 @@ static void rtp_settle(struct drop *d, struct drop_flow *df, uint64_t now_ns)
 		rtp_lost(d, df);
 }
 
+static uint64_t patience(const struct drop_flow *df)
+{
+	return df->flow->l7 == WEIR_L7_RTP ? RTCP_NS : SILENT_NS;
+}
+
+/*
+ * The same by counters, which go on where records don't: live, those end with a
+ * flow's first packets.
+ */
+static void counted(struct drop *d, struct drop_flow *df, uint64_t now_ns)
+{
+	uint64_t up = df->flow->count[TO_SERVER].packets, down = df->flow->count[TO_CLIENT].packets;
+	bool goes_on = up != df->count_up;
+
+	df->count_up = up;
+	if (down != df->count_down) {
+		if (df->count_silent)
+			continuity(d, df, now_ns, false);
+		df->count_silent = false;
+		df->count_down = down;
+		df->count_then = up;
+		df->count_ns = now_ns;
+		return;
+	}
+	if (!goes_on || up < df->count_then + SILENT_PACKETS || down * TWO_WAY < df->count_then ||
+	    df->count_ns + patience(df) + SWEEP_NS > now_ns)
+		return;
+	df->count_silent = true;
+	continuity(d, df, now_ns, true);
+}
+
 void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 {
 	unsigned way = rec_way(df->flow, r);
@@ -279,7 +313,9 @@ void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 		} else if (df->answered) {
 			if (!df->silent_packets++)
 				df->silent_ns = r->time_ns;
-			if (df->silent_packets >= SILENT_PACKETS && df->silent_ns + SILENT_NS < r->time_ns)
+			if (df->silent_packets >= SILENT_PACKETS &&
+			    df->far_packets * TWO_WAY >= df->out_packets - df->silent_packets &&
+			    df->silent_ns + patience(df) < r->time_ns)
 				continuity(d, df, r->time_ns, true);
 		}
 		return;
@@ -294,6 +330,7 @@ void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	if (df->silent_packets)
 		continuity(d, df, r->time_ns, false);
 	df->answered = true;
+	drop_list(d, df);
 	df->far_ns = r->time_ns;
 	df->silent_packets = 0;
 	df->far_packets++;
@@ -302,13 +339,15 @@ void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 
 void drop_udp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns)
 {
-	uint64_t patience = drop_patience_ns(df);
+	uint64_t wait = drop_patience_ns(df);
 
 	rtp_settle(d, df, now_ns);
+	if (df->answered && !df->far_client)
+		counted(d, df, now_ns);
 	for (unsigned i = 0; i < df->nsent;) {
 		struct sent s = df->sent[i];
 
-		if (s.ns + patience > now_ns) {
+		if (s.ns + wait > now_ns) {
 			i++;
 			continue;
 		}
