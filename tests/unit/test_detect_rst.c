@@ -529,6 +529,21 @@ static void opened_since_is_no_restart(void **state)
 
 /* The benign: each of these must pass without suspicion. */
 
+/* A provider's NAT that forgot a connection answers its next packet itself: near, at its own hop, with a plain reset. */
+static void forgotten_by_a_nat(void **state)
+{
+	double t = learn_rtt(0, 40, 4);
+	struct conn c = wire_conn(0);
+
+	t = wire_exchange(&w, wire_open_conn(&w, t + 50, &c, 40), &c, 40);
+	t = wire_exchange(&w, t + 500, &c, 40);
+	wire_send(&w, t + 300, &c, false, PSH | ACK, "more of it", 10);
+	wire_send(&w, t + 301, &c, true, ACK, NULL, 0);
+	wire_seg(&w, t + 303, &c, false, RST, c.sseq, 0, NULL, 0, (struct look){ c.sttl + 1, 0, 1, 0, 0, 0 });
+	wire_idle(&w, t + 5000);
+	done_without_suspicion();
+}
+
 /* A balancer that lost its servers tells all their clients, with a header of its own. */
 static void balancer_without_servers(void **state)
 {
@@ -763,7 +778,7 @@ int main(void)
 		T(overtaken_is_no_life), T(both_ends_go_on), T(spread_triple), T(ahead_of_what_was_sent),
 		T(behind_what_was_sent), T(acks_that_change), T(copies_with_changing_ttl), T(both_ends_reset),
 		T(refused_and_accepted), T(another_machines_header), T(another_machines_header_again),
-		T(opened_since_is_no_restart), T(balancer_without_servers), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(rejected_in_the_path), T(plain_abort_behind_an_answer), T(icmp_prohibited),
+		T(opened_since_is_no_restart), T(balancer_without_servers), T(forgotten_by_a_nat), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(rejected_in_the_path), T(plain_abort_behind_an_answer), T(icmp_prohibited),
 		T(from_the_wrong_side), T(one_interface_has_no_sides), T(behind_a_fast_server), T(acknowledges_what_came_later),
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),

@@ -40,6 +40,9 @@ uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow 
 							    b->first_ns) >= WIDE_FLOWS;
 	rules = rst_rules(&b->c, &s->side[b->way], &s->side[!b->way], &base);
 	*score = rst_score(rules);
+	/* A NAT on the way that forgot the connection answers its next packet so, a few hops nearer. */
+	if (b->stage == RST_LATER && rules == (RST_BIT(RST_R1B_TRIGGER) | RST_BIT(RST_TTL)))
+		*score -= 1;
 	return rules;
 }
 
