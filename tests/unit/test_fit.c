@@ -99,6 +99,65 @@ static void chance_is_no_limit(void **state)
 }
 
 /* Flows share a bucket: their sum shows it. */
+/*
+ * What comes out of a link that is always full fits a bucket of any size, empty all the time, and
+ * whatever gets lost at it (by PIE here: by chance, with a short queue). So its size says nothing of
+ * how long a queue would be.
+ */
+static void full_link_fits_any_bucket(void **state)
+{
+	static const struct {
+		double mbit, share, wait;
+	} c[] = { { 17, .05, .009 }, { 5, .02, .012 }, { 2, .1, .015 }, { 30, .15, .006 }, { 1, .04, .02 } };
+
+	for (unsigned i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		struct sim s = { .rtt = .07, .seed = 11 + i, .flows = 1, .rate = c[i].mbit * 125000 };
+		enum verdict v;
+		double t = 0;
+
+		s.p = calloc(SIM_MAX, sizeof(*s.p));
+		s.rtts = calloc(SIM_MAX, sizeof(*s.rtts));
+		while (t < 14 && s.n + 2 < SIM_MAX) {
+			/* It fills up first. */
+			t += SIM_L / s.rate * (t < 1 ? 2 : 1);
+			s.p[s.n++] = (struct fit_packet){ .t = t, .len = SIM_L };
+			if (t > 1 && sim_random(&s) < c[i].share)
+				s.p[s.n++] = (struct fit_packet){ .t = t + 1e-6, .len = SIM_L, .lost = 1 };
+			if (!(s.n % 9))
+				s.rtts[s.m++] = (struct fit_rtt){
+					t, (float)(t < 1 ? 0 : c[i].wait * (.7 + .6 * sim_random(&s))) };
+		}
+		fit(&s, SIDE_BEFORE, &v);
+		assert_int_not_equal(v, VERDICT_POLICER);
+		assert_int_not_equal(v, VERDICT_UNKNOWN);
+		fit(&s, SIDE_AFTER, &v);
+		assert_int_not_equal(v, VERDICT_POLICER);
+		sim_free(&s);
+	}
+}
+
+/* A fit whose backlog is always high denies a queue only when its bucket was seen to be that deep. */
+static void depth_must_have_been_seen(void **state)
+{
+	struct fit_packet p[4] = { { .len = SIM_L } };
+	struct fit_input in = { .packet = p, .packets = 4, .slice = .07, .flows = 6, .whole = true };
+	struct rate_fit f = { .enough = true, .passed = 17263, .lost = 3549, .slices = 111, .runs = 1641,
+			      .j = 1, .base = 2.13e6, .rate = 2.13e6, .burst = 305e3, .slack = 2049,
+			      .burst_low = 300e3, .burst_high = 310e3, .sure = .98, .shown = 300e3,
+			      .rtts = 1400, .dx = 6e-4, .dq = 2e-4, .x_mid = .142, .q_mid = .0094,
+			      .top = 340, .x_low = .142, .x_high = .1426, .q_low = .0087, .flat = .9,
+			      .low = .98, .jitter = .0028 };
+
+	assert_int_equal(verdict_of(&in, &f, SIDE_BEFORE), VERDICT_POLICER);
+	f.shown = 20e3;
+	assert_int_equal(verdict_of(&in, &f, SIDE_BEFORE), VERDICT_NONE);
+	/* A queue behind a bucket: there is always a wait, as long at the least backlog as at the most. */
+	f.shown = 300e3;
+	f.dq = -.0003;
+	f.q_mid = f.q_low = .06;
+	assert_int_not_equal(verdict_of(&in, &f, SIDE_BEFORE), VERDICT_POLICER);
+}
+
 static void shared_bucket_on_the_sum(void **state)
 {
 	struct sim s = { .kind = SIM_POLICER, .rate = 6e6 / 8, .burst = 80000, .rtt = .04,
@@ -196,6 +255,8 @@ int main(void)
 		cmocka_unit_test(policer_found_again),
 		cmocka_unit_test(queue_is_no_policer),
 		cmocka_unit_test(chance_is_no_limit),
+		cmocka_unit_test(full_link_fits_any_bucket),
+		cmocka_unit_test(depth_must_have_been_seen),
 		cmocka_unit_test(shared_bucket_on_the_sum),
 		cmocka_unit_test(time_does_not_matter),
 		cmocka_unit_test(jitter_between_limiter_and_us),

@@ -8,6 +8,7 @@
 
 #define RATE_SPAN  .15 /* of the grid, as a logarithm */
 #define BURST_SPAN .6
+#define SHOWN_RATE 1.005
 #define FLAT_SHARE .25 /* of the predicted delay, and a packet did not wait */
 #define FOLLOW_SHARE .5
 #define AS_GOOD	   .01 /* packets of misfit per loss */
@@ -139,6 +140,21 @@ static float median_low(struct fit_work *w, unsigned k, float bound)
 	return median_of(w->tmp, n);
 }
 
+/* How much passed beyond a little more than the rate: drifts of a slope that is off don't add up. */
+static double beyond(const struct fit_packet *p, unsigned n, double rate)
+{
+	double q = 0, most = 0, last = p[0].t;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (p[i].lost)
+			continue;
+		q = fmax(q - SHOWN_RATE * rate * (p[i].t - last), 0) + p[i].len;
+		last = p[i].t;
+		most = fmax(most, q);
+	}
+	return most;
+}
+
 /* Round trips against the backlog that the fitted bucket has when they set out. */
 void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 		       const struct fit_rtt *rtt, unsigned m, struct rate_fit *out)
@@ -165,6 +181,8 @@ void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 			t = fmax(t - p[i].len, 0);
 	}
 	out->rtts = k;
+	out->shown = beyond(p, n, out->rate);
+	out->sure = out->burst_low / out->burst;
 	out->x_mid = out->q_mid = NAN;
 	out->dx = out->dq = out->slope = out->corr = out->jitter = NAN;
 	if (k < 12)
@@ -207,9 +225,9 @@ void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 			continue;
 		out->top++;
 		out->x_high += w->x[i];
-		out->flat += q < FLAT_SHARE * x;
+		out->flat += q < FLAT_SHARE * out->sure * x;
 		out->follow += q >= FOLLOW_SHARE * x;
-		out->low += w->q[i] < FLAT_SHARE * w->x[i];
+		out->low += w->q[i] < FLAT_SHARE * out->sure * w->x[i];
 		out->high += w->q[i] >= FOLLOW_SHARE * w->x[i];
 	}
 	if (out->top) {

@@ -56,6 +56,8 @@ struct rate_fit {
 	double dx, dq;	/* s: predicted and measured delay, top quarter less bottom quarter */
 	double x_mid, q_mid; /* s: medians of predicted and of measured delay */
 	unsigned top;	/* round trips in the top quarter of the backlog, where a queue would show */
+	double shown;	/* bytes beyond the rate that were seen to pass at once: so deep the bucket is, at least */
+	double sure;	/* the least that the bucket may be, as a share of it */
 	double x_low, x_high, q_low; /* s: medians, of the bottom quarter; mean of the top one */
 	double flat, follow; /* shares of top: did not rise with the backlog; rose by half of it or more */
 	double low, high; /* the same for the whole height, not for the rise above the bottom quarter */

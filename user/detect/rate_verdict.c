@@ -8,6 +8,7 @@
 #define TOP_MOST     .6
 #define RISE_MIN     .003 /* s of predicted delay that round trips can show */
 #define RISE_JITTER  2.0
+#define SHOWN_MIN    .7
 #define HEIGHT_MIN   .008
 #define HEIGHT_NOISE 3.0 /* times the delay that is there anyway */
 #define FLAT_CORR    .4	 /* delay that follows the backlog more closely is not flat */
@@ -58,13 +59,23 @@ static double bursty(const struct fit_input *in, double rate)
 }
 
 /*
+ * How high a backlog is, and not only how much it rises, is known where the bucket was seen to run
+ * empty from full. What comes out of a link that is always full fits a bucket of any size.
+ */
+static bool depth_shown(const struct fit_input *in, const struct rate_fit *f)
+{
+	return in->whole && f->shown >= SHOWN_MIN * f->burst;
+}
+
+/*
  * Noise only adds to a round trip: those that take less than the backlog alone,
  * and no more than where there is none, deny a queue however noisy the others are.
  */
 static bool unqueued(const struct fit_input *in, const struct rate_fit *f)
 {
-	return in->whole && f->top >= ABOVE_TOP && f->x_high >= ABOVE_MIN && f->low >= TOP_MOST &&
-	       f->flat >= TOP_MOST && f->dq <= 0;
+	return depth_shown(in, f) && f->top >= ABOVE_TOP && f->sure * f->x_high >= ABOVE_MIN &&
+	       f->low >= TOP_MOST && f->flat >= TOP_MOST && f->dq <= 0 &&
+	       (f->x_low <= .5 * f->x_high || f->q_mid <= STANDING_MAX + f->jitter);
 }
 
 /*
@@ -85,9 +96,10 @@ static bool weak_fit(const struct fit_input *in, const struct rate_fit *f)
  */
 static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *f)
 {
-	double rise = f->x_high - f->x_low;
+	double rise = f->sure * (f->x_high - f->x_low);
 	bool wide = rise >= RISE_MIN && rise >= RISE_JITTER * f->jitter;
-	bool tall = in->whole && f->x_high >= HEIGHT_MIN && f->x_high >= HEIGHT_NOISE * f->q_low;
+	bool tall = depth_shown(in, f) && f->sure * f->x_high >= HEIGHT_MIN &&
+		    f->sure * f->x_high >= HEIGHT_NOISE * f->q_low;
 	bool rises = f->corr > FLAT_CORR && f->slope > FLAT_SLOPE;
 
 	if (f->top < TOP_MIN)
