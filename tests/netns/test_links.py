@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Uplinks that wrap their packets: counted once, by the frames of the carrier as by the tunnel's own interface."""
-from gateway import CLIENT6, SERVER4, SERVER6, TRAFFIC, Gateway, check, equal, wait_for
+import shutil
+import subprocess
+import tempfile
+
+from gateway import CLIENT6, SERVER4, SERVER6, TRAFFIC, Gateway, Skipped, check, equal, wait_for
 from test_conserve import flows_add_up, totals
 from test_gateway import CLIENTS, counted_once, fetch_from, flows_of, masquerade
 
@@ -85,3 +89,31 @@ def test_6in4_by_its_own_interface():
         flows = flows_of(events)
         equal([f["src_ip"] for f in flows], [CLIENT6] * 10, "clients")
         check(all(SIZE < f["flow"]["bytes_toclient"] < SIZE * 1.1 for f in flows), "bytes")
+
+
+def test_nat64_is_said():
+    """tayga translates beside conntrack: nothing joins both sides, and that is said."""
+    if not shutil.which("tayga"):
+        raise Skipped("no tayga here")
+    with tempfile.TemporaryDirectory() as where, Gateway() as gw:
+        with open(f"{where}/conf", "w", encoding="ascii") as f:
+            f.write(f"tun-device nat64\nipv4-addr 192.168.255.1\nprefix 64:ff9b::/96\n"
+                    f"ipv6-addr fd00:64::2\ndynamic-pool 192.168.255.0/24\ndata-dir {where}\n")
+        masquerade(gw)
+        gw.run("g", "tayga", "-c", f"{where}/conf", "--mktun")
+        gw.ip("g", "link", "set", "nat64", "up")
+        gw.ip("g", "addr", "add", "192.168.255.2", "dev", "nat64")
+        gw.ip("g", "addr", "add", "fd00:64::1", "dev", "nat64")
+        gw.ip("g", "route", "add", "192.168.255.0/24", "dev", "nat64")
+        gw.ip("g", "-6", "route", "add", "64:ff9b::/96", "dev", "nat64")
+        gw.popen("g", ["tayga", "-c", f"{where}/conf", "-d"], stderr=subprocess.DEVNULL)
+        # The well-known prefix is for global addresses only; this one is the namespace's own.
+        gw.ip("s", "addr", "add", "11.22.33.44/32", "dev", "lo")
+        gw.serve("11.22.33.44")
+        w = gw.weir("watch", "lan0", "wan0", "-j", attached=2)
+        wait_for(lambda: "LOWER_UP" in gw.ip("g", "link", "show", "nat64"), "tayga runs")
+        gw.fetch("64:ff9b::11.22.33.44", conns=5, size=20000)
+        wait_for(lambda: [e for e in w.tool("lost") if "NAT64" in e["tool"]["why"]], "a word on NAT64", 20)
+        events = w.stop()
+        flows_add_up(events, totals(events))
+        equal([e for e in events if e["event_type"] == "finding"], [], "findings")

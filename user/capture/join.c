@@ -349,6 +349,14 @@ static void note(struct join *j, const struct join_key *inside, unsigned sightin
 	join_table_del(&j->pairs, inside);
 }
 
+/* RFC 6052's well-known prefix, 64:ff9b::/96, and RFC 8215's for networks' own use, 64:ff9b:1::/48. */
+static bool is_nat64(const struct in6_addr *ip)
+{
+	static const uint8_t known[12] = { 0, 0x64, 0xff, 0x9b }, local[6] = { 0, 0x64, 0xff, 0x9b, 0, 1 };
+
+	return !memcmp(ip, known, sizeof(known)) || !memcmp(ip, local, sizeof(local));
+}
+
 enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct weir_flow *f)
 {
 	bool lan = listed(j->cfg.lan, j->cfg.nlan, key->ifindex);
@@ -374,6 +382,7 @@ enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct w
 	matched = !lan || join_table_get(&j->pairs, &inside);
 	if (!matched) {
 		j->stats.unmatched++;
+		j->stats.nat64 += is_nat64(&k.end[0].ip) || is_nat64(&k.end[1].ip);
 		return JOIN_KEEP;
 	}
 	if (lan)

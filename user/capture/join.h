@@ -76,6 +76,7 @@ struct join_stats {
 	uint64_t echo_packets, echo_bytes; /* of flows counted once already, ended */
 	uint64_t own_drops[2];		   /* packets lost between both sides: to the outside, to the inside */
 	uint64_t joined, unmatched;	   /* echoes with and without a first sighting */
+	uint64_t nat64;			   /* of the unmatched: to addresses that a NAT64 translates */
 	uint64_t renamed;		   /* flows given their client's true address */
 	uint64_t refused;		   /* no room: a flow was kept as it was */
 	unsigned connections;		   /* translated ones known now */

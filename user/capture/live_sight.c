@@ -204,6 +204,12 @@ static void look_at_echoes(struct live *l)
 	char why[200];
 
 	join_stats(l->join, &s);
+	if (s.nat64) {
+		snprintf(why, sizeof(why), "%llu flows of the LAN go through a NAT64, which conntrack does not join: they "
+			 "count as IPv6 on the LAN and as IPv4 on the WAN.", (unsigned long long)s.nat64);
+		problem(l, &l->iface[0], 16, "NAT64: flows count twice", why);
+	}
+	s.unmatched -= s.nat64;
 	if (s.unmatched < 20 || s.unmatched < s.joined / 4)
 		return;
 	snprintf(why, sizeof(why), "%llu of %llu flows of the LAN never showed on the WAN: they end in this "
