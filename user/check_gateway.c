@@ -51,6 +51,17 @@ static void describe_hook(const struct link *l, unsigned hook, bool tcx, char *b
 		snprintf(buf, size, "%s", tc);
 }
 
+/* What the card dropped before anybody saw it, where it is more than one in 10,000. */
+static void describe_drops(const struct link *l, char *buf, size_t size)
+{
+	uint64_t missed = l->stats.rx_missed_errors + l->stats.rx_fifo_errors + l->stats.rx_over_errors;
+
+	if (missed > l->stats.rx_packets / 10000)
+		snprintf(buf, size, "the card dropped %llu of %llu packets unseen (receive ring full: ethtool -g %s): "
+			 "such losses are this host's.", (unsigned long long)missed,
+			 (unsigned long long)(l->stats.rx_packets + missed), l->name);
+}
+
 static void check_link(struct check *c, const struct view *v, unsigned i, unsigned hook, bool tcx,
 		       bool all)
 {
@@ -62,6 +73,8 @@ static void check_link(struct check *c, const struct view *v, unsigned i, unsign
 		 l->kind[0] ? l->kind : l->driver[0] ? l->driver : "hardware", master ? " in " : "",
 		 master ? master->name : "", link_is_ethernet(l) ? "" : "no Ethernet header, ", where);
 	coverage_link(l, dark, sizeof(dark));
+	if (!dark[0])
+		describe_drops(l, dark, sizeof(dark));
 	if (!l->up)
 		check_line(c, &(struct check_line){ CHECK_WARN, l->name, found, "it is down", NULL });
 	else if (dark[0])

@@ -12,6 +12,8 @@
  *	traffic tunnel pppoe|vlan|qinq|6in4 CARRIER TUN MAC	the packets of a tun device, made here, in frames of
  *		CARRIER to and from MAC
  *
+ *	traffic mirror FROM TO N	frames of one interface to another, but for each Nth (0: all)
+ *
  * flood and reset write Ethernet frames to IFACE; the link's other end is
  * learned from passing packets (reset) or broadcast to (flood).
  */
@@ -463,6 +465,26 @@ static void tunnel(char **argv)
 	}
 }
 
+/* Copies frames of one interface to another, but for each Nth: a mirror port that can't keep up. */
+static void mirror(char **argv)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) }, to = at;
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL)), out = socket(AF_PACKET, SOCK_RAW, 0);
+	unsigned each = atoi(argv[2]), seen = 0;
+	static uint8_t frame[65536];
+	ssize_t n;
+
+	at.sll_ifindex = if_nametoindex(argv[0]);
+	to.sll_ifindex = if_nametoindex(argv[1]);
+	if (fd < 0 || out < 0 || !to.sll_ifindex || bind(fd, (void *)&at, sizeof(at)))
+		die("mirror");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){ 64 << 20 }, sizeof(int));
+	while ((n = recv(fd, frame, sizeof(frame), 0)) > 0)
+		if (!each || ++seen % each)
+			while (sendto(out, frame, n, 0, (void *)&to, sizeof(to)) < 0 && errno == ENOBUFS)
+				poll(NULL, 0, 1);
+}
+
 int main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -474,6 +496,8 @@ int main(int argc, char **argv)
 		return flood(argv + 2);
 	if ((argc == 6 || argc == 7) && !strcmp(argv[1], "reset"))
 		reset(argv + 2);
+	if (argc == 5 && !strcmp(argv[1], "mirror"))
+		mirror(argv + 2);
 	if (argc == 6 && !strcmp(argv[1], "tunnel"))
 		tunnel(argv + 2);
 	fprintf(stderr, "usage: traffic tunnel|serve|fetch|flood|reset ...\n");

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -375,6 +376,19 @@ static void refuse(struct outcome *out, enum verdict v, const char *why)
 	snprintf(out->offline_why, sizeof(out->offline_why), "%s", why);
 }
 
+/* A run that is repeated starts anew: logs of the first try would be taken for its own. */
+static void empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (*e->d_name != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
 void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struct outcome *out)
 {
 	struct run *r = calloc(1, sizeof(*r));
@@ -394,6 +408,7 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 	snprintf(r->dir, sizeof(r->dir), "%s/%s.%s", o->out, s->name, on ? "on" : "off");
 	mkdir(o->out, 0755);
 	mkdir(r->dir, 0755);
+	empty(r->dir);
 	snprintf(need, sizeof(need), "%.*s", (int)strcspn(s->need, " "), s->need);
 	if (*need && access(need, F_OK)) {
 		refuse(out, SKIP, s->need + strcspn(s->need, " "));

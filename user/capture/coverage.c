@@ -155,6 +155,9 @@ void coverage_connections(struct coverage *c)
 void coverage_link(const struct link *l, char *why, size_t size)
 {
 	why[0] = 0;
+	if (l->physical && link_has_tc_offload(l->name))
+		snprintf(why, size, "hw-tc-offload is on: flows that are handed to %s are invisible afterwards "
+			 "(ethtool -K %s hw-tc-offload off).", l->name, l->name);
 	if (link_has_lro(l->name))
 		snprintf(why, size, "LRO merges packets on %s for good: their number and times are lost "
 			 "(ethtool -K %s lro off).", l->name, l->name);

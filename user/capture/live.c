@@ -54,7 +54,7 @@ static void on_counters(void *arg, const struct weir_key6 *key, const struct wei
 	struct weir_flow stamped;
 	struct weir_key6 name = *key;
 
-	live_note_ways(l, key, f);
+	live_note_ways(l, key, f, false);
 	if (join_key(l->join, f->id, &name) == JOIN_ECHO)
 		return;
 	stamp_flow(l, f, &stamped);
@@ -68,7 +68,7 @@ static void on_flow_end(void *arg, const struct weir_key6 *key, const struct wei
 	struct weir_flow stamped;
 	struct weir_key6 name = *key;
 
-	live_note_ways(l, key, f);
+	live_note_ways(l, key, f, true);
 	if (join_end(l->join, &name, f) == JOIN_ECHO)
 		return;
 	stamp_flow(l, f, &stamped);

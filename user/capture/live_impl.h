@@ -22,6 +22,7 @@ struct live_iface {
 	bool looked;	/* missed is known */
 	unsigned told;	/* problems told already, a bit each */
 	unsigned one_way, both_ways; /* TCP flows since the last look */
+	unsigned gaps, whole;	     /* TCP flows that ended: bytes acknowledged that never showed */
 	uint64_t missed;  /* by the card */
 	char said[256]; /* the fall-back told last: told once, not at each return */
 };
@@ -72,7 +73,7 @@ void live_sight_changed(struct live *l); /* interfaces came or went */
 void live_sight_said(struct live *l);	 /* tells what the choice of interfaces hides */
 void live_connections(struct live *l);	 /* conntrack's news */
 /* A flow's counters: does the interface show both of its ways? */
-void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f);
+void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f, bool ended);
 void live_own_flows(struct live *l);	 /* hands the flows that lost packets to this host to the pipeline */
 void live_own_drops(struct live *l);	 /* tells of this host's own drops since the last time */
 void live_look_around(struct live *l);	 /* every few seconds: what can't be seen */

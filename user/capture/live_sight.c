@@ -18,6 +18,7 @@
 
 #define ROUTES_MAX 32
 #define LONG_WAY   8  /* TCP packets one way and none the other: no handshake looks like that */
+#define GAP_SPAN   50000 /* bytes of a direction */
 #define ONE_WAY	   10 /* such flows are no coincidence */
 
 static bool in_list(const unsigned *list, unsigned n, unsigned ifindex)
@@ -127,7 +128,32 @@ static void problem(struct live *l, struct live_iface *f, unsigned which, const 
 	live_tool(l, TOOL_LOST, f, why);
 }
 
-void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f)
+/*
+ * -1: too little to tell. Else: were bytes acknowledged that never passed us? What
+ * was sent again passed twice, headers count as short as can be: only gaps explain it.
+ */
+static int lacks_bytes(const struct weir_key6 *key, const struct weir_flow *f)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
+	unsigned header = memcmp(key->lo, mapped, sizeof(mapped)) ? 60 : 40;
+	int known = -1;
+
+	for (int d = 0; d < 2; d++) {
+		const struct weir_dir *dir = &f->dir[d], *peer = &f->dir[!d];
+		uint32_t span = dir->end - f->cold[d].isn - 1, acked = peer->ack - f->cold[d].isn - 1;
+
+		if ((dir->flags & (WEIR_DIR_SYN | WEIR_DIR_SEQ)) != (WEIR_DIR_SYN | WEIR_DIR_SEQ) ||
+		    !(peer->flags & WEIR_DIR_ACK) || span < GAP_SPAN || span > 1u << 30 || dir->bytes > 1u << 30 ||
+		    acked > span + 1 || acked < span / 10 * 9)
+			continue;
+		if (dir->bytes - (uint64_t)header * dir->packets < span - span / 50)
+			return 1;
+		known = 0;
+	}
+	return known;
+}
+
+void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f, bool ended)
 {
 	uint32_t lo = f->dir[0].packets, hi = f->dir[1].packets;
 
@@ -142,6 +168,8 @@ void live_note_ways(struct live *l, const struct weir_key6 *key, const struct we
 			at->both_ways++;
 		else
 			at->one_way++;
+		if (ended && lacks_bytes(key, f) >= 0)
+			++*(lacks_bytes(key, f) ? &at->gaps : &at->whole);
 	}
 }
 
@@ -160,6 +188,37 @@ static void look_at_ways(struct live *l, struct live_iface *f)
 	snprintf(why, sizeof(why), "%s shows only %s packets of its TCP flows (asymmetric route?): loss and "
 		 "RTT can't be judged.", f->name, way);
 	problem(l, f, 1, "ONE DIRECTION ONLY", why);
+}
+
+/* Flows whose bytes were acknowledged without passing us. */
+static void look_at_gaps(struct live *l, struct live_iface *f)
+{
+	bool many = f->gaps >= ONE_WAY && f->gaps > f->whole / 20;
+	char why[200];
+
+	if (many) {
+		snprintf(why, sizeof(why), "%s does not show all packets: %u of %u TCP flows lack bytes that were "
+			 "acknowledged (a sampled or mirrored port, hardware offload?): loss can't be judged.",
+			 f->name, f->gaps, f->gaps + f->whole);
+		problem(l, f, 32, "GAPS: not all packets are seen", why);
+	}
+	/* Half of it fades: a gap that is mended is forgotten, flows that are rare add up. */
+	if (f->gaps + f->whole >= 10 * ONE_WAY) {
+		f->gaps /= 2;
+		f->whole /= 2;
+	}
+}
+
+/* LRO's work can't be undone. */
+static void look_at_lro(struct live *l, struct live_iface *f)
+{
+	struct link link = { 0 };
+	char why[200];
+
+	memcpy(link.name, f->name, sizeof(link.name));
+	coverage_link(&link, why, sizeof(why));
+	if (why[0])
+		problem(l, f, 64, "LRO: packets are merged", why);
 }
 
 /* Drops of the card itself: before any hook, so the losses look like the path's. */
@@ -323,6 +382,8 @@ void live_look_around(struct live *l)
 	for (unsigned i = 0; i < l->nifaces; i++)
 		if (l->iface[i].attached) {
 			look_at_ways(l, &l->iface[i]);
+			look_at_gaps(l, &l->iface[i]);
+			look_at_lro(l, &l->iface[i]);
 			look_at_card(l, &l->iface[i]);
 		}
 	look_at_offload(l);
