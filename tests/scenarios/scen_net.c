@@ -212,7 +212,7 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 		enum ns ns;
 		const char *name;
 	} dev[] = {
-		{ NS_CLI, "eth0" }, { NS_GW, "lan" },   { NS_GW, "wan" },
+		{ NS_CLI, "eth0" }, { NS_GW, "lan" },	{ NS_GW, "wan" },
 		{ NS_ISP, "cust" }, { NS_ISP, "core" }, { NS_SRV, "eth0" },
 	};
 
@@ -234,18 +234,22 @@ int net_up(struct net *n, const struct scenario *s, unsigned long tag, char *why
 			continue; /* link_up() makes it */
 		snprintf(mac, sizeof(mac), "02:00:00:00:0%d:%s", i + 1, pair[i].b_mac);
 		if (n->wired) {
-			p += sprintf(p, "link add %s netns %s type veth peer name %s netns %s addr %s\n",
-				     wire_end(i, true), n->ns[NS_CABLES], far, far_ns, mac);
+			p += sprintf(
+				p, "link add %s netns %s type veth peer name %s netns %s addr %s\n",
+				wire_end(i, true), n->ns[NS_CABLES], far, far_ns, mac);
 			far_ns = n->ns[NS_CABLES];
 			far = wire_end(i, false);
 			*mac = 0;
 		}
-		p += sprintf(p, "link add %s netns %s addr 02:00:00:00:0%d:%s type veth peer name %s netns %s%s%s\n",
+		p += sprintf(p,
+			     "link add %s netns %s addr 02:00:00:00:0%d:%s type veth peer name %s "
+			     "netns %s%s%s\n",
 			     pair[i].a_dev, n->ns[pair[i].a], i + 1, pair[i].a_mac, far, far_ns,
 			     *mac ? " addr " : "", mac);
 	}
 	if (n->wired && strcmp(s->link, "veth")) {
-		snprintf(why, room, "the kernel has no netem: there are only cables, no %s", s->link);
+		snprintf(why, room, "the kernel has no netem: there are only cables, no %s",
+			 s->link);
 		return -1;
 	}
 	if (batch(n, -1, "ip", b, "veth pairs can't be made", why, room) ||

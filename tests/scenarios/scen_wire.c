@@ -3,7 +3,8 @@
  * netem without the kernel's: where it is missing, cables of wire.c stand between the namespaces,
  * and a step's "tc qdisc ... root netem ..." sets the cable that the device hangs on.
  *
- *	cli eth0 --- [cable 0] --- lan gw wan --- [cable 1] --- cust isp core --- [cable 2] --- eth0 srv
+ *	cli eth0 --- [cable 0] --- lan gw wan --- [cable 1] --- cust isp core --- [cable 2] --- eth0
+ *srv
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,7 +38,9 @@ bool wire_needed(const struct net *n)
 
 const char *wire_end(int cable, bool far)
 {
-	static const char *const names[CABLES][2] = { { "c0a", "c0b" }, { "c1a", "c1b" }, { "c2a", "c2b" } };
+	static const char *const names[CABLES][2] = { { "c0a", "c0b" },
+						      { "c1a", "c1b" },
+						      { "c2a", "c2b" } };
 
 	return names[cable][far];
 }
@@ -95,7 +98,8 @@ int wire_up(struct run *r)
 	char ctl[400], log[32];
 
 	for (int i = 0; i < CABLES; i++) {
-		char *argv[] = { "wire", (char *)wire_end(i, false), (char *)wire_end(i, true), ctl, NULL };
+		char *argv[] = { "wire", (char *)wire_end(i, false), (char *)wire_end(i, true), ctl,
+				 NULL };
 		char name[16];
 		pid_t pid;
 
@@ -124,14 +128,16 @@ void wire_down(struct run *r)
 			stop(r->wire[i], 0.5);
 }
 
-/* tc qdisc add|replace|change|del dev DEV root [netem WORDS]: 0 done, -1 failed, 1 not ours to do. */
+/* tc qdisc add|replace|change|del dev DEV root [netem WORDS]: 0 done, -1 failed, 1 not ours to do.
+ */
 int wire_step(struct run *r, const struct step *st)
 {
 	char words[300] = "";
 	bool netem;
 
-	if (!r->net.wired || st->words < 6 || strcmp(st->word[0], "tc") || strcmp(st->word[1], "qdisc") ||
-	    strcmp(st->word[3], "dev") || strcmp(st->word[5], "root"))
+	if (!r->net.wired || st->words < 6 || strcmp(st->word[0], "tc") ||
+	    strcmp(st->word[1], "qdisc") || strcmp(st->word[3], "dev") ||
+	    strcmp(st->word[5], "root"))
 		return 1;
 	netem = st->words > 6 && !strcmp(st->word[6], "netem");
 	if (!netem && strcmp(st->word[2], "del"))
@@ -142,7 +148,8 @@ int wire_step(struct run *r, const struct step *st)
 		snprintf(words + at, sizeof(words) - at, "%s ", st->word[i]);
 	}
 	if (wire_set(r, st->ns, st->word[4], words)) {
-		snprintf(r->why, sizeof(r->why), "the cable of %s does not take: %s", st->word[4], words);
+		snprintf(r->why, sizeof(r->why), "the cable of %s does not take: %s", st->word[4],
+			 words);
 		return -1;
 	}
 	/* A del of a qdisc that is the kernel's: tc's to do. */

@@ -46,8 +46,9 @@ int serve_udp(const struct opts *o)
 		if ((in[0] & 0xc0) == 0x80 && n >= 12 + WANT_LEN && want_get(in + 12, &w)) {
 			for (unsigned i = 0; i < w.reply; i++)
 				sendto(fd, out,
-				       rtp_packet(out, ++seq, 0x5eed, NULL, i & 1 ? w.size / 4 : w.size), 0,
-				       (void *)&from, len);
+				       rtp_packet(out, ++seq, 0x5eed, NULL,
+						  i & 1 ? w.size / 4 : w.size),
+				       0, (void *)&from, len);
 			continue;
 		}
 		if ((in[0] & 0xc0) == 0x40 && n >= 9 + WANT_LEN && want_get(in + 9, &w)) {

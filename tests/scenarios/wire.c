@@ -251,11 +251,13 @@ static void control(int fd)
 static int open_side(const char *name)
 {
 	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, size = 16 << 20;
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1,
+	    size = 16 << 20;
 
 	at.sll_ifindex = if_nametoindex(name);
 	/* Frames whose checksum or segmentation is still to be done keep that beside them. */
-	if (fd < 0 || !at.sll_ifindex || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
+	if (fd < 0 || !at.sll_ifindex ||
+	    setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
 	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) ||
@@ -286,7 +288,9 @@ int main(int argc, char **argv)
 	}
 	printf("ready\n");
 	for (;;) {
-		struct pollfd p[3] = { { side[0].fd, POLLIN, 0 }, { side[1].fd, POLLIN, 0 }, { ctl, POLLIN, 0 } };
+		struct pollfd p[3] = { { side[0].fd, POLLIN, 0 },
+				       { side[1].fd, POLLIN, 0 },
+				       { ctl, POLLIN, 0 } };
 		uint64_t now = now_ns();
 		struct timespec left = { 3600, 0 };
 

@@ -495,6 +495,20 @@ static void another_machines_header(void **state)
 	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 0);
 }
 
+/* Behind what the server has sent meanwhile, from another machine; nobody heeds it, and it was the last packet. */
+static void another_machine_and_behind(void **state)
+{
+	struct conn c = wire_conn(0);
+	double t = wire_exchange(&w, wire_open_conn(&w, 0, &c, 15), &c, 15);
+	const struct rst_event *e;
+
+	wire_seg(&w, t + 4, &c, false, RST | ACK, c.sseq - 40, c.cseq, NULL, 0, (struct look){ 117, 0, 1, 0, 0, 0 });
+	wire_idle(&w, t + 4000);
+	e = only_event();
+	assert_true(e->suspect && wire_reason(e, "seq_behind") && wire_reason(e, "another_stack"));
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 0);
+}
+
 static void another_machines_header_again(void **state)
 {
 	double t = learn_rtt(0, 40, 3);
@@ -535,8 +549,9 @@ static void forgotten_by_a_nat(void **state)
 	double t = learn_rtt(0, 40, 4);
 	struct conn c = wire_conn(0);
 
-	t = wire_exchange(&w, wire_open_conn(&w, t + 50, &c, 40), &c, 40);
-	t = wire_exchange(&w, t + 500, &c, 40);
+	t = wire_open_conn(&w, t + 50, &c, 40);
+	for (unsigned i = 0; i < 6; i++)
+		t = wire_exchange(&w, t + 500, &c, 40);
 	wire_send(&w, t + 300, &c, false, PSH | ACK, "more of it", 10);
 	wire_send(&w, t + 301, &c, true, ACK, NULL, 0);
 	wire_seg(&w, t + 303, &c, false, RST, c.sseq, 0, NULL, 0, (struct look){ c.sttl + 1, 0, 1, 0, 0, 0 });
@@ -778,6 +793,7 @@ int main(void)
 		T(overtaken_is_no_life), T(both_ends_go_on), T(spread_triple), T(ahead_of_what_was_sent),
 		T(behind_what_was_sent), T(acks_that_change), T(copies_with_changing_ttl), T(both_ends_reset),
 		T(refused_and_accepted), T(another_machines_header), T(another_machines_header_again),
+		T(another_machine_and_behind),
 		T(opened_since_is_no_restart), T(balancer_without_servers), T(forgotten_by_a_nat), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(rejected_in_the_path), T(plain_abort_behind_an_answer), T(icmp_prohibited),
 		T(from_the_wrong_side), T(one_interface_has_no_sides), T(behind_a_fast_server), T(acknowledges_what_came_later),
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND	    1000000000ull
+#define SECOND 1000000000ull
 #define PATIENCE_NS (5 * SECOND / 2)
 #define THIN_PER_RTT 64
 
@@ -125,9 +125,9 @@ static void note_tuple(struct drop_type *t, const struct flow *f, const struct t
 	} else if (x->first_ns && tr->time_ns > x->last_ns) {
 		if (x->failures >= 3 && x->opened && x->openings &&
 		    x->last_ns > x->first_ns + 3 * SECOND)
-			t->residual[t->nresiduals++ % STOPS_MAX] = (struct residual){
-				x->first_ns, (x->last_ns - x->first_ns) / 1e9f,
-				(tr->time_ns - x->first_ns) / 1e9f };
+			t->residual[t->nresiduals++ % STOPS_MAX] =
+				(struct residual){ x->first_ns, (x->last_ns - x->first_ns) / 1e9f,
+						   (tr->time_ns - x->first_ns) / 1e9f };
 		*x = (struct tuple){ .key = key, .opened = true };
 	}
 }
@@ -148,6 +148,7 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 	/* this host dropped it, the kernel says: no path's doing */
 	if (t->lost && df->own_lost < f->own_drops) {
 		df->own_lost += t->lost;
+		state->own_lost += t->lost;
 		return;
 	}
 	/* nobody ever answered there: a dead candidate, not a drop */
@@ -167,7 +168,8 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 		unsigned way = t->channel == CH_UP ? TO_SERVER : TO_CLIENT;
 		const struct pace *p = &df->pace[way];
 
-		state->window[way] += ((p->now > p->before ? p->now : p->before) - state->window[way]) / 256;
+		state->window[way] +=
+			((p->now > p->before ? p->now : p->before) - state->window[way]) / 256;
 	}
 	if (!df->far_client && t->channel != CH_DOWN)
 		note_tuple(state, f, t);
@@ -373,7 +375,8 @@ static void note_stop(struct drop *d, struct drop_flow *df)
 	if (!t)
 		return;
 	if (df->first_lost)
-		t->first_lost[t->nfirst++ % STOPS_MAX] = df->first_lost < 255 ? df->first_lost : 255;
+		t->first_lost[t->nfirst++ % STOPS_MAX] =
+			df->first_lost < 255 ? df->first_lost : 255;
 	if (df->in_after_loss)
 		t->after_loss++;
 	if (df->lost_row < 3 || !(df->answered || df->acked_data))
@@ -422,7 +425,8 @@ static void tick(void *arg, uint64_t now_ns)
 			drop_tcp_time(d, df, now_ns);
 		else
 			drop_udp_time(d, df, now_ns);
-		if (!df->nsent && !(df->gaps && df->gaps->n) && !(df->flow->proto == IPPROTO_UDP && df->answered))
+		if (!df->nsent && !(df->gaps && df->gaps->n) &&
+		    !(df->flow->proto == IPPROTO_UDP && df->answered))
 			unlist(d, df);
 	}
 	bank_advance(&d->bank, now_ns, false);

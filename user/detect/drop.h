@@ -10,17 +10,18 @@
 /* How far a type's evidence has come: "12 of 30". */
 struct drop_need {
 	unsigned have; /* trials judged in the last minute, all channels */
-	unsigned need; /* that a drop of a quarter needs on average; 0: no control to hold it against */
+	unsigned need; /* that a drop of a quarter needs on average; 0: no control to hold it
+			  against */
 };
 
 struct drop_need drop_need(const void *detector, unsigned type);
 
 /* ---- the detector's own ---- */
 
-#define SENT_MAX  10
+#define SENT_MAX 10
 #define EARLY_MAX 6
 #define LOSSY_MAX 64
-#define VQ_MAX	  1024
+#define VQ_MAX 1024
 #define STOPS_MAX 16
 
 enum sent_state {
@@ -40,7 +41,8 @@ struct sent {
 	bool thin;
 };
 
-/* Holes in RTP sequence numbers that a late packet may still close: numbers from..from+n-1, in time order. */
+/* Holes in RTP sequence numbers that a late packet may still close: numbers from..from+n-1, in time
+ * order. */
 #define GAPS_MAX 16
 struct rtp_gaps {
 	struct {
@@ -54,7 +56,7 @@ struct rtp_gaps {
 struct pace {
 	uint64_t start_ns;
 	uint16_t now, before;
-	uint16_t seen; /* weir_rec.own_pkts after the newest record */
+	uint16_t seen;	  /* weir_rec.own_pkts after the newest record */
 	uint64_t counted; /* flow_counts.packets at the newest record */
 	uint64_t ns;	  /* its time */
 	uint16_t missed;  /* packets without a record just before it */
@@ -65,21 +67,24 @@ struct drop_flow {
 	struct drop_flow *next, *prev; /* flows with something open */
 	bool listed, far_client, dead, answered, acked_data, quic, stuck;
 	uint8_t nsent, nearly;
-	uint8_t room;	   /* of sent */
-	struct sent *sent; /* at most SENT_MAX; a flood's flows hold one */
+	uint8_t room;		       /* of sent */
+	struct sent *sent;	       /* at most SENT_MAX; a flood's flows hold one */
 	struct trial early[EARLY_MAX]; /* until the type is known */
 	struct pace pace[2];
-	uint32_t rtt_us;     /* to the far end and back; 0 unknown */
+	uint32_t rtt_us;		 /* to the far end and back; 0 unknown */
 	uint32_t far_packets, far_bytes; /* that came from the far end: payload */
 	uint32_t out_packets;		 /* with payload, to the far end */
-	uint32_t own_lost; /* losses that were this host's own: flow.own_drops pays for them */
-	uint32_t first_lost;		 /* which of these was the first to be lost; 0 none */
-	uint32_t lost_row;		 /* sent again, or unanswered, since the newest progress */
-	uint64_t row_ns;		 /* when the first of these was sent again */
-	uint32_t stop_packets, stop_bytes; /* packets both ways and bytes from the far end when progress ended */
-	uint64_t far_ns, out_ns, silent_ns; /* UDP: newest from there, newest to there, first since then */
+	uint32_t own_lost;   /* losses that were this host's own: flow.own_drops pays for them */
+	uint32_t first_lost; /* which of these was the first to be lost; 0 none */
+	uint32_t lost_row;   /* sent again, or unanswered, since the newest progress */
+	uint64_t row_ns;     /* when the first of these was sent again */
+	uint32_t stop_packets,
+		stop_bytes; /* packets both ways and bytes from the far end when progress ended */
+	uint64_t far_ns, out_ns,
+		silent_ns; /* UDP: newest from there, newest to there, first since then */
 	uint64_t ruled_ns; /* UDP: second of the newest continuity trial */
-	uint64_t count_up, count_down, count_then, count_ns; /* UDP: counters by the newest tick; when the far end was heard last */
+	uint64_t count_up, count_down, count_then,
+		count_ns; /* UDP: counters by the newest tick; when the far end was heard last */
 	bool count_silent;
 	uint32_t silent_packets, in_after_loss;
 	uint16_t ipid, ipid_own; /* of the newest packet from the far end, with its own_pkts */
@@ -108,7 +113,7 @@ struct vq_log {
  */
 #define TUPLES 64
 struct tuple {
-	uint64_t key; /* hashed; 0: free */
+	uint64_t key;		    /* hashed; 0: free */
 	uint64_t first_ns, last_ns; /* of the failures in a row; 0: none */
 	unsigned failures;
 	unsigned openings; /* of these, first packets of flows */
@@ -125,7 +130,7 @@ struct residual {
 struct drop_type {
 	uint64_t lossy_flow[LOSSY_MAX]; /* newest flows that lost packets */
 	uint64_t lossy_ns[LOSSY_MAX];
-	uint32_t nlossy; /* ever */
+	uint32_t nlossy;      /* ever */
 	struct vq_log *vq[2]; /* TO_SERVER, TO_CLIENT; NULL until something was lost */
 	/* flows that ended in silence: packets both ways, bytes from the far end */
 	float stop_packets[STOPS_MAX], stop_bytes[STOPS_MAX];
@@ -133,13 +138,16 @@ struct drop_type {
 	uint32_t nstops;
 	uint8_t first_lost[STOPS_MAX]; /* which data packet was lost first */
 	uint32_t nfirst;
-	double window[2]; /* packets a round trip of its flows, TO_SERVER and TO_CLIENT, recent mean */
+	double window[2]; /* packets a round trip of its flows, TO_SERVER and TO_CLIENT, recent mean
+			   */
 	struct tuple tuple[TUPLES];
 	struct residual residual[STOPS_MAX];
-	uint32_t nresiduals; /* ever */
+	uint32_t nresiduals;		/* ever */
 	double size_n[4], size_lost[4]; /* by payload: to 200, 600, 1000, more */
-	uint32_t after_loss, lossy;	/* flows that lost; of them, those in which the far end went on */
-	uint32_t stuck, stuck_lost;	/* flows that lost copy after copy, and how many of these */
+	uint32_t after_loss,
+		lossy; /* flows that lost; of them, those in which the far end went on */
+	uint32_t stuck, stuck_lost; /* flows that lost copy after copy, and how many of these */
+	uint32_t own_lost; /* packets that this host dropped itself, not counted */
 	uint64_t round_ns;
 
 	/* the finding, while one is open */
@@ -148,9 +156,10 @@ struct drop_type {
 	uint32_t episodes; /* closed before this one */
 	uint8_t channels;  /* that fired, bits */
 	double reported_ratio;
-	double fit;	   /* newest drop_queue_fit() of this episode; 0 none */
-	uint16_t level_yes, level_no; /* how often what passed was a constant, and not, while it lost */
-	uint64_t level_at;	      /* slot of the newest loss by then */
+	double fit; /* newest drop_queue_fit() of this episode; 0 none */
+	uint16_t level_yes,
+		level_no;  /* how often what passed was a constant, and not, while it lost */
+	uint64_t level_at; /* slot of the newest loss by then */
 	enum level level;
 	uint64_t fragile_ns; /* newest loss of a flow whose records were lost */
 };
@@ -158,11 +167,12 @@ struct drop_type {
 struct drop {
 	const struct detect_env *env;
 	struct drop_bank bank;
-	struct ends far, near; /* the ends beyond the path in question, and those on our side of it */
+	struct ends far,
+		near; /* the ends beyond the path in question, and those on our side of it */
 	struct spots spots;
 	struct drop_type *type[MAX_TYPES]; /* NULL until used */
 	struct drop_flow *open;		   /* list */
-	uint32_t orphans; /* flows that ended untyped with losses, counted */
+	uint32_t orphans;		   /* flows that ended untyped with losses, counted */
 	uint32_t nomem;
 };
 
@@ -213,9 +223,11 @@ static inline uint8_t drop_channel(unsigned way)
 /* Judges every type; reports. `last`: the end. */
 void drop_judge(struct drop *d, uint64_t now_ns, bool last);
 
-/* How well a queue or bucket of some rate tells lost from passed packets: 0.5 not at all, 1 fully; NaN: too few. */
+/* How well a queue or bucket of some rate tells lost from passed packets: 0.5 not at all, 1 fully;
+ * NaN: too few. */
 double drop_queue_fit(const struct vq_log *log, double since_s);
-/* Is what passes since since_s (s) constant, while what is offered is not? Then it is a limit. -1: too little is held to tell. */
+/* Is what passes since since_s (s) constant, while what is offered is not? Then it is a limit. -1:
+ * too little is held to tell. */
 int drop_plateau(const struct vq_log *log, double since_s);
 
 #endif

@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS_PER_S    16
-#define CONTROL_NEAR   3  /* control slots that must lie near a trial */
+#define SLOTS_PER_S 16
+#define CONTROL_NEAR 3	  /* control slots that must lie near a trial */
 #define CONTROL_MINUTE 10 /* and in the last minute */
-#define WILSON_Z       1.645
-#define HOUR_TRIALS    100    /* that an hour of day needs to count */
-#define HOURS_SEEN     6
-#define HOUR_CAP       100000 /* then the past counts half */
+#define WILSON_Z 1.645
+#define HOUR_TRIALS 100 /* that an hour of day needs to count */
+#define HOURS_SEEN 6
+#define HOUR_CAP 100000 /* then the past counts half */
 
 /* Evidence beyond this says nothing more; kept below so that a recovery shows. */
 #define LOG_CAP 300

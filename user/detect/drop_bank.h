@@ -15,16 +15,17 @@
 #include "model.h"
 #include "stats.h"
 
-#define SLOT_NS	   62500000ull
-#define SLOTS	   256	/* ring: 16 s */
-#define LAG_SLOTS  80	/* a slot is judged 5 s later, when its packets' fates are known */
-#define NEAR_SLOTS 16	/* "the same moment": 1 s to either side */
-#define SECONDS	   60	/* of control */
+#define SLOT_NS 62500000ull
+#define SLOTS 256     /* ring: 16 s */
+#define LAG_SLOTS 80  /* a slot is judged 5 s later, when its packets' fates are known */
+#define NEAR_SLOTS 16 /* "the same moment": 1 s to either side */
+#define SECONDS 60    /* of control */
 
 /* What may fail: an opening (its way is not known), what goes up, what comes down. */
 enum channel { CH_OPEN, CH_UP, CH_DOWN, CHANNELS };
 
-/* Before and after the first payload got through. In CH_OPEN: SYNs and requests; a flow that falls silent. */
+/* Before and after the first payload got through. In CH_OPEN: SYNs and requests; a flow that falls
+ * silent. */
 enum stage { STAGE_FIRST, STAGE_LATER, STAGES };
 
 struct slot {
@@ -52,7 +53,7 @@ struct episode {
 struct series {
 	struct slot slot[SLOTS];
 	float second_trials[SECONDS], second_failed[SECONDS];
-	double trials, failed; /* last minute, of thin slots */
+	double trials, failed;	       /* last minute, of thin slots */
 	double all_trials, all_failed; /* ever, while part of the control */
 	/* by hour of day (UTC), older days fade */
 	float hour_trials[24], hour_failed[24];
@@ -64,11 +65,12 @@ struct series {
 
 struct drop_bank {
 	struct series *series[MAX_TYPES][CHANNELS]; /* NULL until used */
-	unsigned types;		 /* no series at this type or above */
-	bool claimed[MAX_TYPES]; /* being dropped: no part of the control */
-	double trials[CHANNELS], failed[CHANNELS]; /* of all types, ever, while part of the control */
-	uint64_t front;		 /* newest slot */
-	uint64_t done;		 /* slots below are judged */
+	unsigned types;				    /* no series at this type or above */
+	bool claimed[MAX_TYPES];		    /* being dropped: no part of the control */
+	double trials[CHANNELS],
+		failed[CHANNELS]; /* of all types, ever, while part of the control */
+	uint64_t front;		  /* newest slot */
+	uint64_t done;		  /* slots below are judged */
 	uint64_t second;
 };
 

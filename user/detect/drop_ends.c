@@ -148,7 +148,8 @@ void end_count(const struct end *x, unsigned channels, uint64_t from_ns, uint64_
 		*n = *lost;
 }
 
-void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg), void *arg)
+void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg),
+	       void *arg)
 {
 	for (unsigned i = 0; i < ENDS_SETS; i++)
 		for (unsigned j = 0; j < ENDS_WAYS; j++) {

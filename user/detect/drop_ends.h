@@ -13,7 +13,7 @@
 #include "model.h"
 
 #define ENDS_KINDS 4 /* enum channel, and what IP identifications say */
-#define ENDS_IPID  3
+#define ENDS_IPID 3
 #define ENDS_SETS 256
 #define ENDS_WAYS 16
 #define SPOT_SETS 1024
@@ -51,7 +51,8 @@ void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned
 /* The entry, NULL where there is none. */
 const struct end *ends_find(const struct ends *e, const struct in6_addr *ip, unsigned type);
 
-/* Did anything get through to that address at or after since_ns? flow: not by this one alone; 0 any. */
+/* Did anything get through to that address at or after since_ns? flow: not by this one alone; 0
+ * any. */
 bool ends_alive(const struct ends *e, const struct in6_addr *ip, uint64_t since_ns, uint64_t flow);
 
 /* Do other types fail there now, with nothing that got through since? */
@@ -65,7 +66,8 @@ void end_count(const struct end *x, unsigned channels, uint64_t from_ns, uint64_
 	       double *lost);
 
 /* Every entry of a type (or of all: type < 0); stop when fn returns false. */
-void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg), void *arg);
+void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, void *arg),
+	       void *arg);
 
 /* Which type an address and port had, and ports as a weak second. */
 struct spot {
@@ -78,7 +80,7 @@ struct spot {
 
 struct port_type {
 	uint16_t port, type;
-	uint8_t hosts;	/* that agree, saturates */
+	uint8_t hosts; /* that agree, saturates */
 	bool used, mixed;
 	struct in6_addr first;
 };

@@ -5,25 +5,26 @@
 #include <math.h>
 #include <string.h>
 
-#define SECOND	  1000000000ull
-#define ROUND_NS  (8 * SECOND)
-#define FIRED	  3    /* a channel takes part from here on */
-#define QUIET	  0    /* below: nothing is going on, counts may turn */
-#define RATIO_MIN 3    /* effect: so many times the control */
-#define DIFF_MIN  0.02 /* and so much more */
-#define LOST_MIN  5
+#define SECOND 1000000000ull
+#define ROUND_NS (8 * SECOND)
+#define FIRED 3	      /* a channel takes part from here on */
+#define QUIET 0	      /* below: nothing is going on, counts may turn */
+#define RATIO_MIN 3   /* effect: so many times the control */
+#define DIFF_MIN 0.02 /* and so much more */
+#define LOST_MIN 5
 #define FLOWS_MIN 3
-#define SPAN_SLOTS 32	 /* 2 s between the first and the newest failure */
-#define LIMIT_NS  (600 * SECOND)
-#define RECOVERED (-12)	 /* log probability that a drop of this ratio spares all that came since */
+#define SPAN_SLOTS 32 /* 2 s between the first and the newest failure */
+#define LIMIT_NS (600 * SECOND)
+#define RECOVERED (-12) /* log probability that a drop of this ratio spares all that came since */
 #define RECOVERED_NS (5 * SECOND) /* and at least this long, and twice the longest pause so far */
 #define QUEUE_FIT 0.72
 #define WINDOW_FREE 8 /* packets a round trip */
 #define WINDOW_LOSS 6
-#define ALL	  ((1 << CHANNELS) - 1)
-#define IDS_MIN	  100
+#define ALL ((1 << CHANNELS) - 1)
+#define IDS_MIN 100
 #define STUCK_MIN 5
-#define FLOWS_FEW 2 /* enough where both ends differ and the evidence is plenty: calls are few, and long */
+#define FLOWS_FEW                                                                                  \
+	2 /* enough where both ends differ and the evidence is plenty: calls are few, and long */
 
 /*
  * The e-value of a claim: at sensitivity normal 1,250, so that a channel whose
@@ -108,7 +109,8 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 		for (unsigned i = 0; i < STAGES; i++) {
 			double ratio = cells(&e->sum, i, &n);
 
-			if (!(e->sum.lost[i] > 0) || ratio < most / 2 || (c == CH_OPEN && there_and_back))
+			if (!(e->sum.lost[i] > 0) || ratio < most / 2 ||
+			    (c == CH_OPEN && there_and_back))
 				continue;
 			v->n += n;
 			v->lost += e->sum.lost[i];
@@ -121,7 +123,8 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 		v->failed += e->failed;
 		v->tail_trials += e->tail_trials;
 		if (c != CH_OPEN && d->type[type])
-			v->window = fmax(v->window, d->type[type]->window[c == CH_UP ? TO_SERVER : TO_CLIENT]);
+			v->window = fmax(v->window,
+					 d->type[type]->window[c == CH_UP ? TO_SERVER : TO_CLIENT]);
 		v->gap = e->gap > v->gap ? e->gap : v->gap;
 		if (!v->first || e->first < v->first)
 			v->first = e->first;
@@ -148,7 +151,8 @@ struct survey {
 	unsigned type;
 	uint64_t first_ns, last_ns, now_ns;
 	double worst_lost, worst_n, clean_n, n, lost;
-	double ids, ids_lost, other_ids, other_ids_lost; /* by IP identification: this type, the others */
+	double ids, ids_lost, other_ids,
+		other_ids_lost; /* by IP identification: this type, the others */
 	struct in6_addr net[8]; /* networks of the failing servers */
 };
 
@@ -356,7 +360,8 @@ static bool plateau(const struct drop *d, unsigned type, const struct drop_verdi
 	struct drop_type *t = d->type[type];
 
 	for (unsigned way = 0; way < 2 && t; way++) {
-		if (!t->vq[way] || !(v->channels & 1 << drop_channel(way)) || t->level_at == v->last)
+		if (!t->vq[way] || !(v->channels & 1 << drop_channel(way)) ||
+		    t->level_at == v->last)
 			continue;
 		switch (drop_plateau(t->vq[way], slot_ns(v->first) / 1e9)) {
 		case 1:
@@ -395,7 +400,8 @@ static int level_of(const struct drop *d, unsigned type, struct drop_verdict *v)
 		return -1;
 	/* by packets and by slots, where a burst counts once */
 	slots = v->trials > 0 ? v->failed / v->trials : 0;
-	if (fmin(v->ratio, slots) < RATIO_MIN * v->control || fmin(v->ratio, slots) < v->control + DIFF_MIN)
+	if (fmin(v->ratio, slots) < RATIO_MIN * v->control ||
+	    fmin(v->ratio, slots) < v->control + DIFF_MIN)
 		return -1;
 	few = v->flows < FLOWS_MIN && (v->flows < FLOWS_FEW || v->failing < 2 || v->clients < 2 ||
 				       v->evidence < 1.5 * threshold(d));
@@ -458,7 +464,8 @@ static void follow(struct drop *d, unsigned type, uint64_t now_ns, bool last)
 	int level;
 
 	if (!combine(d, type, &v)) {
-		/* the evidence has worn off without a clear end: it ended with the newest failure */
+		/* the evidence has worn off without a clear end: it ended with the newest failure
+		 */
 		if (t->open) {
 			findings_close(d->env->findings, t->key, t->last_ns);
 			t->open = false;
@@ -512,7 +519,7 @@ void drop_judge(struct drop *d, uint64_t now_ns, bool last)
 			t->round_ns = now_ns;
 			memset(t->size_n, 0, sizeof(t->size_n));
 			memset(t->size_lost, 0, sizeof(t->size_lost));
-			t->lossy = t->after_loss = t->stuck = t->stuck_lost = 0;
+			t->lossy = t->after_loss = t->stuck = t->stuck_lost = t->own_lost = 0;
 			t->fit = 0;
 			t->level_yes = t->level_no = 0;
 		}

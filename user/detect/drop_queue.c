@@ -10,12 +10,12 @@
 
 #include "drop.h"
 
-#define LOST_MIN   15
+#define LOST_MIN 15
 #define PASSED_MIN 30
-#define BINS	     10
+#define BINS 10
 #define PLATEAU_BIN_S 1.0
 #define PLATEAU_LOST 60
-#define PLATEAU_CV   .15
+#define PLATEAU_CV .15
 #define PLATEAU_EVENED 1.4
 
 static int by_time(const void *a, const void *b)

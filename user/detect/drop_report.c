@@ -8,7 +8,7 @@
 #include "drop_judge.h"
 
 #define RESIDUAL_NS 900000000000ull /* blocks of an earlier finding may explain this one */
-#define HAS(v, c, s) ((v)->stages & 1 << ((c) * STAGES + (s)))
+#define HAS(v, c, s) ((v)->stages & 1 << ((c)*STAGES + (s)))
 
 static int by_value(const void *a, const void *b)
 {
@@ -40,10 +40,10 @@ static bool sharp(const float *v, unsigned n, double *median)
 struct shape {
 	bool freeze, residual;
 	double residual_low, residual_high; /* seconds that a block lasts after what set it off */
-	double packets, bytes; /* at which flows stop */
+	double packets, bytes;		    /* at which flows stop */
 	bool by_bytes;
-	int nth;	/* the data packet that is lost first, 0: no pattern */
-	double cut;	/* payload size from which it drops, 0: none */
+	int nth;    /* the data packet that is lost first, 0: no pattern */
+	double cut; /* payload size from which it drops, 0: none */
 };
 
 /*
@@ -121,8 +121,8 @@ static void shape_of(const struct drop_type *t, const struct drop_verdict *v, st
 			*(j < i ? &below : &above) += t->size_lost[j];
 		}
 		if (below_n >= 30 && above_n >= 30 && above / above_n > 0.1 &&
-		    below / below_n < 0.1 * above / above_n && stats_g(above, above_n - above, below,
-								       below_n - below) > 23.93)
+		    below / below_n < 0.1 * above / above_n &&
+		    stats_g(above, above_n - above, below, below_n - below) > 23.93)
 			s->cut = edge[i];
 	}
 }
@@ -193,11 +193,12 @@ static void reasons(const struct drop *d, const struct drop_type *t, const struc
 		fact_text(r, "bad_hours", "of the day, UTC:%s", hours);
 }
 
-static void ruled_out(const struct drop_verdict *v, struct finding *f)
+static void ruled_out(const struct drop_type *t, const struct drop_verdict *v, struct finding *f)
 {
 	struct facts *r = &f->ruled_out;
 
-	fact_text(r, "path_loss", "the other types lost %.2g %% at the same time", 100 * v->control);
+	fact_text(r, "path_loss", "the other types lost %.2g %% at the same time",
+		  100 * v->control);
 	fact_text(r, "near_side", "only what was lost beyond us counts");
 	if (v->alive)
 		fact_text(r, "server_down", "%u failing servers answered since", v->alive);
@@ -209,6 +210,14 @@ static void ruled_out(const struct drop_verdict *v, struct finding *f)
 		fact_vs(r, "rate_limit", v->queue_fit, 0.5);
 	else
 		fact_text(r, "rate_limit", "lost at few packets a round trip");
+	if (t->own_lost)
+		fact_text(r, "own_drops", "%u packets that this host dropped itself are not counted",
+			  t->own_lost);
+	else
+		fact_text(r, "own_drops", "the kernel tells of none of these flows, as far as it was asked");
+	if (v->channels & 1 << CH_OPEN)
+		fact_text(r, "nat_exhaustion", "the other types' openings passed, %.2g %% failed",
+			  100 * v->control);
 	fact_text(r, "refused", "resets and refusals are not counted");
 }
 
@@ -258,9 +267,9 @@ void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, ui
 	fact_num(&f.control, "drop_ratio_high", v->control_range.high);
 	fact_num(&f.control, "trials", v->control_n);
 	reasons(d, t, v, &s, &f);
-	ruled_out(v, &f);
+	ruled_out(t, v, &f);
 	snprintf(f.what, sizeof(f.what), "%s%.0f %% dropped, %u of %u clients, control %.2g %%",
-		 f.subkind == SUBKIND_FREEZE ? "freezes: " : "", 100 * v->ratio, v->clients, v->all_clients,
-		 100 * v->control);
+		 f.subkind == SUBKIND_FREEZE ? "freezes: " : "", 100 * v->ratio, v->clients,
+		 v->all_clients, 100 * v->control);
 	findings_report(d->env->findings, &f);
 }

@@ -138,11 +138,9 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 	uint32_t len = r->payload_len, seq = r->seq;
 	bool syn = r->tcp_flags & TCP_SYN, fin = r->tcp_flags & TCP_FIN, known = false;
 	uint32_t end = seq + len + syn + fin;
-	struct sent s = { .ns = r->time_ns,
-			  .seq = seq,
-			  .end = end,
-			  .n = r->segs ? r->segs : 1,
-			  .thin = thin };
+	struct sent s = {
+		.ns = r->time_ns, .seq = seq, .end = end, .n = r->segs ? r->segs : 1, .thin = thin
+	};
 
 	if (seq == end || r->label == WEIR_KEEPALIVE || r->label == WEIR_DUPLICATE ||
 	    r->label == WEIR_RETX_ACKED)
@@ -166,8 +164,10 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 		}
 	}
 	if (!known && r->label == WEIR_RETX_SEEN) {
-		/* the first copy was too long ago to be on the list: it counts as passed, so only the loss */
-		struct trial t = { .time_ns = r->time_ns - (df->rtt_us ? df->rtt_us : 200000) * 1000ull,
+		/* the first copy was too long ago to be on the list: it counts as passed, so only
+		 * the loss */
+		struct trial t = { .time_ns = r->time_ns -
+					      (df->rtt_us ? df->rtt_us : 200000) * 1000ull,
 				   .lost = 1,
 				   .channel = s.channel,
 				   .stage = s.stage,
@@ -233,8 +233,8 @@ static void take_ipid(struct drop *d, struct drop_flow *df, const struct weir_re
 	if (df->ipid_known && (int16_t)step <= 0)
 		return; /* late */
 	if (df->ipid_known && step >= own && step - own < IPID_GAP)
-		ends_add(&d->far, df->far_client ? &f->client.ip : &f->server.ip, f->type, ENDS_IPID,
-			 f->id, r->time_ns, step, step - own);
+		ends_add(&d->far, df->far_client ? &f->client.ip : &f->server.ip, f->type,
+			 ENDS_IPID, f->id, r->time_ns, step, step - own);
 	df->ipid = r->ipid;
 	df->ipid_own = r->own_pkts;
 	df->ipid_known = true;
@@ -250,7 +250,8 @@ void drop_tcp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	if (r->tcp_flags & TCP_RST) {
 		/* refused or reset: somebody answered, and nothing more is to be learned here */
 		if (!out && df->nsent)
-			ends_add(&d->far, df->far_client ? &df->flow->client.ip : &df->flow->server.ip,
+			ends_add(&d->far,
+				 df->far_client ? &df->flow->client.ip : &df->flow->server.ip,
 				 df->flow->type, CH_OPEN, df->flow->id, r->time_ns, 1, 0);
 		df->dead = true;
 		df->nsent = 0;
@@ -266,7 +267,8 @@ void drop_tcp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	if (df->flow->type)
 		take_ipid(d, df, r);
 	if (r->tcp_flags & TCP_ACK) {
-		/* before the data state moves on: the first data's own trial is of the first stage */
+		/* before the data state moves on: the first data's own trial is of the first stage
+		 */
 		take_ack(d, df, r);
 		if (df->out_packets && !df->nsent)
 			df->acked_data = true;
@@ -287,7 +289,8 @@ void drop_tcp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns)
 			drop_tell_sent(d, df, &copy, true);
 			continue;
 		}
-		if ((s->state == SENT_WAITING || s->state == SENT_RESENT) && s->ns + patience < now_ns) {
+		if ((s->state == SENT_WAITING || s->state == SENT_RESENT) &&
+		    s->ns + patience < now_ns) {
 			s->state = SENT_TOLD;
 			drop_tell_sent(d, df, &copy, true);
 		}

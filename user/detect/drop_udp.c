@@ -10,13 +10,14 @@
 
 #include "drop.h"
 
-#define SECOND	  1000000000ull
-#define QUIC_JOIN 100000000ull	/* an Initial in several datagrams is one request */
+#define SECOND 1000000000ull
+#define QUIC_JOIN 100000000ull /* an Initial in several datagrams is one request */
 #define SILENT_NS (3 * SECOND)
 #define SILENT_PACKETS 5
-#define RTCP_NS	  (8 * SECOND) /* a far end that only listens reports this often at least (RFC 3550, 6.2) */
-#define SWEEP_NS  (2 * SECOND) /* counters come so late */
-#define TWO_WAY	  8 /* at least one packet down for so many up */
+#define RTCP_NS                                                                                    \
+	(8 * SECOND) /* a far end that only listens reports this often at least (RFC 3550, 6.2) */
+#define SWEEP_NS (2 * SECOND) /* counters come so late */
+#define TWO_WAY 8	      /* at least one packet down for so many up */
 
 static uint32_t hash_id(const uint8_t *p, unsigned n)
 {

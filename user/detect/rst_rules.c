@@ -232,7 +232,6 @@ static bool window_apart(const struct rst_side *s, uint16_t win)
 static uint32_t stack(const struct rst_case *c, const struct rst_side *s)
 {
 	const struct rst_packet *p = &c->one[0];
-	unsigned others = 0, pkts;
 	uint32_t set = 0;
 
 	if (ttl_apart(s, p->ttl))
@@ -253,15 +252,23 @@ static uint32_t stack(const struct rst_case *c, const struct rst_side *s)
 		set |= RST_BIT(RST_WINDOW);
 	if ((set & RST_BIT(RST_IPID)) && !p->df && c->ipid_flows)
 		set |= RST_BIT(RST_IPID_FLOWS);
-	/* A hop or two are a balancer's; another initial TTL and no field like the sender's are
-	 * not. */
-	if (c->settled && (set & RST_BIT(RST_TTL)) && ttl_off(s, p->ttl, &pkts) > 4) {
-		for (unsigned r = RST_IPID; r <= RST_WINDOW; r++)
-			others += !!(set & RST_BIT(r));
-		if (others >= 2)
-			set |= RST_BIT(RST_FOREIGN);
-	}
 	return set;
+}
+
+/*
+ * Another machine's: a hop or two are a balancer's, another initial TTL is not,
+ * and nothing else fits the sender either: two fields, or an abort with a number
+ * that its sender had passed already.
+ */
+static bool foreign(const struct rst_case *c, const struct rst_side *s, uint32_t set)
+{
+	unsigned others = set & RST_BIT(RST_R3_SEQ_BEHIND) && has_ack(&c->one[0]) ? 2 : 0, pkts;
+
+	if (!c->settled || !(set & RST_BIT(RST_TTL)) || ttl_off(s, c->one[0].ttl, &pkts) <= 4)
+		return false;
+	for (unsigned r = RST_IPID; r <= RST_WINDOW; r++)
+		others += !!(set & RST_BIT(r));
+	return others >= 2;
 }
 
 static uint32_t aftermath(const struct rst_case *c)
@@ -297,6 +304,8 @@ uint32_t rst_rules(const struct rst_case *c, const struct rst_side *sender,
 		set |= RST_BIT(RST_R0_INTERFACE);
 	set |= timing(c, base) | numbers(c, receiver) | copies(c, sender) | stack(c, sender) |
 	       aftermath(c);
+	if (foreign(c, sender, set))
+		set |= RST_BIT(RST_FOREIGN);
 	if (c->residual)
 		set |= RST_BIT(RST_R11_RESIDUAL);
 	if (c->fin_seen)
