@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "classify.h"
+#include "commands.h"
 #include "error.h"
 #include "evidence.h"
 #include "history.h"
@@ -49,7 +50,8 @@ int extras_open(struct extras *x, const struct options *o, struct pipeline_confi
 		}
 		cfg->rules = x->rules;
 	}
-	if (o->evidence && o->evidence_mode != EVIDENCE_OFF && cfg->nsinks < PIPELINE_SINKS) {
+	/* The screen keeps them in memory, for who presses e. */
+	if ((o->evidence || (o->command && o->command->bit == CMD_LIVE)) && o->evidence_mode != EVIDENCE_OFF && cfg->nsinks < PIPELINE_SINKS) {
 		x->evidence = evidence_new(o->evidence);
 		if (!x->evidence) {
 			snprintf(why, len, "can't keep evidence in %s. Name another with --evidence.",

@@ -140,6 +140,11 @@ struct findings *pipeline_findings(struct pipeline *p)
 	return p->findings;
 }
 
+struct evidence *pipeline_evidence(struct pipeline *p)
+{
+	return p->cfg.evidence;
+}
+
 static void wish(struct pipeline *p, const struct flow *f, uint8_t op)
 {
 	struct weir_ctl *c;

@@ -51,6 +51,7 @@ void pipeline_rules(struct pipeline *p, const struct rules *rules);
 /* What the detectors are told from now on: cfg's sensitivity, disabled, min_flows. */
 void pipeline_retune(struct pipeline *p, const struct pipeline_config *cfg);
 struct findings *pipeline_findings(struct pipeline *p);
+struct evidence *pipeline_evidence(struct pipeline *p); /* NULL: none is kept */
 
 /* One record; payload has r->caplen bytes. Times may step back a little, not forward by years. */
 void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload);

@@ -114,6 +114,12 @@ void screen_show(struct screen *s, struct model *m, struct findings *f)
 	s->findings = f;
 }
 
+void screen_writes(struct screen *s, screen_writer write, void *arg)
+{
+	s->write = write;
+	s->write_arg = arg;
+}
+
 static void sink_stats(void *arg, const struct model *m, uint64_t time_ns, double interval_s)
 {
 	data_stats(arg, m, time_ns, interval_s);
@@ -271,6 +277,59 @@ static void next_panel(struct screen *s, int step)
 		s->panel = (s->panel + PANELS + step) % PANELS;
 }
 
+static void acknowledge(struct screen *s)
+{
+	uint32_t *a = s->acknowledged;
+
+	if (!s->sel_finding || (s->view != VIEW_FINDING && s->panel != PANEL_FINDINGS))
+		return;
+	for (unsigned i = 0; i < ACKNOWLEDGED; i++)
+		if (a[i] == s->sel_finding) {
+			a[i] = 0;
+			snprintf(s->said, sizeof(s->said), "#%u is back among the open ones", s->sel_finding);
+			return;
+		}
+	a[s->nacknowledged++ % ACKNOWLEDGED] = s->sel_finding;
+	snprintf(s->said, sizeof(s->said), "#%u acknowledged: dim, and last; a brings it back", s->sel_finding);
+}
+
+/* Only the type of what is selected, by the filter; once more: all again. */
+static void only_this_type(struct screen *s)
+{
+	char text[FILTER_LEN];
+	int type = -1;
+
+	for (unsigned i = 0; s->panel == PANEL_FINDINGS && s->findings && i < findings_count(s->findings); i++)
+		if (findings_at(s->findings, i)->id == s->sel_finding)
+			type = findings_at(s->findings, i)->type;
+	for (unsigned i = 0; s->panel == PANEL_FLOWS && i < s->nflow_rows; i++)
+		if (s->flow[i].id == s->sel_flow)
+			type = s->flow[i].f.type;
+	if (s->panel == PANEL_TYPES)
+		type = s->sel_type;
+	if (s->view != VIEW_MAIN || type < 0)
+		return;
+	snprintf(text, sizeof(text), "type:%s", model_type_name(s->m, (unsigned)type));
+	if (!strcmp(text, s->filter.text))
+		*text = 0;
+	snprintf(s->filter.text, sizeof(s->filter.text), "%s", text);
+	filter_check(&s->filter);
+}
+
+static void write_out(struct screen *s, int key)
+{
+	if (key == 'e' && !s->sel_finding) {
+		snprintf(s->said, sizeof(s->said), "no finding yet whose packets could be written");
+		return;
+	}
+	if (s->write)
+		s->write(s->write_arg, key, s->sel_finding, s->said, sizeof(s->said));
+	else if (key == 'e')
+		snprintf(s->said, sizeof(s->said), "the daemon has them: weir evidence %u -o FILE", s->sel_finding);
+	else
+		snprintf(s->said, sizeof(s->said), "the daemon has the history: weir report -o FILE");
+}
+
 static void pressed(struct screen *s, int key)
 {
 	long page = s->view == VIEW_MAIN || s->view == VIEW_TYPE ? (long)s->page[s->panel] : LINES - 4;
@@ -282,6 +341,7 @@ static void pressed(struct screen *s, int key)
 	case '?':
 	case KEY_F(1):
 		s->help = true;
+		s->help_top = 0;
 		break;
 	case KEY_UP:
 	case 'k':
@@ -358,6 +418,21 @@ static void pressed(struct screen *s, int key)
 	case 'x':
 		s->redact = !s->redact;
 		break;
+	case 'a':
+		acknowledge(s);
+		break;
+	case 'f':
+		s->moved[s->panel] = !s->moved[s->panel];
+		snprintf(s->said, sizeof(s->said), s->moved[s->panel]
+				 ? "following this row" : "the top row is selected, whatever it is");
+		break;
+	case 't':
+		only_this_type(s);
+		break;
+	case 'e':
+	case 'R':
+		write_out(s, key);
+		break;
 	case CTRL('l'):
 		clearok(curscr, TRUE);
 		break;
@@ -376,7 +451,12 @@ bool screen_keys(struct screen *s)
 	while (!s->quit && (key = getch()) != ERR) {
 		if (key == KEY_RESIZE)
 			continue;
-		if (s->help)
+		*s->said = 0;
+		if (s->help && (key == KEY_DOWN || key == 'j' || key == KEY_NPAGE))
+			s->help_top++;
+		else if (s->help && (key == KEY_UP || key == 'k' || key == KEY_PPAGE))
+			s->help_top -= s->help_top > 0;
+		else if (s->help)
 			s->help = false;
 		else if (s->typing)
 			typed(s, key);

@@ -43,6 +43,14 @@ struct sink_ref screen_sink(struct screen *s);
 /* What to show. Both must live until screen_close(). */
 void screen_show(struct screen *s, struct model *m, struct findings *f);
 
+/*
+ * Who writes what the user asks for: key 'e' the evidence of a finding, 'R' a
+ * report. What came of it goes to said, for the last line. Without one the screen
+ * says which command does it.
+ */
+typedef void (*screen_writer)(void *arg, int key, uint32_t finding, char *said, size_t len);
+void screen_writes(struct screen *s, screen_writer write, void *arg);
+
 /* Takes the keys that wait (stdin never blocks). False: the user wants to leave. */
 bool screen_keys(struct screen *s);
 

@@ -154,10 +154,12 @@ void view_finding(struct screen *s, int rows, int cols)
 		draw_text(y, 1, cols - 1, s->attr[PAINT_DIM],
 			  "Seen from this gateway only; says nothing about who does it or why.");
 	page_end(&p);
+	if (draw_said(s, rows - 1, cols))
+		return;
 	draw_text(rows - 1, 0, cols, s->attr[PAINT_DIM], "%s",
 		  s->detail_lines > (unsigned)(rows - 4)
-			  ? "Esc back  n N next, previous finding  Enter its flows  Up Down scroll  ?help  q"
-			  : "Esc back  n N next, previous finding  Enter its flows  ?help  q");
+			  ? "Esc back n N next Enter flows Up Down scroll a ack e packets R report ?help q"
+			  : "Esc back  n N next  Enter its flows  a ack  e evidence  R report  ?help  q");
 }
 
 static void pair(struct page *p, const char *name, const char *format, ...)
@@ -292,7 +294,10 @@ void view_help(struct screen *s, int rows, int cols)
 		"/                filter: words, or type: app: l7: client: server: hint:",
 		"                 state: proto: port: before a word; ! turns one round",
 		"s S r            sort by the next, the previous column; reverse",
-		"o                freeze the order",
+		"o f              freeze the order; follow the row, or stay at the top",
+		"t                only this type; once more: all",
+		"a                acknowledge a finding: dim, and last",
+		"e R              write a finding's packets, a report: the path is told",
 		"p Space          pause the screen; collecting goes on",
 		"w                rates over 2 s, 10 s, 60 s, 5 min",
 		"u x              bit/s or byte/s; hide half of each client's address",
@@ -304,9 +309,12 @@ void view_help(struct screen *s, int rows, int cols)
 		"F FIN, R RST, T retransmitted; capitals are the client's.",
 	};
 	unsigned n = sizeof(lines) / sizeof(*lines);
+	unsigned room = rows > 4 ? (unsigned)rows - 3 : 1, most = n > room ? n - room : 0;
 
 	draw_text(0, 0, cols, s->attr[PAINT_TITLE], "weir: keys");
-	for (unsigned i = 0; i < n && (int)i + 2 < rows - 1; i++)
-		draw_text(i + 2, 1, cols - 1, A_NORMAL, "%s", lines[i]);
-	draw_text(rows - 1, 0, cols, s->attr[PAINT_DIM], "any key: back");
+	s->help_top = s->help_top < most ? s->help_top : most;
+	for (unsigned i = 0; i < room && i + s->help_top < n; i++)
+		draw_text((int)i + 2, 1, cols - 1, A_NORMAL, "%s", lines[i + s->help_top]);
+	draw_text(rows - 1, 0, cols, s->attr[PAINT_DIM], "%s",
+		  most ? "Up Down: more; any other key: back" : "any key: back");
 }

@@ -67,13 +67,28 @@ const char *finding_short(const struct finding *f)
 	}
 }
 
+bool finding_acknowledged(const struct screen *s, uint32_t id)
+{
+	for (unsigned i = 0; i < ACKNOWLEDGED; i++)
+		if (s->acknowledged[i] == id)
+			return true;
+	return false;
+}
+
+/* qsort has no argument; the screen draws in one thread only. */
+static const struct screen *ordering;
+
 static int worse(const void *a, const void *b)
 {
 	const struct finding *x = *(const struct finding *const *)a;
 	const struct finding *y = *(const struct finding *const *)b;
 
+	bool seen[2] = { finding_acknowledged(ordering, x->id), finding_acknowledged(ordering, y->id) };
+
 	if (x->closed != y->closed)
 		return x->closed - y->closed;
+	if (seen[0] != seen[1])
+		return seen[0] - seen[1];
 	if (x->level != y->level)
 		return (int)y->level - (int)x->level;
 	return x->id < y->id ? 1 : -1;
@@ -86,6 +101,7 @@ unsigned findings_order(const struct screen *s, const struct finding **out, unsi
 	/* The newest max of them, should there be more. */
 	for (unsigned i = count > max ? count - max : 0; i < count; i++)
 		out[n++] = findings_at(s->findings, i);
+	ordering = s;
 	qsort(out, n, sizeof(*out), worse);
 	return n;
 }
@@ -153,7 +169,7 @@ void panel_findings(struct screen *s, int y, int height, int cols)
 		const struct finding *e = f[s->top[PANEL_FINDINGS] + i];
 		bool sel = s->panel == PANEL_FINDINGS && e->id == s->sel_finding;
 		unsigned attr = sel ? A_REVERSE
-				    : s->attr[e->closed		    ? PAINT_DIM
+				    : s->attr[e->closed || finding_acknowledged(s, e->id) ? PAINT_DIM
 					 : e->level >= LEVEL_LIKELY ? PAINT_BAD
 								    : PAINT_WARN];
 		char what[sizeof(e->what)], clients[24];
@@ -169,6 +185,7 @@ void panel_findings(struct screen *s, int y, int height, int cols)
 			  e->level >= LEVEL_LIKELY ? s->g.likely : s->g.possible);
 		draw_text(y + 1 + i, 3, 8, attr, "%s",
 			  e->closed	  ? "over"
+			  : finding_acknowledged(s, e->id) ? "seen"
 			  : e->level == LEVEL_CORROBORATED && cols < 100 ? "corrob."
 									 : level_name(e->level));
 		draw_text(y + 1 + i, 12, wide ? 18 : 6, attr, "%s",
@@ -549,8 +566,18 @@ void panel_flows(struct screen *s, int y, int height, int cols)
 	}
 }
 
+bool draw_said(const struct screen *s, int y, int cols)
+{
+	if (!*s->said)
+		return false;
+	draw_text(y, 0, cols, s->attr[PAINT_TITLE], "%s", s->said);
+	return true;
+}
+
 static void hints(struct screen *s, int y, int cols)
 {
+	if (!s->typing && draw_said(s, y, cols))
+		return;
 	if (s->typing) {
 		draw_text(y, 0, cols, s->filter.valid ? A_NORMAL : s->attr[PAINT_BAD],
 			  "filter: %s_   %s%s", s->filter.text, s->filter.valid ? "" : s->filter.why,
@@ -569,7 +596,7 @@ static void hints(struct screen *s, int y, int cols)
 		return;
 	}
 	draw_text(y, 0, cols, s->attr[PAINT_DIM], "%s",
-		  cols >= 80 ? "?help Tab panel Enter detail /filter s sort u units w window p pause x redact q"
+		  cols >= 80 ? "?help Tab panel Enter detail /filter s sort p pause t type a ack e evidence R q"
 			     : "?help  Tab  Enter  /filter  s sort  p pause  q");
 }
 

@@ -10,6 +10,7 @@
 #define RING	  300 /* seconds of rates kept per type */
 #define FLOW_ROWS 512 /* flows shown at most; all are counted and sorted */
 #define FILTER_LEN 64
+#define ACKNOWLEDGED 64
 
 enum panel { PANEL_FINDINGS, PANEL_TYPES, PANEL_FLOWS, PANELS };
 enum view { VIEW_MAIN, VIEW_FINDING, VIEW_FLOW, VIEW_TYPE };
@@ -90,8 +91,13 @@ struct screen {
 	bool moved[PANELS];   /* the user chose a row; until then it is the top one */
 	unsigned top[PANELS]; /* first line shown */
 	unsigned page[PANELS]; /* lines shown */
+	uint32_t acknowledged[ACKNOWLEDGED]; /* findings the user has seen: shown last and dim; a ring */
+	unsigned nacknowledged;
+	screen_writer write;
+	void *write_arg;
+	char said[160]; /* what came of the last key, until the next */
 	int only_type; /* VIEW_TYPE: flows of that one; -1 */
-	unsigned detail_top, detail_lines;
+	unsigned detail_top, detail_lines, help_top;
 
 	/* Figures of the last interval. */
 	uint64_t intervals; /* so far */
@@ -159,6 +165,11 @@ void panel_types(struct screen *s, int y, int height, int cols);
 void panel_flows(struct screen *s, int y, int height, int cols);
 void panel_findings(struct screen *s, int y, int height, int cols);
 const char *finding_short(const struct finding *f);
+
+bool finding_acknowledged(const struct screen *s, uint32_t id);
+
+/* The last line: what the last key did, where it said something. False: nothing. */
+bool draw_said(const struct screen *s, int y, int cols);
 
 /* The findings in the order shown: open ones first, the worst on top. Writes at most max. */
 unsigned findings_order(const struct screen *s, const struct finding **out, unsigned max);
