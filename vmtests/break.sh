@@ -33,7 +33,7 @@ verdict()	# ok or not ok, what
 	echo "$1 $n - $2"
 }
 
-echo "$breaks" >"$copy.list"
+printf '%s\n' "$breaks" >"$copy.list"
 while IFS='|' read -r name file edit args cell reason <&3; do
 	case $name in *"$only"*) ;; *) continue ;; esac
 	cp "$file" "$copy/$file"
