@@ -89,6 +89,37 @@ void pipeline_retune(struct pipeline *p, const struct pipeline_config *cfg)
 		p->env[i].sensitivity = cfg->sensitivity;
 }
 
+static void wish(struct pipeline *p, const struct flow *f, uint8_t op)
+{
+	struct weir_ctl *c;
+	const struct endpoint *lo = f->client_dir ? &f->server : &f->client;
+	const struct endpoint *hi = f->client_dir ? &f->client : &f->server;
+
+	if (!p->cfg.live)
+		return;
+	if (p->ctl_n == CTL_QUEUE) {
+		p->ctl_from = (p->ctl_from + 1) % CTL_QUEUE;
+		p->ctl_n--;
+	}
+	c = &p->ctl[(p->ctl_from + p->ctl_n++) % CTL_QUEUE];
+	memset(c, 0, sizeof(*c));
+	memcpy(c->key.lo, &lo->ip, sizeof(c->key.lo));
+	memcpy(c->key.hi, &hi->ip, sizeof(c->key.hi));
+	c->key.lo_port = lo->port;
+	c->key.hi_port = hi->port;
+	c->key.proto = f->proto;
+	c->key.ifindex = f->ifindex;
+	c->flow_id = f->id;
+	c->op = op;
+	c->l7 = f->l7;
+	c->type = f->type;
+}
+
+static void focused(void *arg, const struct flow *f)
+{
+	wish(arg, f, WEIR_CTL_FOCUS);
+}
+
 struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 {
 	struct pipeline *p = calloc(1, sizeof(*p));
@@ -112,6 +143,7 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 			.model = p->model, .findings = p->findings, .sensitivity = cfg->sensitivity,
 			.slot = n, .rst = rst_judged, .rst_arg = p,
 			.mark = cfg->evidence ? marked : NULL, .mark_arg = cfg->evidence,
+			.focus = cfg->live ? focused : NULL, .focus_arg = p,
 		};
 		p->detector[n] = d;
 		p->state[n] = d->create(&p->env[n]);
@@ -143,32 +175,6 @@ struct findings *pipeline_findings(struct pipeline *p)
 struct evidence *pipeline_evidence(struct pipeline *p)
 {
 	return p->cfg.evidence;
-}
-
-static void wish(struct pipeline *p, const struct flow *f, uint8_t op)
-{
-	struct weir_ctl *c;
-	const struct endpoint *lo = f->client_dir ? &f->server : &f->client;
-	const struct endpoint *hi = f->client_dir ? &f->client : &f->server;
-
-	if (!p->cfg.live)
-		return;
-	if (p->ctl_n == CTL_QUEUE) {
-		p->ctl_from = (p->ctl_from + 1) % CTL_QUEUE;
-		p->ctl_n--;
-	}
-	c = &p->ctl[(p->ctl_from + p->ctl_n++) % CTL_QUEUE];
-	memset(c, 0, sizeof(*c));
-	memcpy(c->key.lo, &lo->ip, sizeof(c->key.lo));
-	memcpy(c->key.hi, &hi->ip, sizeof(c->key.hi));
-	c->key.lo_port = lo->port;
-	c->key.hi_port = hi->port;
-	c->key.proto = f->proto;
-	c->key.ifindex = f->ifindex;
-	c->flow_id = f->id;
-	c->op = op;
-	c->l7 = f->l7;
-	c->type = f->type;
 }
 
 unsigned pipeline_ctl(struct pipeline *p, struct weir_ctl *ctl, unsigned max)

@@ -298,6 +298,38 @@ static void delivered_is_counted_once(void **state)
 	series_free(s, &b);
 }
 
+/* A short stretch without records is bridged by what sequence numbers tell; a long one is not. */
+static void gaps_are_bridged_or_not(void **state)
+{
+	for (unsigned slow = 0; slow < 2; slow++) {
+		struct series_budget b = { 0 };
+		struct series *s = series_new(&b);
+		struct weir_rec r = { .kind = WEIR_REC_PACKET, .proto = IPPROTO_TCP, .tcp_flags = 16,
+				      .segs = 1, .payload_len = 1448, .l2_len = SIM_L, .time_ns = 1000000000,
+				      .seq = 0xfffffa00u, .own_end = 0xfffffa00u };
+		struct fit_packet p[200];
+		double sum = 0;
+		unsigned n;
+
+		assert_non_null(s);
+		series_packet(s, &b, &r);
+		/* 100 packets passed unseen. */
+		r.time_ns += slow ? 900000000 : 90000000;
+		r.seq += 101 * 1448;
+		r.own_end = r.seq;
+		series_packet(s, &b, &r);
+		n = series_packets(s, SIDE_BEFORE, 0, 1000000000, p, 200);
+		for (unsigned i = 0; i < n; i++) {
+			sum += p[i].len;
+			assert_true(!i || p[i].t > p[i - 1].t);
+		}
+		assert_int_equal(s->whole, !slow);
+		assert_int_equal(n, slow ? 1 : 102);
+		assert_float_equal(sum, n * SIM_L, .5);
+		series_free(s, &b);
+	}
+}
+
 /* What stands before a limiter by what was sent to it. */
 static void backlog_is_what_was_sent_too_fast(void **state)
 {
@@ -336,6 +368,7 @@ int main(void)
 		cmocka_unit_test(gaps_are_held_or_not),
 		cmocka_unit_test(holes_are_no_bucket),
 		cmocka_unit_test(delivered_is_counted_once),
+		cmocka_unit_test(gaps_are_bridged_or_not),
 		cmocka_unit_test(backlog_is_what_was_sent_too_fast),
 		cmocka_unit_test(too_little_is_no_line),
 	};

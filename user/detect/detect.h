@@ -39,6 +39,9 @@ struct detect_env {
 	/* The packet of that time shows it: kept, and commented, with the finding. NULL: nothing is kept. */
 	void (*mark)(void *arg, const struct flow *f, uint64_t time_ns, const char *comment);
 	void *mark_arg;
+	/* Packets of this flow are wanted one by one from now on. NULL: they all come anyway. */
+	void (*focus)(void *arg, const struct flow *f);
+	void *focus_arg;
 };
 
 struct detector {

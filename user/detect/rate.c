@@ -32,6 +32,7 @@
 #define SHAPE_FULL    24  /* packets: a queue that long drops when it is full, however short in time */
 #define OWN_DROPS     3   /* fewer are nobody's limit */
 #define HELD_OFF      .03 /* of what the line allows, more or less: it was held between stretches too */
+#define BULK_BYTES    8000 /* a flow that has carried more may go on to carry much more */
 #define LINE_S	      2
 #define SAME_RATE     .01
 #define LINE_ONCE_S   3.2 /* where the bucket was seen empty once only */
@@ -56,6 +57,7 @@ static void *rate_create(const struct detect_env *env)
 	r->room = malloc(GATHER_MAX * sizeof(*r->room));
 	r->rtts = malloc(FIT_RTTS_MAX * sizeof(*r->rtts));
 	r->credit = WORK_PER_S;
+	r->focus = FOCUS_MOST;
 	if (r->work && r->packets && r->room && r->rtts)
 		return r;
 	fit_work_free(r->work);
@@ -128,6 +130,21 @@ static bool limits_itself(const struct flow *f)
 	return f->own_drops >= OWN_DROPS && 4ull * f->own_drops >= lost;
 }
 
+/*
+ * A limiter is seen best from a flow's start, and a shaper makes no loss that would draw the
+ * engine's attention: what begins to carry bulk, or waits, is followed packet by packet, as the
+ * budget allows. What waits comes first.
+ */
+static void ask(struct rate *r, struct path *p, bool waits)
+{
+	if (!r->env.focus || p->focused || !p->flow ||
+	    r->focus < (waits ? FOCUS_RECORDS : FOCUS_MOST / 2))
+		return;
+	p->focused = true;
+	r->focus -= FOCUS_RECORDS;
+	r->env.focus(r->env.focus_arg, p->flow);
+}
+
 static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
 {
 	struct rate *rate = d;
@@ -170,6 +187,8 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 		limits_packet(p, r, rtt);
 		series_packet(p->s, &rate->budget, r);
 		p->last_ns = r->time_ns;
+		if (s->payload >= BULK_BYTES)
+			ask(rate, p, false);
 	}
 	p = x->path[!way];
 	if (p) {
@@ -735,11 +754,16 @@ static void rate_tick(void *d, uint64_t now_ns)
 	r->credit = fmin(r->credit + (r->tick_ns && now_ns > r->tick_ns ?
 					      (double)(now_ns - r->tick_ns) * 1e-9 * WORK_PER_S : 0),
 			 5 * WORK_PER_S);
+	r->focus = fmin(r->focus + (r->tick_ns && now_ns > r->tick_ns ?
+					    (double)(now_ns - r->tick_ns) * 1e-9 * FOCUS_PER_S : 0),
+			FOCUS_MOST);
 	r->tick_ns = now_ns;
 	for (struct path *p = r->paths, *next; p; p = next) {
 		struct limiter *l;
 
 		next = p->next;
+		if (series_waits(p->s, SIDE_BEFORE) || series_waits(p->s, SIDE_AFTER))
+			ask(r, p, true);
 		if (p->ended_ns) {
 			if (now_ns > p->ended_ns + RETIRED_S * 1000000000ull)
 				path_free(r, p);

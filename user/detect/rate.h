@@ -20,6 +20,9 @@
 #define GATHER_MAX   36000   /* packets gathered of a group; the newest 12,000 are fitted */
 #define TRIED_MAX    64
 #define RETIRED_S    60	     /* an ended flow's series is kept so long for its group */
+#define FOCUS_RECORDS 12000  /* that the engine gives of a flow once asked */
+#define FOCUS_PER_S  20000   /* records a second of packet time that are asked for on average */
+#define FOCUS_MOST   120000
 #define WORK_PER_S   60e6    /* packet x candidate evaluations a second of packet time, about 10 % of a core */
 
 /* What held a path back, by what was seen of the ends (research: T-RAT). */
@@ -47,6 +50,7 @@ struct path {
 	bool inbound, outbound; /* from outside to inside; from inside to outside */
 	struct path_limits lim;
 	unsigned fitted[SIDES]; /* losses at the last fit alone */
+	bool focused;		/* its packets were asked for one by one */
 	uint64_t shaped_at[SIDES]; /* packets at the last look for a shaper */
 	bool queued;		/* its round trip rose with a backlog */
 	struct limiter *limiter;
@@ -123,6 +127,7 @@ struct rate {
 	struct limiter limiter[LIMITERS_MAX];
 	unsigned limiters;
 	double credit;	    /* evaluations that may be spent now */
+	double focus;	    /* records that may be asked for now */
 	uint64_t tick_ns;
 	struct group group, other; /* room to work in */
 	struct tried tried[TRIED_MAX];

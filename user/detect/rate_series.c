@@ -7,6 +7,10 @@
 /* How far back the sent packet of a resend is looked for. */
 #define LOOK_BACK 3000
 
+/* What passed without a record in less is bridged. */
+#define BRIDGE_NS    300000000ull
+#define BRIDGE_BYTES (2u << 20)
+
 static bool before(uint32_t a, uint32_t b)
 {
 	return (int32_t)(a - b) < 0;
@@ -101,7 +105,7 @@ static void restart(struct series *s, uint64_t now_ns)
 	s->acks = s->ack_head = 0;
 	s->from_ns = now_ns;
 	s->whole = false;
-	s->packets = s->bytes = s->payload = 0;
+	s->packets = s->bytes = s->payload = s->bridged = 0;
 	memset(s->lost, 0, sizeof(s->lost));
 	memset(s->events, 0, sizeof(s->events));
 	s->end_known = s->acked_known = false;
@@ -255,13 +259,48 @@ static bool gap(const struct series *s, const struct weir_rec *r)
 	return false;
 }
 
+/*
+ * Sequence numbers tell how much passed between two records, and their times when, within a little:
+ * so long as that is short to what a limiter does, its packets are as good as seen. What was lost of
+ * them shows when it is sent again.
+ */
+static bool bridge(struct series *s, struct series_budget *b, const struct weir_rec *r)
+{
+	const struct obs *last = s->n ? series_at(s, s->n - 1) : NULL;
+	uint32_t bytes = r->own_end - s->end, each, n, head;
+	uint64_t t;
+
+	if (!last || bytes > BRIDGE_BYTES || !s->payload || r->time_ns <= last->t_ns ||
+	    r->time_ns - last->t_ns > BRIDGE_NS)
+		return false;
+	t = last->t_ns;
+	each = last->payload / (last->segs ? last->segs : 1);
+	if (each < 500)
+		each = 1448;
+	head = (uint32_t)((s->bytes - s->payload) / s->packets) % 200;
+	n = (bytes + each - 1) / each;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t len = i + 1 < n ? each : bytes - i * each;
+		struct obs o = { .t_ns = t + (r->time_ns - t) / (n + 1) * (i + 1), .seq = s->end,
+				 .payload = len, .len = len + head, .segs = 1 };
+
+		*append(s, b) = o;
+		s->packets++;
+		s->bytes += o.len;
+		s->payload += len;
+		s->end += len;
+	}
+	s->bridged += bytes;
+	return true;
+}
+
 void series_packet(struct series *s, struct series_budget *b, const struct weir_rec *r)
 {
 	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & 3);
 	struct obs o = { .t_ns = r->time_ns, .seq = r->seq, .payload = r->payload_len,
 			 .len = r->l2_len, .segs = r->segs };
 
-	if (gap(s, r))
+	if (gap(s, r) && !bridge(s, b, r))
 		restart(s, r->time_ns);
 	if (!s->from_ns)
 		s->from_ns = r->time_ns;

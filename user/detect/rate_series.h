@@ -89,6 +89,7 @@ struct series {
 	uint64_t lost_ns[SIDES]; /* the last one's time */
 	uint32_t end, acked; /* sequence: highest seen, highest acknowledged */
 	bool end_known, acked_known;
+	uint64_t bridged; /* bytes that passed without a record, taken as evenly spread */
 	bool whole; /* from the flow's start on, nothing left out */
 	uint16_t segs_max;
 	struct spans held;
@@ -106,7 +107,10 @@ struct series_budget {
 struct series *series_new(struct series_budget *b);
 void series_free(struct series *s, struct series_budget *b);
 
-/* A packet of the series' direction. Restarts the series when packets between were not recorded. */
+/*
+ * A packet of the series' direction. What passed between without a record is bridged where that was
+ * not long; else the series starts again.
+ */
 void series_packet(struct series *s, struct series_budget *b, const struct weir_rec *r);
 
 /* A packet of the other direction: acknowledgments, round trips, DSACKs. */
