@@ -55,3 +55,14 @@ def connection(at, port, forged=False):
         out += [(at + .2, ipv4(S, C, 6, tcp(80, port, 15000, 1041, 0x11), ttl=54)), (at + .201, ipv4(C, S, 6, tcp(port, 80, 1041, 15001, 0x11))),
                 (at + .24, ipv4(S, C, 6, tcp(80, port, 15001, 1042, 0x10), ttl=54))]
     return out
+
+
+def forged_resets():
+    """Eight connections that end as they should, eight that somebody else resets."""
+    return [p for i in range(8) for p in connection(T + i, 40000 + i)] + [p for i in range(8) for p in connection(T + .5 + i, 41000 + i, forged=True)]
+
+
+if __name__ == "__main__":
+    import sys
+
+    pcap(sys.argv[1], forged_resets())
