@@ -191,6 +191,16 @@ static void bad_configuration_names_line_and_nearest_key(void **state)
 		{ "[capture]\n\nmax_flow = 1\n",
 		  ":3: unknown key \"max_flow\" in [capture]. Did you mean \"max_flows\"?" },
 		{ "[captur]\nhook = tc\n", ":2: unknown section [captur]. Did you mean [capture]?" },
+		{ "[events]\nmax_sise = 1MiB\n", ":2: unknown key \"max_sise\" in [events]. Did you mean \"max_size\"?" },
+		{ "[events]\nmax_size = 1 parsec\n", ":2: can't use max_size = 1 parsec: no size like 64KiB" },
+		{ "[events]\nmax_size = 12\n", "it must be from 4KiB" },
+		{ "[events]\nmax_files = 0\n", "it must be from 1 to 1000" },
+		{ "[metrics]\nlisten = 9988\n", "it is an address and a port: 127.0.0.1:9988" },
+		{ "[metrics]\nlisten = localhost:9988\n", "it is an address and a port" },
+		{ "[metrics]\nlisten = [::1]:99999\n", "it must be from 1 to 65535" },
+		{ "[detect]\ndisable = rate:quic\n", "it may be rate_limit, rst_injection" },
+		{ "[detect]\ndisable = rate_limit:\n", "it names no type" },
+		{ "[evidence]\nmode = some\n", "it may be findings, off, all-suspect" },
 		{ "[detect]\nsensitivity = loud\n", ":2: can't use sensitivity = loud: it may be" },
 		{ "[capture]\nnonsense\n", ":2: neither a [section] nor a key = value" },
 	};
@@ -209,6 +219,50 @@ static void bad_configuration_names_line_and_nearest_key(void **state)
 	struct options o;
 
 	assert_int_equal(parse(&o, &watch, "-c /nonexistent/weir.conf"), EX_NOINPUT);
+	options_free(&o);
+}
+
+static void the_daemons_keys(void **state)
+{
+	struct options o;
+	struct pipeline_config cfg = { 0 };
+
+	assert_int_equal(with_config(&o, "[events]\nfile = /tmp/e\nmax_size = 64KiB\nmax_files = 7\n"
+				     "[metrics]\ntextfile = /tmp/p\nlisten = [::1]:9988\n"
+				     "[detect]\ndisable = bittorrent rate_limit:quic\nmin_flows = 5\n"
+				     "[evidence]\nmax_total = 1GB\nsnaplen = 200\n[daemon]\nsocket = /tmp/s\n", ""),
+			 0);
+	assert_string_equal(o.log, "/tmp/e");
+	assert_int_equal(o.log_size, 65536);
+	assert_int_equal(o.log_files, 7);
+	assert_string_equal(o.textfile, "/tmp/p");
+	assert_string_equal(o.listen, "[::1]:9988");
+	assert_int_equal(o.evidence_total, 1000000000);
+	assert_string_equal(options_socket(&o), "/tmp/s");
+	options_pipeline(&o, &cfg);
+	assert_int_equal(cfg.ndisabled, 2);
+	assert_string_equal(cfg.disabled[1], "rate_limit:quic");
+	assert_int_equal(cfg.min_flows, 5);
+	assert_false(o.own_capture || o.named_ifaces);
+	options_free(&o);
+}
+
+static void who_joins_a_daemon(void **state)
+{
+	struct options o;
+
+	assert_int_equal(parse(&o, &watch, "--connect /tmp/x.sock"), 0);
+	assert_true(o.connect && !o.named_ifaces);
+	assert_string_equal(o.connect_path, "/tmp/x.sock");
+	options_free(&o);
+	assert_int_equal(parse(&o, &watch, "--connect=/tmp/y.sock wan0"), 0);
+	assert_true(o.connect && o.named_ifaces && !o.own_capture);
+	assert_string_equal(o.connect_path, "/tmp/y.sock");
+	options_free(&o);
+	assert_int_equal(parse(&o, &watch, "--hook tc"), 0);
+	assert_true(o.own_capture && !o.connect);
+	options_free(&o);
+	assert_int_equal(parse(&o, &watch, "/tmp/x.sock"), EX_USAGE);
 	options_free(&o);
 }
 
@@ -258,6 +312,8 @@ int main(void)
 		T(refusals_say_what_to_do),
 		T(control_bytes_never_reach_the_terminal),
 		T(flags_override_the_file),
+		T(the_daemons_keys),
+		T(who_joins_a_daemon),
 		T(bad_configuration_names_line_and_nearest_key),
 		T(printed_configuration_reads_back),
 		T(letters_and_names_are_unique),

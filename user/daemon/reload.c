@@ -16,7 +16,7 @@
 /* Keys that change under way. */
 static bool is_soft(const struct option_row *r)
 {
-	static const char *const soft[] = { "detect", "events", "metrics", "privacy", "screen" };
+	static const char *const soft[] = { "detect", "events", "metrics", "screen" };
 
 	for (unsigned i = 0; i < sizeof(soft) / sizeof(*soft); i++)
 		if (!strcmp(r->section, soft[i]))
