@@ -279,11 +279,11 @@ static __always_inline int parse_common(const struct weir_view *v, struct weir_p
 	const u8 *c = v->data;
 	u32 total, header;
 
-	if (p->link != WEIR_LINK_ETHERNET || c + 66 > v->end)
+	if (p->link != WEIR_LINK_ETHERNET || c + 54 > v->end)
 		return 0;
 	header = (c[46] >> 4) * 4;
 	if (ldraw16(c + 12) != RAW16(P_IP) || c[14] != 0x45 || c[23] != PROTO_TCP || (ld16(c + 20) & 0x3fff) ||
-	    (header != 20 && (header != 32 || ldraw32(c + 54) != RAW32(0x0101080a))))
+	    (header != 20 && (header != 32 || c + 66 > v->end || ldraw32(c + 54) != RAW32(0x0101080a))))
 		return 0;
 	total = ld16(c + 16);
 	if (total < 20 + header || total + 14 > v->len)
@@ -302,7 +302,7 @@ static __always_inline int parse_common(const struct weir_view *v, struct weir_p
 	p->win = ld16(c + 48);
 	p->mss = 0;
 	p->wscale = 255;
-	if (header == 32) {
+	if (header == 32 && c + 66 <= v->end) { /* said again for the verifier */
 		p->has_ts = 1;
 		p->tsval = ld32(c + 58);
 		p->tsecr = ld32(c + 62);

@@ -167,4 +167,44 @@ int walk_tc(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
+/* Live frames: packets go out on one end of a veth pair, and at the other the subject drops them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} dropped SEC(".maps");
+
+const volatile __u32 out_ifindex = 0;
+
+static __always_inline int drop(void)
+{
+	__u32 zero = 0;
+	__u64 *n = bpf_map_lookup_elem(&dropped, &zero);
+
+	if (n)
+		++*n;
+	return XDP_DROP;
+}
+
+SEC("xdp")
+int walk_out(struct xdp_md *ctx)
+{
+	next_packet((void *)(long)ctx->data, (void *)(long)ctx->data_end);
+	return bpf_redirect(out_ifindex, 0);
+}
+
+SEC("xdp")
+int floor_drop(struct xdp_md *ctx)
+{
+	track((void *)(long)ctx->data, (void *)(long)ctx->data_end, ctx->data_end - ctx->data);
+	return drop();
+}
+
+SEC("xdp")
+int empty_drop(struct xdp_md *ctx)
+{
+	return drop();
+}
+
 char LICENSE[] SEC("license") = "GPL";
