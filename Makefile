@@ -107,7 +107,7 @@ $(B)/bench/%.bpf.o: tests/bench/%.bpf.c tests/bench/bench_abi.h
 	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Itests/bench $(BPF_INC) -c $< -o $@
 
 # What works on the floor program's skeleton, or its walker.
-WALKERS	:= $(B)/bench/bench_engine $(B)/bench/bench_live $(B)/bench/bench_ring $(B)/unit/test_engine_cpus
+WALKERS	:= $(B)/bench/bench_engine $(B)/bench/bench_live $(B)/bench/bench_scale $(B)/unit/test_engine_cpus
 $(WALKERS): $(B)/bench/floor.skel.h
 $(B)/bench/bench_live: $(B)/bench/weir_drop.skel.h
 $(B)/bench/weir_drop.bpf.o: $(wildcard bpf/*.h)
