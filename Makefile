@@ -163,8 +163,17 @@ $(B)/screen-demo: tests/screen/demo.c tests/unit/fake_model.h $(B)/libsan.a
 unit: $(UNIT)
 	$(Q)B=$(B) ONLY=unit/ tests/run $(sort $(UNIT))
 
-bench: $(BENCHES)
-	$(Q)for b in $^; do echo "== $$b"; $$b || exit 1; done
+$(B)/bench/bench_classify: INC += -Itests/bench
+
+$(B)/bench/make_capture $(B)/bench/traffic: $(B)/bench/%: tests/bench/%.c tests/bench/bench.h
+	$(call msg,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(CFLAGS) $(WARN) -Itests/bench -o $@ $< -lm
+
+# BENCH_JSON=file saves the run, BENCH_COMPARE=file holds it against a saved one, BENCH_WORSE=percent makes more than that fail.
+bench: all $(BENCHES) $(B)/bench/make_capture $(B)/bench/traffic
+	$(Q)B=$(B) tests/bench/run $(if $(BENCH_JSON),--json $(BENCH_JSON)) $(if $(BENCH_COMPARE),--compare $(BENCH_COMPARE)) \
+		$(if $(BENCH_WORSE),--worse $(BENCH_WORSE)) $(BENCH)
 
 fuzz: $(FUZZERS)
 	$(Q)for f in $(sort $^); do mkdir -p $(B)/corpus/$${f##*/}; echo "== $$f"; \
@@ -225,7 +234,7 @@ help:
 	@echo 'make                               builds ./weir'
 	@echo 'make unit                          the unit tests, under sanitizers'
 	@echo 'make fuzz [FUZZ_S=60]              the fuzzers, so many seconds each'
-	@echo 'sudo make bench                    ns a packet, records/s, packets/s of a capture'
+	@echo 'sudo make bench [BENCH=part]       ns a packet, forwarding, records/s, captures, memory; BENCH_JSON=, BENCH_COMPARE=file'
 	@echo 'make vmtest [KERNEL= SCENARIO=]    scenarios in VMs; vmload, vmsmoke, vmbreak, scenarios, soak, soak-benign too'
 	@echo 'make lint                          cppcheck, the man page'
 	@echo 'make install [PREFIX= DESTDIR=]    default /usr/local; uninstall takes it away'

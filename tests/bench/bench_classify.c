@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bench.h"
 #include "classify_kit.h"
 #include "quic_crypto.h"
 
@@ -76,7 +77,10 @@ static size_t initial(uint8_t *d, const struct blob *hello)
 
 static void report(const char *what, unsigned n, double since)
 {
-	printf("  %-44s %6.2f us a flow\n", what, (cpu_s() - since) / n * 1e6);
+	char row[96];
+
+	snprintf(row, sizeof(row), "classifier: %s", what);
+	bench_row(row, (cpu_s() - since) / n * 1e6, "us a flow", NULL, 0);
 }
 
 int main(int argc, char **argv)

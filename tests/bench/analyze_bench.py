@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`weir analyze` over a large mixed capture, made here from a seed, beside what else reads captures."""
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(TOP, os.environ.get("B", "build"))
+WEIR = os.path.join(BUILD, "weir")
+MAKE = os.path.join(BUILD, "bench", "make_capture")
+
+
+def spent(argv, **kw):
+    """CPU seconds, wall seconds, peak memory in MB."""
+    start = time.monotonic()
+    p = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kw)
+    _, status, use = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    return use.ru_utime + use.ru_stime, time.monotonic() - start, use.ru_maxrss / 1e3, p.returncode
+
+
+def run(row, quick):
+    packets = 200000 if quick else 1000000
+    with tempfile.TemporaryDirectory(prefix="weir-bench-") as d:
+        path = os.path.join(d, "mixed.pcap")
+        with open(path, "wb") as f:
+            subprocess.run([MAKE, str(packets)], stdout=f, check=True)
+        runs = [spent([WEIR, "analyze", path]) for _ in range(5)]
+        if any(r[3] for r in runs):
+            raise RuntimeError("weir analyze failed")
+        rate = packets / statistics.median(r[0] for r in runs)
+        row("analyze, all detectors, a core's second", rate / 1e6, "Mpps", "Mpps by the clock",
+            packets / statistics.median(r[1] for r in runs) / 1e6)
+        row("analyze, peak memory", statistics.median(r[2] for r in runs), "MB", "MB of capture", os.path.getsize(path) / 1e6)
+        two = []
+        for _ in range(3):
+            start = time.monotonic()
+            both = [subprocess.Popen([WEIR, "analyze", path], stdout=subprocess.DEVNULL) for _ in range(2)]
+            for p in both:
+                p.wait()
+            two.append(2 * packets / (time.monotonic() - start))
+        row("analyze, two files on two cores", statistics.median(two) / 1e6, "Mpps", "one after the other",
+            packets / statistics.median(r[1] for r in runs) / 1e6)
+        for tool, argv, n in (("ndpiReader", ["ndpiReader", "-q", "-i", path], packets),
+                              ("tshark, TCP analysis", ["tshark", "-c", "20000", "-r", path, "-T", "fields", "-e",
+                                                        "tcp.analysis.ack_rtt"], 20000)):
+            if not shutil.which(argv[0]):
+                row(f"{tool}: not installed", 0, "Mpps")
+                continue
+            cpu, wall, _, code = spent(argv)
+            row(f"{tool}, a core's second{'' if not code else ', failed'}", n / cpu / 1e6, "Mpps", "weir", rate / 1e6)
+    stream = 600000 if quick else 3000000
+    gen = subprocess.Popen([MAKE, str(stream), "7"], stdout=subprocess.PIPE)
+    cpu, wall, rss, code = spent([WEIR, "analyze", "-"], stdin=gen.stdout)
+    gen.stdout.close()
+    gen.wait()
+    row("analyze, a stream of %.1f GB: peak memory" % (stream * 985e-9), rss, "MB", "Mpps a core's second", stream / cpu / 1e6)
