@@ -336,6 +336,16 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 	model_packet(p->model, f, r, !p->cfg.live);
 }
 
+void pipeline_expect(struct pipeline *p, uint64_t flow_id, unsigned stage)
+{
+	if (stage == 0)
+		model_expect(p->model, flow_id);
+	else if (stage == 1)
+		model_expect_flow(p->model, flow_id);
+	else
+		model_expect_parts(p->model, flow_id);
+}
+
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c)
 {
 	struct flow *f = flow_of_counters(p, key, c);

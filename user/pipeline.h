@@ -56,6 +56,12 @@ struct evidence *pipeline_evidence(struct pipeline *p); /* NULL: none is kept */
 /* One record; payload has r->caplen bytes. Times may step back a little, not forward by years. */
 void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload);
 
+/*
+ * A record of this flow comes in a few packets: stage 0 first, 2 last, packets apart. Captures name what comes
+ * long before it is looked at, or each packet would wait for memory. Changes nothing.
+ */
+void pipeline_expect(struct pipeline *p, uint64_t flow_id, unsigned stage);
+
 /* A sweep's word on a flow: its counters now. IPv4 keys mapped. */
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pcap/pcap.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 
 #define BUFFER	(256 * 1024)
 #define TICK_NS 1000000000ULL
+#define AHEAD	 16   /* packets read before they are looked at */
+#define SLOT_MIN 2048
 
 /* A file or a pipe, gzipped or not, as a stream that knows its place in the unpacked bytes. */
 struct reader {
@@ -194,17 +197,108 @@ static void on_flow_end(void *arg, const struct weir_key6 *key, const struct wei
 	pipeline_flow_end(run->p, key, f, why);
 }
 
-static void one_packet(struct run *run, int dlt, const struct pcap_pkthdr *h, const u_char *data)
-{
-	uint64_t t = (uint64_t)h->ts.tv_sec * 1000000000ULL + (uint64_t)h->ts.tv_usec;
-	uint32_t len = h->len > h->caplen ? h->len : h->caplen;
+/* A packet that was read and not looked at yet. */
+struct slot {
+	struct pcap_pkthdr h;
+	uint8_t *data;
+	uint32_t room;
 	enum weir_link link;
-	int skip = skip_link(dlt, data, h->caplen, &link);
+	int skip;
+	uint32_t hash; /* of its flow, 0 not known */
+	uint64_t flow;
+	uint64_t at;   /* where the file stands behind it */
+};
 
-	if (skip < 0 || (uint32_t)skip > h->caplen)
+/*
+ * The file is read some packets ahead of the engine: what a packet's flow consists of lies in a dozen places,
+ * and by then they are in the cache.
+ */
+struct ahead {
+	struct slot slot[AHEAD];
+	uint64_t in, out; /* packets read, packets taken */
+	int got;	  /* libpcap's last word: 1, or why there is no more */
+};
+
+static void ahead_free(struct ahead *a)
+{
+	for (unsigned i = 0; i < AHEAD; i++)
+		free(a->slot[i].data);
+}
+
+static bool ahead_store(struct ahead *a, const struct run *run, int dlt, const struct pcap_pkthdr *h, const u_char *data,
+			uint64_t at)
+{
+	struct slot *s = &a->slot[a->in % AHEAD];
+
+	if (h->caplen > s->room || !s->data) {
+		free(s->data);
+		s->room = h->caplen > SLOT_MIN ? h->caplen : SLOT_MIN;
+		s->data = malloc(s->room);
+		if (!s->data)
+			return false;
+	}
+	s->h = *h;
+	memcpy(s->data, data, h->caplen);
+	s->skip = skip_link(dlt, s->data, h->caplen, &s->link);
+	s->at = at;
+	s->flow = 0;
+	s->hash = 0;
+	if (s->skip >= 0 && (uint32_t)s->skip <= h->caplen)
+		s->hash = host_engine_expect(run->engine, s->link, s->data + s->skip, h->caplen - s->skip);
+	a->in++;
+	return true;
+}
+
+/* Reads until AHEAD packets wait or there are no more. false: out of memory. */
+static bool ahead_fill(struct ahead *a, const struct run *run, pcap_t *pcap, const struct reader *reader)
+{
+	struct pcap_pkthdr *h;
+	const u_char *data;
+
+	while (a->got == 1 && a->in - a->out < AHEAD) {
+		a->got = pcap_next_ex(pcap, &h, &data);
+		if (a->got == 1 && !ahead_store(a, run, pcap_datalink(pcap), h, data, reader_at(reader)))
+			return false;
+	}
+	return true;
+}
+
+/* The packet that is n behind the next one, where it is read and its flow can be told. */
+static struct slot *waiting(struct ahead *a, unsigned n)
+{
+	struct slot *s = &a->slot[(a->out + n) % AHEAD];
+
+	return a->out + n < a->in && s->hash ? s : NULL;
+}
+
+static void expect(struct ahead *a, const struct run *run)
+{
+	struct slot *s = waiting(a, 12);
+
+	if (s)
+		host_engine_expect_entry(run->engine, s->hash);
+	s = waiting(a, 9);
+	if (s) {
+		s->flow = host_engine_expect_flow(run->engine, s->hash);
+		pipeline_expect(run->p, s->flow, 0);
+	}
+	s = waiting(a, 6);
+	if (s)
+		pipeline_expect(run->p, s->flow, 1);
+	s = waiting(a, 3);
+	if (s)
+		pipeline_expect(run->p, s->flow, 2);
+}
+
+static void one_packet(struct run *run, const struct slot *s)
+{
+	uint64_t t = (uint64_t)s->h.ts.tv_sec * 1000000000ULL + (uint64_t)s->h.ts.tv_usec;
+	uint32_t len = s->h.len > s->h.caplen ? s->h.len : s->h.caplen;
+
+	if (s->skip < 0 || (uint32_t)s->skip > s->h.caplen)
 		host_engine_unknown_link(run->engine, len);
 	else
-		host_engine_packet(run->engine, link, data + skip, h->caplen - skip, len - skip, t);
+		host_engine_packet(run->engine, s->link, s->data + s->skip, s->h.caplen - s->skip, len - s->skip, t);
 }
 
 static int set_filter(pcap_t *pcap, const char *filter)
@@ -223,28 +317,31 @@ static int set_filter(pcap_t *pcap, const char *filter)
 	return code;
 }
 
-static int read_all(struct run *run, pcap_t *pcap, const struct reader *reader, const char *path)
+static int take_all(struct run *run, pcap_t *pcap, const struct reader *reader, const char *path, struct ahead *a)
 {
-	int dlt = pcap_datalink(pcap), got;
-	uint64_t next = 0, n = 0, at = reader_at(reader), stop_ns = 0;
-	struct pcap_pkthdr *h;
-	const u_char *data;
+	uint64_t next = 0, at = reader_at(reader), stop_ns = 0;
 
-	while ((got = pcap_next_ex(pcap, &h, &data)) == 1) {
-		uint64_t t = (uint64_t)h->ts.tv_sec * 1000000000ULL;
+	for (;; a->out++) {
+		const struct slot *s;
+		uint64_t t;
 
-		if (!n) {
-			struct tool_event e = { .time_ns = t + (uint64_t)h->ts.tv_usec,
-						.action = TOOL_START };
+		if (!ahead_fill(a, run, pcap, reader))
+			return fail(EX_OSERR, "can't analyse %s: out of memory. Free some.", path);
+		if (a->out == a->in)
+			break;
+		s = &a->slot[a->out % AHEAD];
+		t = (uint64_t)s->h.ts.tv_sec * 1000000000ULL;
+		if (!a->out) {
+			struct tool_event e = { .time_ns = t + (uint64_t)s->h.ts.tv_usec, .action = TOOL_START };
 
 			pipeline_tool(run->p, &e);
 			stop_ns = run->stop_after_ns ? e.time_ns + run->stop_after_ns : 0;
 		}
-		if (stop_ns && t + (uint64_t)h->ts.tv_usec >= stop_ns)
+		if (stop_ns && t + (uint64_t)s->h.ts.tv_usec >= stop_ns)
 			return 0;
-		one_packet(run, dlt, h, data);
-		n++;
-		at = reader_at(reader);
+		expect(a, run);
+		one_packet(run, s);
+		at = s->at;
 		if (t >= next || t + 3600 * TICK_NS < next) { /* captures may step back */
 			next = t + TICK_NS;
 			host_engine_expire(run->engine, t);
@@ -253,11 +350,20 @@ static int read_all(struct run *run, pcap_t *pcap, const struct reader *reader, 
 				return 0;
 		}
 	}
-	if (got == PCAP_ERROR)
+	if (a->got == PCAP_ERROR)
 		return fail(EX_DATAERR, "%s is broken at byte %llu, after %llu packets: %s. What comes before "
-			    "has been analysed.", path, (unsigned long long)at, (unsigned long long)n,
+			    "has been analysed.", path, (unsigned long long)at, (unsigned long long)a->out,
 			    pcap_geterr(pcap));
 	return 0;
+}
+
+static int read_all(struct run *run, pcap_t *pcap, const struct reader *reader, const char *path)
+{
+	struct ahead a = { .got = 1 };
+	int code = take_all(run, pcap, reader, path, &a);
+
+	ahead_free(&a);
+	return code;
 }
 
 int file_analyze(struct pipeline *p, const char *path, const char *filter, unsigned max_flows,

@@ -260,6 +260,57 @@ void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_
 	}
 }
 
+/* What most packets are; others are only not expected. The key is the one that the parser will make. */
+uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen)
+{
+	uint32_t off = link == WEIR_LINK_ETHERNET ? 14 : 0, hash;
+	const uint8_t *ip = data + off;
+	struct weir_key6 key;
+	struct weir_pkt p;
+
+	if (link == WEIR_LINK_NONE || caplen < off + 44)
+		return 0;
+	if ((ip[0] >> 4) == 4) {
+		uint32_t header = (ip[0] & 0xf) * 4u;
+
+		p.proto = ip[9];
+		if ((p.proto != PROTO_TCP && p.proto != PROTO_UDP) || caplen < off + header + 4)
+			return 0;
+		p.sport = ld16(ip + header);
+		p.dport = ld16(ip + header + 2);
+		set_key4(&p, ldraw32(ip + 12), ldraw32(ip + 16), e->ifindex);
+		key = mapped_key(&p.k4);
+	} else {
+		p.proto = ip[6];
+		if (p.proto != PROTO_TCP && p.proto != PROTO_UDP)
+			return 0;
+		p.sport = ld16(ip + 40);
+		p.dport = ld16(ip + 42);
+		set_key6(&p, ip + 8, ip + 24, e->ifindex);
+		key = p.k6;
+	}
+	hash = hash_key(&key);
+	__builtin_prefetch(&e->bucket[hash & e->mask]);
+	return hash;
+}
+
+void host_engine_expect_entry(const struct host_engine *e, uint32_t hash)
+{
+	const char *x = (const char *)e->bucket[hash & e->mask];
+
+	for (size_t i = 0; x && i < sizeof(struct entry); i += 64)
+		__builtin_prefetch(x + i, 1);
+}
+
+uint64_t host_engine_expect_flow(const struct host_engine *e, uint32_t hash)
+{
+	const struct entry *x = e->bucket[hash & e->mask];
+
+	while (x && x->hash != hash)
+		x = x->next;
+	return x ? x->flow.id : 0;
+}
+
 void host_engine_interface(struct host_engine *e, uint16_t ifindex)
 {
 	e->ifindex = ifindex;

@@ -8,6 +8,7 @@
 
 #define CHUNK	 256
 #define MAX_APPS 256
+#define EXPECT_LINES 3 /* of each detector's state of a flow */
 #define TCP_RST	 4
 #define TCP_SYN	 2
 #define TCP_FIN	 1
@@ -212,6 +213,35 @@ struct flow *model_flow(struct model *m, uint64_t id)
 	while (f && f->id != id)
 		f = f->next_hash;
 	return f;
+}
+
+void model_expect(const struct model *m, uint64_t id)
+{
+	__builtin_prefetch(&m->bucket[id & m->mask]);
+}
+
+void model_expect_flow(const struct model *m, uint64_t id)
+{
+	const char *f = (const char *)m->bucket[id & m->mask];
+
+	for (size_t i = 0; f && i < sizeof(struct flow); i += 64)
+		__builtin_prefetch(f + i, 1);
+}
+
+void model_expect_parts(struct model *m, uint64_t id)
+{
+	const struct flow *f = model_flow(m, id);
+
+	if (!f)
+		return;
+	__builtin_prefetch(f->unacked, 1);
+	__builtin_prefetch(f->rtt, 1);
+	for (unsigned i = 0; i < DETECTORS_MAX; i++) {
+		const char *state = f->detector[i];
+
+		for (size_t line = 0; state && line < EXPECT_LINES; line++)
+			__builtin_prefetch(state + line * 64, 1);
+	}
 }
 
 static void grow(struct model *m)
