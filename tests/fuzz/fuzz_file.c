@@ -18,6 +18,11 @@ int fail(int code, const char *format, ...)
 	return code;
 }
 
+const char *fail_text(void)
+{
+	return "";
+}
+
 void notice(const char *format, ...)
 {
 }
