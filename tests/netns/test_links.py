@@ -120,36 +120,27 @@ def test_nat64_is_said():
         equal([e for e in events if e["event_type"] == "finding"], [], "findings")
 
 
-def mirrored(gw, each):
-    """What a port of a switch that mirrors wan0 would show; each Nth frame is lost on the way."""
-    gw.ip("g", "link", "add", "mir0", "type", "veth", "peer", "name", "mon0")
-    for dev in ("mir0", "mon0"):
-        gw.ip("g", "link", "set", dev, "up")
-    gw.popen("g", [TRAFFIC, "mirror", "wan0", "mir0", str(each)])
-    gw.serve()
-    w = gw.weir("watch", "mon0", "-j")
-    return w
-
-
 def lost_words(w):
     return [e["tool"]["why"] for e in w.tool("lost")]
 
 
 def test_a_mirror_with_gaps_is_told():
+    """What two ports of a switch that mirror wan0 would show: one loses each 7th frame, one none."""
     with Gateway(offloads=False) as gw:
-        w = mirrored(gw, 7)
+        seen = []
+        for n, each in enumerate((7, 0)):
+            gw.ip("g", "link", "add", f"mir{n}", "type", "veth", "peer", "name", f"mon{n}")
+            for dev in (f"mir{n}", f"mon{n}"):
+                gw.ip("g", "link", "set", dev, "up")
+            gw.popen("g", [TRAFFIC, "mirror", "wan0", f"mir{n}", str(each)])
+        gw.serve()
+        seen = [gw.weir("watch", f"mon{n}", "-j") for n in range(2)]
         gw.fetch(conns=40, size=100000, at_once=2)
-        wait_for(lambda: [s for s in lost_words(w) if "mon0 does not show all packets" in s], "a word on gaps", 20)
-        events = w.stop()
-        equal([e["finding"]["kind"] for e in events if e["event_type"] == "finding"
-               and e["finding"]["level"] != "possible"], [], "claims from a view with gaps")
-
-
-def test_a_whole_mirror_is_no_gap():
-    with Gateway(offloads=False) as gw:
-        w = mirrored(gw, 0)
-        gw.fetch(conns=40, size=100000, at_once=2)
-        wait_for(lambda: len(flows_of(w.events())) >= 40, "the flows' ends", 20)
+        gaps, whole = seen
+        wait_for(lambda: [s for s in lost_words(gaps) if "mon0 does not show all packets" in s], "a word on gaps", 20)
+        wait_for(lambda: len(flows_of(whole.events())) >= 40, "the flows' ends", 20)
         time.sleep(5.2)  # one look around
-        w.stop()
-        equal(lost_words(w), [], "what was said")
+        equal([e["finding"]["kind"] for e in gaps.stop() if e["event_type"] == "finding"
+               and e["finding"]["level"] != "possible"], [], "claims from a view with gaps")
+        whole.stop()
+        equal(lost_words(whole), [], "what was said of the whole mirror")
