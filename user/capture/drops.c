@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #define REASONS	    DROPS_REASONS
 #define REASON_LEN  40
 #define PREFIX	    "SKB_DROP_REASON_"
+#define FLOWS_READ  512 /* at a time: a flood that the firewall drops must not keep us busy */
 #define TOLD	    4 /* reasons named at a time */
 
 struct drops {
@@ -28,6 +30,7 @@ struct drops {
 		uint64_t n;
 	} last[DROPS_MAX];
 	unsigned nlast;
+	bool flows_wait;	/* not all were read then */
 	uint64_t flows_told; /* packets of flows at the last drops_flows() */
 };
 
@@ -198,17 +201,19 @@ uint64_t drops_since(struct drops *d, unsigned ifindex, char *text, size_t size)
 
 void drops_flows(struct drops *d, void (*fn)(void *arg, const struct drop_tuple *t, uint64_t packets), void *arg)
 {
-	int fd = bpf_map__fd(d->skel->maps.flows);
-	struct drop_tuple t;
-	uint64_t n, now = __atomic_load_n(&d->skel->bss->flow_drops, __ATOMIC_RELAXED);
+	uint64_t now = __atomic_load_n(&d->skel->bss->flow_drops, __ATOMIC_RELAXED), n[FLOWS_READ];
+	struct drop_tuple t[FLOWS_READ];
+	uint32_t from, count = FLOWS_READ;
+	int err;
 
-	if (now == d->flows_told)
+	if (now == d->flows_told && !d->flows_wait)
 		return;
 	d->flows_told = now;
-	for (unsigned i = 0; i < DROPS_FLOWS && !bpf_map_get_next_key(fd, NULL, &t); i++) {
-		/* What is added between both calls is lost: a few packets of a flow that is told anyway. */
-		if (!bpf_map_lookup_elem(fd, &t, &n))
-			fn(arg, &t, n);
-		bpf_map_delete_elem(fd, &t);
-	}
+	err = bpf_map_lookup_and_delete_batch(bpf_map__fd(d->skel->maps.flows), NULL, &from, t, n, &count, NULL);
+	/* ENOENT: these were all. */
+	d->flows_wait = !err;
+	if (err && err != -ENOENT)
+		return;
+	for (uint32_t i = 0; i < count; i++)
+		fn(arg, &t[i], n[i]);
 }
