@@ -182,8 +182,8 @@ fuzz: $(FUZZERS)
 # cppcheck 2.10 sees no initialisation through a pointer and no macro of libbpf; leaks are the sanitizers' to find.
 lint:
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
-		--suppress=missingIncludeSystem --suppress=unmatchedSuppression --suppress=uninitvar --suppress=memleak \
-		--suppress=internalAstError --suppress=duplicateAssignExpression --suppress=uselessAssignmentPtrArg \
+		--suppress=missingIncludeSystem --suppress=unmatchedSuppression --suppress=uninitvar --suppress=ctuuninitvar --suppress=memleak \
+		--suppress=internalAstError --suppress=duplicateAssignExpression --suppress=uselessAssignmentPtrArg --suppress=varFuncNullUB \
 		'-DLIBBPF_OPTS(t,n,...)=struct t n' -DWEIR_VERSION='"0"' $(filter-out -I$(B),$(INC)) user
 	$(Q)mandoc -T lint -W warning user/weir.8 user/weir.conf.5 user/weir-events.5
 	@echo "lint: clean"

@@ -50,6 +50,16 @@ def test_a_bridge_and_another_xdp_program():
         check(found["br0"]["found"].startswith("LAN, bridge"), found["br0"])
 
 
+def test_no_btf():
+    """Nothing that is needed hangs on it: a warning, and ready all the same."""
+    with Gateway() as gw:
+        code, found = lines(gw, wrap=["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"])
+        equal(code, 0, "exit")
+        equal(found["kernel BTF"]["state"], "warn", "BTF")
+        check("CONFIG_DEBUG_INFO_BTF" in found["kernel BTF"]["fix"], found["kernel BTF"])
+        check(found["ready"]["ready"], found["ready"])
+
+
 def test_no_such_interface():
     with Gateway() as gw:
         code, _ = lines(gw, "nope")

@@ -102,12 +102,15 @@ static void facts_of(struct facts *to, const json_t *from, const char *name)
 	const json_t *v;
 	size_t i;
 
-	if (json_is_object(from))
-		json_object_foreach((json_t *)from, key, v)
+	if (json_is_object(from)) {
+		json_object_foreach((json_t *)from, key, v) {
 			add_fact(to, key, v, NULL, NULL);
-	json_array_foreach(from, i, v)
+		}
+	}
+	json_array_foreach(from, i, v) {
 		add_fact(to, json_string_value(json_object_get(v, name)), json_object_get(v, "value"),
 			 json_object_get(v, "control"), json_object_get(v, "text"));
+	}
 }
 
 static void body(struct finding *f, const char *members)

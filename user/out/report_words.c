@@ -134,7 +134,7 @@ static void rows(FILE *to, const struct finding *f, const char *title, const str
 {
 	if (!s->n)
 		return;
-	fprintf(to, "<tbody><tr><th colspan=\"%u\" class=\"part\">%s</th></tr>\n", 2 + controls, title);
+	fprintf(to, "<tbody><tr><th colspan=\"%u\" class=\"part\">%s</th></tr>\n", controls ? 3u : 2u, title);
 	for (unsigned i = 0; i < s->n; i++)
 		row(to, f, &s->fact[i], controls);
 	fputs("</tbody>\n", to);
