@@ -256,14 +256,12 @@ static __always_inline int parse_transport(WEIR_CTX *ctx, const struct weir_view
 		p->sport = ld16(c);
 		p->dport = ld16(c + 2);
 		header = 8;
-		/* A first fragment's length is the whole datagram's; what lies behind it is no payload (RFC 9868). */
-		if (!(p->rec_flags & WEIR_REC_FRAG) && l4_len <= 0xffff) {
-			u32 length = ld16(c + 4);
-
-			if (length < 8 || length > l4_len)
-				return WEIR_MALFORMED;
-			l4_len = length;
-		}
+		/*
+		 * What lies behind the datagram is no payload (RFC 9868). A length that can't be is the receiver's
+		 * to refuse: routers pass it by IP's length, so it belongs to its flow.
+		 */
+		if (ld16(c + 4) >= 8 && ld16(c + 4) < l4_len && !(p->rec_flags & WEIR_REC_FRAG) && l4_len <= 0xffff)
+			l4_len = ld16(c + 4);
 	}
 	p->payload_off = off + header;
 	p->payload_len = l4_len - header;
