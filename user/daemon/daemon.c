@@ -334,7 +334,7 @@ static int open_all(struct daemon *d, struct live_error *e)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 	struct live_config cfg;
-	struct server_error se;
+	struct server_error se = { 0 };
 
 	daemon_live_config(&d->now, &cfg);
 	d->live = live_open(&cfg, e);

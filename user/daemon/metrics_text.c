@@ -47,7 +47,9 @@ static void family(struct text *t, const char *name, const char *type, const cha
 	put(t, "# HELP %s%s %s\n# TYPE %s%s %s\n", name, total, help, name, total, type);
 }
 
-/* Labels as NAME, VALUE pairs, NULL at the end; values are escaped. */
+#define LAST ((const char *)NULL)
+
+/* Labels as NAME, VALUE pairs, LAST at the end; values are escaped. */
 static void labels(struct text *t, const char *suffix, va_list args)
 {
 	const char *name, *open = "{";
@@ -118,7 +120,7 @@ static void both_ways(struct text *t, struct metrics *mx, size_t offset)
 			const uint64_t *v = (const uint64_t *)((const char *)&f->shown[i] + offset);
 
 			whole(t, v[w], "interface", f->name, "direction", way_name(w), "type",
-			      mx->type_name[i], NULL);
+			      mx->type_name[i], LAST);
 		}
 }
 
@@ -130,7 +132,7 @@ static void by_stage(struct text *t, struct metrics *mx, size_t offset)
 
 			if (v[s])
 				whole(t, v[s], "interface", f->name, "type", mx->type_name[i], "stage",
-				      stage_name(s), NULL);
+				      stage_name(s), LAST);
 		}
 }
 
@@ -138,7 +140,7 @@ static void flows(struct text *t, struct metrics *mx)
 {
 	family(t, "weir_flows_active", "gauge", "Flows that go on.");
 	EACH(mx, f, i)
-		whole(t, f->shown[i].active, "interface", f->name, "type", mx->type_name[i], NULL);
+		whole(t, f->shown[i].active, "interface", f->name, "type", mx->type_name[i], LAST);
 	family(t, "weir_flows_started", "counter", "Flows that began.");
 	EACH(mx, f, i) {
 		uint64_t n = f->shown[i].active;
@@ -148,14 +150,14 @@ static void flows(struct text *t, struct metrics *mx)
 		/* A flow that found its type has left the one before. */
 		if (n > f->shown[i].started)
 			f->shown[i].started = n;
-		whole(t, f->shown[i].started, "interface", f->name, "type", mx->type_name[i], NULL);
+		whole(t, f->shown[i].started, "interface", f->name, "type", mx->type_name[i], LAST);
 	}
 	family(t, "weir_flows_ended", "counter", "Flows that ended, by reason.");
 	EACH(mx, f, i)
 		for (unsigned e = 0; e < END_COUNT; e++)
 			if (f->shown[i].ended[e])
 				whole(t, f->shown[i].ended[e], "interface", f->name, "type",
-				      mx->type_name[i], "reason", flow_end_name(e), NULL);
+				      mx->type_name[i], "reason", flow_end_name(e), LAST);
 }
 
 static void traffic(struct text *t, struct metrics *mx)
@@ -203,12 +205,12 @@ static void rtt(struct text *t, struct metrics *mx)
 				if (b < RTT_BOUNDS && !strchr(le, '.'))
 					strcat(le, ".0");
 				part(t, "_bucket", n, "interface", mx->names, "type", mx->type_name[i],
-				     "side", side, "le", le, NULL);
+				     "side", side, "le", le, LAST);
 			}
 			part(t, "_sum", r->sum_us / 1e6, "interface", mx->names, "type",
-			     mx->type_name[i], "side", side, NULL);
+			     mx->type_name[i], "side", side, LAST);
 			part(t, "_count", n, "interface", mx->names, "type", mx->type_name[i], "side",
-			     side, NULL);
+			     side, LAST);
 		}
 	family(t, "weir_loss_ratio", "gauge",
 	       "TCP segments lost as a share of those offered, of the last ten seconds or more.");
@@ -216,7 +218,7 @@ static void rtt(struct text *t, struct metrics *mx)
 		for (unsigned w = 0; w < 2; w++)
 			if (!isnan(mx->loss[i][w]))
 				real(t, mx->loss[i][w], "interface", mx->names, "direction", way_name(w),
-				     "type", mx->type_name[i], NULL);
+				     "type", mx->type_name[i], LAST);
 }
 
 /* ---- findings ---- */
@@ -256,7 +258,7 @@ static void limits(struct text *t, struct metrics *mx, const char *fact, double 
 		if (tightest)
 			real(t, v * scale, "interface", mx->names, "direction",
 			     direction_name(f->direction), "type",
-			     f->type < 0 ? "" : model_type_name(mx->model, f->type), NULL);
+			     f->type < 0 ? "" : model_type_name(mx->model, f->type), LAST);
 	}
 }
 
@@ -276,7 +278,7 @@ static void open_now(struct text *t, struct metrics *mx)
 			open += !f->closed && f->kind == o->kind && f->level == o->level && type == o->type;
 		}
 		whole(t, open, "kind", kind_name(o->kind), "type", type_label(mx, o->type), "level",
-		      level_name(o->level), NULL);
+		      level_name(o->level), LAST);
 	}
 }
 
@@ -291,7 +293,7 @@ static void findings(struct text *t, struct metrics *mx)
 	family(t, "weir_findings_opened", "counter", "Findings that reached a level.");
 	for (unsigned i = 0; i < mx->nopened; i++)
 		whole(t, mx->opened[i].n, "kind", kind_name(mx->opened[i].kind), "type",
-		      type_label(mx, mx->opened[i].type), "level", level_name(mx->opened[i].level), NULL);
+		      type_label(mx, mx->opened[i].type), "level", level_name(mx->opened[i].level), LAST);
 }
 
 /* ---- the tool itself ---- */
@@ -302,10 +304,10 @@ static void losses(struct text *t, struct metrics *mx)
 	for (unsigned i = 0; i < WEIR_UNSENT; i++)
 		if (i != WEIR_RST_CAPPED)
 			whole(t, mx->kernel_lost[i],
-			      "reason", i == WEIR_RING_FULL ? "ringbuf_full" : unsent_name(i), NULL);
-	whole(t, mx->full, "reason", "map_full", NULL);
-	whole(t, mx->lost[METRICS_LOST_QUEUE], "reason", "queue_full", NULL);
-	whole(t, mx->lost[METRICS_LOST_LOG], "reason", "log_full", NULL);
+			      "reason", i == WEIR_RING_FULL ? "ringbuf_full" : unsent_name(i), LAST);
+	whole(t, mx->full, "reason", "map_full", LAST);
+	whole(t, mx->lost[METRICS_LOST_QUEUE], "reason", "queue_full", LAST);
+	whole(t, mx->lost[METRICS_LOST_LOG], "reason", "log_full", LAST);
 }
 
 static void engine(struct text *t, struct metrics *mx)
@@ -317,22 +319,22 @@ static void engine(struct text *t, struct metrics *mx)
 	if (!mx->live)
 		return;
 	family(t, "weir_map_entries", "gauge", "Entries in use.");
-	whole(t, mx->totals.flows_active, "map", "flows", NULL);
+	whole(t, mx->totals.flows_active, "map", "flows", LAST);
 	family(t, "weir_map_max_entries", "gauge", "Entries there is room for.");
-	whole(t, live_max_flows(mx->live), "map", "flows", NULL);
+	whole(t, live_max_flows(mx->live), "map", "flows", LAST);
 	n = live_costs(mx->live, cost, 8);
 	if (n) {
 		family(t, "weir_bpf_run_seconds", "counter", "Time spent in a program.");
 		for (unsigned i = 0; i < n; i++)
-			real(t, cost[i].ns / 1e9, "program", cost[i].program, NULL);
+			real(t, cost[i].ns / 1e9, "program", cost[i].program, LAST);
 		family(t, "weir_bpf_runs", "counter", "How often a program ran.");
 		for (unsigned i = 0; i < n; i++)
-			whole(t, cost[i].runs, "program", cost[i].program, NULL);
+			whole(t, cost[i].runs, "program", cost[i].program, LAST);
 	}
 	family(t, "weir_unseen_offload", "gauge", "1: connections go past this host's processors.");
 	for (unsigned i = 0; i < mx->nifaces; i++)
 		whole(t, !strncmp(mx->status.problem, "HW OFFLOAD", 10), "interface", mx->iface[i].name,
-		      NULL);
+		      LAST);
 }
 
 static uint64_t directory_bytes(const char *path)
@@ -356,17 +358,17 @@ static void about(struct text *t, struct metrics *mx)
 
 	snprintf(libbpf, sizeof(libbpf), "%u.%u", libbpf_major_version(), libbpf_minor_version());
 	family(t, "weir_build_info", "gauge", "The program.");
-	whole(t, 1, "version", WEIR_VERSION, "libbpf", libbpf, NULL);
+	whole(t, 1, "version", WEIR_VERSION, "libbpf", libbpf, LAST);
 	family(t, "weir_interface_info", "gauge", "1: watched, by that hook; 0: waited for.");
 	for (unsigned i = 0; i < mx->nifaces; i++)
 		whole(t, mx->iface[i].hook[0] != 0, "interface", mx->iface[i].name, "hook",
-		      mx->iface[i].hook, NULL);
+		      mx->iface[i].hook, LAST);
 	family(t, "weir_evidence_bytes", "gauge", "Kept evidence.");
-	whole(t, directory_bytes(mx->evidence_dir), NULL);
+	whole(t, directory_bytes(mx->evidence_dir), LAST);
 	family(t, "weir_config_last_reload_successful", "gauge", "1: the newest configuration is in force.");
-	whole(t, mx->reload_ok, NULL);
+	whole(t, mx->reload_ok, LAST);
 	family(t, "weir_config_last_reload_success_timestamp_seconds", "gauge", "When it was read.");
-	whole(t, mx->reloaded_s, NULL);
+	whole(t, mx->reloaded_s, LAST);
 }
 
 /* Field n of /proc/self/stat, from 1, behind the name, which may hold anything. */
@@ -408,21 +410,21 @@ static void process(struct text *t)
 	getrusage(RUSAGE_SELF, &use);
 	family(t, "process_cpu_seconds", "counter", "Processor time used.");
 	real(t, use.ru_utime.tv_sec + use.ru_stime.tv_sec + (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6,
-	     NULL);
+	     LAST);
 	family(t, "process_resident_memory_bytes", "gauge", "Resident memory.");
-	whole(t, stat_field(self, 24) * sysconf(_SC_PAGESIZE), NULL);
+	whole(t, stat_field(self, 24) * sysconf(_SC_PAGESIZE), LAST);
 	family(t, "process_virtual_memory_bytes", "gauge", "Virtual memory.");
-	whole(t, stat_field(self, 23), NULL);
+	whole(t, stat_field(self, 23), LAST);
 	d = opendir("/proc/self/fd");
 	while (d && readdir(d))
 		fds++;
 	if (d)
 		closedir(d);
 	family(t, "process_open_fds", "gauge", "Open descriptors.");
-	whole(t, fds > 3 ? fds - 3 : 0, NULL); /* . and .. and its own */
+	whole(t, fds > 3 ? fds - 3 : 0, LAST); /* . and .. and its own */
 	getrlimit(RLIMIT_NOFILE, &limit);
 	family(t, "process_max_fds", "gauge", "Descriptors it may open.");
-	whole(t, limit.rlim_cur, NULL);
+	whole(t, limit.rlim_cur, LAST);
 	if (read_proc("/proc/uptime", stat, sizeof(stat))) {
 		double up = 0;
 		struct timespec now;
@@ -435,7 +437,7 @@ static void process(struct text *t)
 	if (!btime)
 		return;
 	family(t, "process_start_time_seconds", "gauge", "When it began.");
-	whole(t, boot + stat_field(self, 22) / (hz ? hz : 100), NULL);
+	whole(t, boot + stat_field(self, 22) / (hz ? hz : 100), LAST);
 }
 
 void metrics_render(struct metrics *mx, enum metrics_form form, struct jbuf *b)

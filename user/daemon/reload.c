@@ -89,7 +89,7 @@ static bool prepare(struct daemon *d, const struct options *next, struct prepare
 		    size_t len)
 {
 	struct live_config cfg;
-	struct live_error e;
+	struct live_error e = { 0 };
 	char err[256];
 
 	if (!same_text(options_socket(next), options_socket(&d->now))) {
