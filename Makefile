@@ -172,7 +172,7 @@ $(B)/bench/make_capture $(B)/bench/traffic: $(B)/bench/%: tests/bench/%.c tests/
 
 # BENCH_JSON=file saves the run, BENCH_COMPARE=file holds it against a saved one, BENCH_WORSE=percent makes more than that fail.
 bench: all $(BENCHES) $(B)/bench/make_capture $(B)/bench/traffic
-	$(Q)B=$(B) tests/bench/run $(if $(BENCH_JSON),--json $(BENCH_JSON)) $(if $(BENCH_COMPARE),--compare $(BENCH_COMPARE)) \
+	$(Q)B=$(B) tests/bench/table $(if $(BENCH_JSON),--json $(BENCH_JSON)) $(if $(BENCH_COMPARE),--compare $(BENCH_COMPARE)) \
 		$(if $(BENCH_WORSE),--worse $(BENCH_WORSE)) $(BENCH)
 
 fuzz: $(FUZZERS)

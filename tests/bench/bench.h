@@ -103,7 +103,7 @@ static inline double bench_median(double *v, unsigned n)
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-/* One result; beside: what it is held against, NULL none. tests/bench/run holds the bounds. */
+/* One result; beside: what it is held against, NULL none. tests/bench/table holds the bounds. */
 static inline void bench_row(const char *row, double value, const char *unit, const char *beside, double other)
 {
 	printf("{\"row\":\"%s\",\"value\":%.6g,\"unit\":\"%s\"", row, value, unit);

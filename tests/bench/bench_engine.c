@@ -3,7 +3,7 @@
  * ns a packet of the engine's programs by BPF_PROG_TEST_RUN, beside the floor on the same packets in the
  * same run: only the ratios mean something. Medians of interleaved rounds; the walker's own cost (an empty
  * program behind it) is taken off both. Flows are past the few first packets that are recorded one by one,
- * except where a row says so. Rows as JSON Lines: see tests/bench/run.
+ * except where a row says so. Rows as JSON Lines: see tests/bench/table.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
