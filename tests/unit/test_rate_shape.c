@@ -343,6 +343,33 @@ static void backlog_is_what_was_sent_too_fast(void **state)
 	assert_float_equal(shape_backlog(p, 0, 1e4, 100, true), 0, 0);
 }
 
+/*
+ * A server that writes 5 kB each 20 ms by its own will, after a start at full speed: the last packet's
+ * acknowledgment waits for the next write. What a bucket with a queue lets out comes one by one.
+ */
+static void writes_now_and_then_are_no_queue(void **state)
+{
+	for (unsigned shaped = 0; shaped < 2; shaped++) {
+		struct fit_packet *p = calloc(SIM_MAX, sizeof(*p));
+		struct fit_rtt *rtts = calloc(SIM_MAX, sizeof(*rtts));
+		struct shape out;
+		unsigned n;
+
+		for (n = 0; n < 2000; n++) {
+			double t = n < 24 ? n * .001 : shaped ? .024 + (n - 24) * .005 : .02 * ((n - 24) / 4 + 2) + n % 4 * 1e-5;
+
+			p[n] = (struct fit_packet){ .t = t, .len = SIM_L };
+			rtts[n] = (struct fit_rtt){ t, n < 24 ? .0004f : .0195f };
+		}
+		shape_fit(p, n, rtts, n, true, GRAIN, &out);
+		assert_true(out.line);
+		assert_close(out.rate, SIM_L / .005, .01);
+		assert_int_equal(out.queued, shaped);
+		free(p);
+		free(rtts);
+	}
+}
+
 static void too_little_is_no_line(void **state)
 {
 	struct fit_packet p[200] = { { 0 } };
@@ -370,6 +397,7 @@ int main(void)
 		cmocka_unit_test(delivered_is_counted_once),
 		cmocka_unit_test(gaps_are_bridged_or_not),
 		cmocka_unit_test(backlog_is_what_was_sent_too_fast),
+		cmocka_unit_test(writes_now_and_then_are_no_queue),
 		cmocka_unit_test(too_little_is_no_line),
 	};
 

@@ -36,6 +36,7 @@
 #define LINE_S	      2
 #define SAME_RATE     .01
 #define LINE_ONCE_S   3.2 /* where the bucket was seen empty once only */
+#define BURST_LINK    24 /* packets: what a link, a card or a sender's window passes at once may look like so much */
 #define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
 #define BURST_SENT    .8  /* of a bucket after us stood before it once, by what passed us */
 #define BURST_S	      .02 /* and so much time: less is a timer's grain */
@@ -302,6 +303,12 @@ static bool lasting(const struct limiter *l)
 	       (double)(l->last_ns - l->start_ns) * 1e-9 >= LINE_ONCE_S;
 }
 
+/* That all share a small bucket is how links are built; that one type has it is not. */
+static bool deep(const struct limiter *l)
+{
+	return l->type >= 0 || l->shape.burst >= BURST_LINK * 1514;
+}
+
 /*
  * Do others lose packets beside these? Then the limiter may be shared by more, of
  * which some flows' losses show little, and that little wrongly.
@@ -349,7 +356,7 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 	type_compare(r, l);
 	l->type = type_only(l) ? l->like.type : -1;
 	/* A claim takes two looks that agree, or one at plenty. */
-	if (v == VERDICT_SHAPER ? (l->windows > 1 || clean(l, g)) && lasting(l) :
+	if (v == VERDICT_SHAPER ? (l->windows > 1 || clean(l, g)) && lasting(l) && deep(l) :
 	    (l->windows > 1 || plenty(&l->fit)) && !may_share(r, l))
 		l->level = LEVEL_LIKELY;
 	if (v != VERDICT_SHAPER)

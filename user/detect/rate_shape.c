@@ -300,6 +300,25 @@ static void waits(const struct fit_packet *p, unsigned packets, const struct fit
 	free(v);
 }
 
+/* How long it takes on the lines until the next packet comes, seen from any moment: s. */
+static double next_comes(const struct fit_packet *p, const struct stretch *s, unsigned k)
+{
+	double sum = 0, sq = 0;
+
+	for (unsigned i = 0; i < k; i++) {
+		double last = s[i].t0;
+
+		for (unsigned j = s[i].from; j < s[i].to; j++) {
+			if (p[j].lost)
+				continue;
+			sum += p[j].t - last;
+			sq += (p[j].t - last) * (p[j].t - last);
+			last = p[j].t;
+		}
+	}
+	return sum > 0 ? sq / sum : 0;
+}
+
 static double line_cv(const struct fit_packet *p, const struct stretch *s, unsigned k, double bin)
 {
 	double sum = 0, sq = 0;
@@ -388,9 +407,13 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	/* With a slope as high as may be: what is off there adds up. */
 	out->most = shape_backlog(p, n, out->rate_high, HUGE_VAL, false);
 	waits(p, n, rtt, m, s, k, whole, out);
-	/* An echo may wait for the next packet of a paced sender: that is no queue. */
+	/*
+	 * A delayed acknowledgment waits for the next packet (RFC 9293 3.8.6.3): of a sender that writes
+	 * now and then, as long as it does nothing. That is no queue.
+	 */
 	out->queued = !isnan(out->rtt_queued) && out->rtt_queued >= .005 &&
-		      out->rtt_queued >= 2 * PACKET / rate && out->rtt_queued >= 2 * out->rtt_free;
+		      out->rtt_queued >= 2 * fmax(PACKET / rate, next_comes(p, s, k)) &&
+		      out->rtt_queued >= 2 * out->rtt_free;
 	/*
 	 * A link that got slower had its queue before, too: as many bytes, in as much less time as it
 	 * was faster then. A bucket has none.
