@@ -312,7 +312,7 @@ int live_start(struct live *l, struct pipeline *p, struct live_error *e)
 		return live_fail(e, EX_OSERR, "can't set up capture: %s.", strerror(errno));
 	live_tool(l, TOOL_START, NULL, NULL);
 	l->drops = drops_open(why, sizeof(why));
-	if (!l->drops && l->cfg.verbose)
+	if (!l->drops)
 		notice("%s", why);
 	if (live_attach_all(l, e))
 		return e->code;
