@@ -19,7 +19,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 64
 shift
-kernels="6.1 5.10 6.12 7 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-10} how=live,offline extra= load_only= given= out= in_full= in_ci= side=${WEIR_VM_SIDE:-$(nproc)}
+kernels="6.1 5.10 6.12 7 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-6} how=live,offline extra= load_only= given= out= in_full= in_ci= side=${WEIR_VM_SIDE:-$(nproc)}
 ceiling=${WEIR_INSN_CEILING:-100000}
 while getopts k:s:S:j:H:n:c:F:o:p:1abCKL c; do
 	case $c in
