@@ -27,6 +27,7 @@
 #define ALONE_J	      .97 /* a fit beside others that lose packets too */
 #define CLEAN_LOSSES  4
 #define DOUBTS_MAX    2 /* looks in a row that deny a claim, and it ends */
+#define USUAL_LOSS    .5 /* of the share that a limiter took when it was fitted */
 #define SHAPE_LOSS    .02
 #define SHAPE_FULL_S  .05
 #define SHAPE_FULL    24  /* packets: a queue that long drops when it is full, however short in time */
@@ -401,6 +402,27 @@ static bool same_group(const struct group *a, const struct group *b)
 	return a->n == b->n && !memcmp(a->path, b->path, a->n * sizeof(a->path[0]));
 }
 
+/*
+ * A claim that can't be fitted again lasts as long as flows of its group lose about as much as it took
+ * when it was: chance takes less.
+ */
+static void goes_on_losing(struct limiter *l, const struct group *g)
+{
+	double usual = (double)l->fit.lost / (l->fit.lost + l->fit.passed);
+
+	for (unsigned i = 0; i < g->n; i++) {
+		struct path *p = g->path[i];
+		const struct series *s = p->s;
+		double lost = s->lost[l->side];
+
+		if (lost < 2 || lost < USUAL_LOSS * usual * (lost + (double)s->packets))
+			continue;
+		note_member(l, p);
+		if (s->lost_ns[l->side] > l->last_ns)
+			l->last_ns = s->lost_ns[l->side];
+	}
+}
+
 /* The limiter of a group that is known already: again, with what has come since. */
 static void look_again(struct rate *r, struct limiter *l, double growth)
 {
@@ -420,6 +442,11 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 	l->fitted = lost;
 	l->fitted_packets = packets;
 	v = try_group(r, &r->group, l->side, &l->fit, &fit, &from, &to);
+	/* Too little is held of all of them packet by packet: that denies nothing. */
+	if (!fit.enough && l->level >= LEVEL_LIKELY) {
+		goes_on_losing(l, &r->group);
+		return;
+	}
 	if (v == VERDICT_NONE || v == VERDICT_QUEUE) {
 		if (l->level < LEVEL_LIKELY || ++l->doubts >= DOUBTS_MAX)
 			rate_close(r, l);
@@ -747,7 +774,10 @@ static void rate_flow_end(void *d, struct flow *f)
 			continue;
 		p->flow = NULL;
 		p->ended_ns = f->last_ns;
-		if (p->s->n < 20 && !p->s->lost[0] && !p->s->lost[1])
+		p->count = f->count[i];
+		/* Live, a control of other types may have given few records only. */
+		if (p->s->n < 20 && !p->s->lost[0] && !p->s->lost[1] &&
+		    !(r->env.focus && p->count.packets >= 20 && r->npaths < PATHS_MAX / 4))
 			path_free(r, p);
 	}
 	free(x);

@@ -53,6 +53,7 @@ struct path {
 	bool focused;		/* its packets were asked for one by one */
 	uint64_t shaped_at[SIDES]; /* packets at the last look for a shaper */
 	bool queued;		/* its round trip rose with a backlog */
+	struct flow_counts count; /* the flow's, when it ended */
 	struct limiter *limiter;
 };
 

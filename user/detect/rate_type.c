@@ -50,11 +50,34 @@ static void add_waits(struct sample *s, const struct path *p, const struct limit
 			s->rtt[s->n++] = (g->o[i].us - g->min_us) * 1e-6;
 }
 
-static double path_rate(const struct path *p)
-{
-	double s = (double)(p->lim.last_ns - p->lim.first_ns - p->lim.idle_ns) * 1e-9;
+struct tally {
+	uint64_t packets, lost;
+	double bytes, seconds;
+};
 
-	return s > .01 ? (double)p->s->bytes / s : 0;
+/*
+ * What passed of a path, and was lost. Live, most packets of a flow that is not in focus give no
+ * record: then the engine's own counts know more, as long as they tell packets at all.
+ */
+static struct tally tally_of(const struct rate *r, const struct path *p, enum side side)
+{
+	const struct flow_counts *c = p->flow ? &p->flow->count[p->way] : &p->count;
+	struct tally t = { .packets = p->s->packets, .lost = p->s->lost[side],
+			   .bytes = (double)p->s->bytes };
+	uint64_t span = p->lim.last_ns - p->lim.first_ns;
+
+	if (r->env.focus && c->packets > t.packets)
+		t = (struct tally){ .packets = c->packets, .bytes = (double)c->bytes,
+				    .lost = side == SIDE_BEFORE ? c->lost_before : c->lost_after };
+	else
+		span -= p->lim.idle_ns;
+	t.seconds = (double)span * 1e-9;
+	return t;
+}
+
+static double tally_rate(const struct tally *t)
+{
+	return t->seconds > .01 ? t->bytes / t->seconds : 0;
 }
 
 /* The most that a path sent in a row, packets apart: what it can do when nothing holds it. */
@@ -100,30 +123,31 @@ void type_compare(struct rate *r, struct limiter *l)
 	l->control_types[0] = 0;
 	for (const struct path *p = r->paths; p; p = p->next) {
 		bool in = group_has(p, &l->like, l->kind);
+		struct tally t = tally_of(r, p, l->side);
 
-		if (p->last_ns < l->start_ns || p->start_ns > l->last_ns || !p->s->packets)
+		if (p->last_ns < l->start_ns || p->start_ns > l->last_ns || !t.packets)
 			continue;
 		if (in) {
-			packets += p->s->packets;
-			lost += p->s->lost[l->side];
+			packets += t.packets;
+			lost += t.lost;
 			add_waits(&own, p, l);
-			l->other_type_limited |= p->type != l->like.type && p->s->packets >= CONTROL_PACKETS;
+			l->other_type_limited |= p->type != l->like.type && t.packets >= CONTROL_PACKETS;
 		}
-		if (!group_has(p, &l->like, GROUP_ALL) || p->s->packets < CONTROL_PACKETS ||
-		    p->s->bytes < CONTROL_BYTES)
+		if (!group_has(p, &l->like, GROUP_ALL) || t.packets < CONTROL_PACKETS ||
+		    t.bytes < CONTROL_BYTES)
 			continue;
 		if (p->type == l->like.type) {
-			l->type_free |= !in && path_rate(p) > FREE_RATE * limit;
+			l->type_free |= !in && tally_rate(&t) > FREE_RATE * limit;
 			continue;
 		}
 		if (in)
 			continue;
-		control_lost += p->s->lost[l->side];
-		l->control_packets += p->s->packets;
+		control_lost += t.lost;
+		l->control_packets += t.packets;
 		l->control_flows++;
 		add_waits(&control, p, l);
 		if (n < CONTROLS_MAX)
-			rates[n++] = path_rate(p);
+			rates[n++] = tally_rate(&t);
 		l->control_best = fmax(l->control_best, path_peak(p));
 		name_type(l, model_type_name(r->env.model, p->type));
 	}
