@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model_own.h"
 #include "pipeline.h"
 #include "rate.h"
 
@@ -98,12 +99,59 @@ static void budget_holds(void **state)
 	end(p);
 }
 
+static void no_focus(void *arg, const struct flow *f)
+{
+}
+
+/*
+ * Live, a flow that nobody looks at closely gives three records of its 200 packets: the engine's counts
+ * tell what it was, still going on or over, and make it comparable. A capture's records are all there is.
+ */
+static void controls_are_counted_by_the_engine(void **state)
+{
+	static struct rate r; /* too large for the stack */
+	struct flow going = { .count[TO_CLIENT] = { .packets = 200, .bytes = 300000 } };
+	struct path p[3] = { { .flow = NULL } };
+	struct series s[3] = { { .packets = 100, .bytes = 150000, .lost[SIDE_BEFORE] = 25 },
+			       { .packets = 3, .bytes = 4500 }, { .packets = 3, .bytes = 4500 } };
+	struct limiter l = { .kind = GROUP_TYPE, .side = SIDE_BEFORE, .verdict = VERDICT_POLICER,
+			     .fit.rate = 40000, .start_ns = 1, .last_ns = 10000000000 };
+
+	r = (struct rate){ .env.model = model_new(10, NULL, 0), .paths = &p[0] };
+	for (unsigned i = 0; i < 3; i++) {
+		p[i].s = &s[i];
+		p[i].next = i < 2 ? &p[i + 1] : NULL;
+		p[i].way = TO_CLIENT;
+		p[i].type = i ? 1 : 0;
+		p[i].start_ns = p[i].lim.first_ns = 1000000000;
+		p[i].last_ns = p[i].lim.last_ns = 3000000000;
+	}
+	p[1].flow = &going;
+	p[2].count = going.count[TO_CLIENT];
+	l.like = p[0];
+	type_compare(&r, &l);
+	assert_int_equal(l.control_flows, 0);
+	assert_false(type_only(&l));
+	r.env.focus = no_focus;
+	type_compare(&r, &l);
+	assert_int_equal(l.control_flows, 2);
+	assert_int_equal(l.control_packets, 400);
+	assert_true(l.control_rate == 150000);
+	assert_true(type_only(&l));
+	/* What they lost as well speaks against one type. */
+	p[2].count.lost_before = going.count[TO_CLIENT].lost_before = 50;
+	type_compare(&r, &l);
+	assert_false(type_only(&l));
+	model_free(r.env.model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bulk_is_asked_for_once),
 		cmocka_unit_test(captures_have_it_all),
 		cmocka_unit_test(budget_holds),
+		cmocka_unit_test(controls_are_counted_by_the_engine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
