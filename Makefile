@@ -235,7 +235,7 @@ help:
 	@echo 'make unit                          the unit tests, under sanitizers'
 	@echo 'make fuzz [FUZZ_S=60]              the fuzzers, so many seconds each'
 	@echo 'sudo make bench [BENCH=part]       ns a packet, forwarding, records/s, captures, memory; BENCH_JSON=, BENCH_COMPARE=file'
-	@echo 'make vmtest [KERNEL= SCENARIO=]    scenarios in VMs; vmload, vmsmoke, vmbreak, scenarios, soak, soak-benign too'
+	@echo 'make vmtest [KERNEL= SCENARIO=]    scenarios in VMs; vmload, vmsmoke, vmservice, vmbreak, scenarios, soak, soak-benign too'
 	@echo 'make lint                          cppcheck, the man page'
 	@echo 'make install [PREFIX= DESTDIR=]    default /usr/local; uninstall takes it away'
 	@echo 'sudo make build-deps, deps          installs what building needs; what tests need, too'

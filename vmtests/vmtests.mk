@@ -6,6 +6,7 @@
 #   make vmsmoke              one kernel, a few scenarios: a minute or two
 #   make scenarios            the same scenarios in namespaces of this machine, as its kernel allows
 #   make vmbreak [ONLY=word]  breaks weir on purpose; the right cell must fail of each
+#   make vmservice            the package on a clean Debian 12 under systemd: killed, hung, its power cut
 #   make soak MINUTES=30      mixed traffic, scenarios switched on and off
 #   make soak-benign [N=20]   every benign row N times, goes on where it was stopped; here, or KERNEL=6.1 in VMs
 
@@ -37,7 +38,7 @@ $(B)/scen/vmprobe: vmtests/vmprobe.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $< -lbpf
 
-.PHONY: vmbreak vmload vmtest vmsmoke scenarios soak soak-benign vmtest-build
+.PHONY: vmservice vmbreak vmload vmtest vmsmoke scenarios soak soak-benign vmtest-build
 vmtest-build: $(B)/weir $(SCEN)
 
 vmtest: vmtest-build
@@ -48,6 +49,9 @@ vmload: vmtest-build
 
 vmbreak: vmtest-build
 	$(Q)sh vmtests/break.sh $(B) $(ONLY)
+
+vmservice: vmtest-build deb
+	$(Q)sh vmtests/service.sh $(B)
 
 vmsmoke: vmtest-build
 	$(Q)sh vmtests/run.sh $(B) -k 6.1 -s smoke
