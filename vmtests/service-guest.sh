@@ -153,9 +153,11 @@ case $stage in
 	verdict "run $stage: the findings of before are there" "$(kept "$(cat /w/ids)")"
 	verdict "run $stage: no rights beyond the three" "$(rights)"
 	was=$(findings | wc -l)
+	# Each finding that opens is a line of the log; those of before the cut don't count.
+	told() { grep '"event_type":"finding"' /var/log/weir/wan.jsonl | grep -c rst_injection; }
+	had=$(told)
+	opened() { [ "$(told)" -gt "$had" ]; }
 	traffic_goes
-	# Each finding that opens is a line of the log.
-	opened() { tail -n 200 /var/log/weir/wan.jsonl | grep '"event_type":"finding"' | grep -q rst_injection; }
 	verdict "run $stage: it finds on ($was findings so far)" "$(until_true 100 opened || tail -n 2 /var/log/weir/wan.jsonl)"
 	save
 	end
