@@ -227,7 +227,11 @@ def test_hostile_clients():
             d.gw.fetch(conns=2000, size=10, at_once=200)
             return d.metric('weir_events_lost_total{reason="queue_full"}')[0] >= 1
         wait_for(cut, "the slow client is cut off", 60)
-        equal(joined(d, "events") != "", True, "others are served")
+
+        def served():  # while the flood drains, a reader on a busy machine may be cut off itself
+            with contextlib.suppress(Failed):
+                return joined(d, "events") != ""
+        wait_for(served, "others are served", 30)
         d.stop()
 
 

@@ -78,7 +78,8 @@ int joined_lines(struct client *c, const struct options *o)
 	close(p[1].fd);
 	client_close(c);
 	if (gone && !stop && output_ok())
-		return fail(EX_UNAVAILABLE, "the daemon has ended. Start it again (systemctl start weir), or watch without it.");
+		return fail(EX_UNAVAILABLE, "the daemon has ended, or this reader was too slow and was cut off. Try again; "
+				     "if it doesn't answer, start it (systemctl start weir), or watch without it.");
 	return output_code();
 }
 
