@@ -25,7 +25,7 @@ struct event_log {
 	size_t len;
 	unsigned lines; /* in the buffer */
 	uint64_t lost, lost_now, failed_ns;
-	bool failing;
+	bool failing, unsynced;
 };
 
 /* What follows the last newline was torn by a kill. */
@@ -120,6 +120,7 @@ static bool rotate(struct event_log *l)
 	fd = open_file(l->path, &size);
 	if (fd < 0)
 		return false;
+	fdatasync(l->fd);
 	close(l->fd);
 	l->fd = fd;
 	l->size = size;
@@ -142,7 +143,7 @@ static void drop_buffer(struct event_log *l)
 	l->len = l->lines = 0;
 }
 
-void event_log_flush(struct event_log *l, uint64_t mono_ns)
+static void write_out(struct event_log *l, uint64_t mono_ns)
 {
 	size_t done = 0;
 	bool ok = true;
@@ -170,11 +171,21 @@ void event_log_flush(struct event_log *l, uint64_t mono_ns)
 	}
 	l->size += l->len;
 	l->len = l->lines = 0;
+	l->unsynced = true;
 	if (l->failing)
 		notice("%s: logging goes on; %llu events were lost.", l->path,
 		       (unsigned long long)l->lost_now);
 	l->failing = false;
 	l->lost_now = 0;
+}
+
+void event_log_flush(struct event_log *l, uint64_t mono_ns)
+{
+	write_out(l, mono_ns);
+	/* A device that can't take it says so at the next write. */
+	if (l->unsynced && !l->failing)
+		fdatasync(l->fd);
+	l->unsynced = false;
 }
 
 void event_log_write(struct event_log *l, const char *line, size_t len)
@@ -184,13 +195,13 @@ void event_log_write(struct event_log *l, const char *line, size_t len)
 		return;
 	}
 	if (l->len + len > BUFFER)
-		event_log_flush(l, l->failing ? l->failed_ns : 0);
+		write_out(l, l->failing ? l->failed_ns : 0);
 	/* Full, and the disk too: the newest is what people look for. */
 	if (l->len + len > BUFFER)
 		drop_buffer(l);
 	/* A file's bound holds for what waits, too. */
 	if (l->len && l->size + l->len + len > l->max_size && l->len + len > l->max_size)
-		event_log_flush(l, l->failing ? l->failed_ns : 0);
+		write_out(l, l->failing ? l->failed_ns : 0);
 	memcpy(l->buffer + l->len, line, len);
 	l->len += len;
 	l->lines++;

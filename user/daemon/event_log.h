@@ -26,7 +26,10 @@ struct event_log *event_log_open(const struct event_log_config *cfg, char *why, 
 /* A whole line, with its newline. Buffered: call event_log_flush() soon. */
 void event_log_write(struct event_log *l, const char *line, size_t len);
 
-/* Writes what waits. mono_ns: a full disk is tried again each ten seconds. */
+/*
+ * Writes what waits, down to the device: a power cut takes none of it. mono_ns: a full disk is
+ * tried again each ten seconds.
+ */
 void event_log_flush(struct event_log *l, uint64_t mono_ns);
 
 /* The file again by its name: somebody moved it away. False: it can't be; the old one stays. */
