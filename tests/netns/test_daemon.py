@@ -310,9 +310,9 @@ def test_kill_9():
 
 
 def test_full_disk():
-    """400 KiB for everything: the daemon runs, says so once, and writes again when there is room."""
+    """2 MiB for everything: the daemon runs, says so once, and writes again when there is room."""
     directory = tempfile.mkdtemp(prefix="weir-daemon-", dir="/tmp")
-    if os.system(f"mount -t tmpfs -o size=400k,mode=755 none {directory}"):
+    if os.system(f"mount -t tmpfs -o size=2m,mode=755 none {directory}"):
         raise Skipped("can't mount a tmpfs here")
     ballast = os.path.join(directory, "ballast")
     try:
