@@ -121,8 +121,8 @@ struct drops *drops_open(char *why, size_t size)
 		snprintf(why, size, "kernel lockdown, or no CAP_PERFMON: drop reasons are off. Packet "
 			 "analysis works.");
 	else
-		snprintf(why, size, "drop reasons are off (%s; they came with kernel 5.17). Packet analysis "
-			 "works.", strerror(-err));
+		snprintf(why, size, "drop reasons are off (%s; they came with kernel 5.17, and a locked down "
+			 "kernel refuses them). Packet analysis works.", strerror(-err));
 	drops_close(d);
 	return NULL;
 }

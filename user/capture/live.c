@@ -302,7 +302,7 @@ static int open_fds(struct live *l)
 int live_start(struct live *l, struct pipeline *p, struct live_error *e)
 {
 	uint64_t mono = live_mono_ns();
-	char why[160];
+	char why[192];
 	int err;
 
 	l->pipeline = p;
