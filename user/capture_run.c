@@ -10,7 +10,7 @@
 #include "error.h"
 #include "extras.h"
 
-static void live_options(const struct options *o, struct live_config *cfg)
+void capture_config(const struct options *o, struct live_config *cfg)
 {
 	*cfg = (struct live_config){
 		.nifaces = o->nifaces,
@@ -94,7 +94,7 @@ int capture_run(const struct options *o, const struct sink_ref *sinks, unsigned 
 		extras_drop_sinks(&cfg);
 		return e->code;
 	}
-	live_options(o, &live_cfg);
+	capture_config(o, &live_cfg);
 	l = live_open(&live_cfg, e);
 	if (!l) {
 		extras_drop_sinks(&cfg);

@@ -6,6 +6,9 @@
 #include "live.h"
 #include "options.h"
 
+/* What of the options a capture needs; cfg's interface names stay the options'. */
+void capture_config(const struct options *o, struct live_config *cfg);
+
 /*
  * Captures as the options say until a signal, the count or the front end ends
  * it; hands everything to the n sinks, which it closes in any case. 0, or

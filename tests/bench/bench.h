@@ -8,24 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../bytes.h"
+
 #define BENCH_ROUNDS 5
 
 struct packet {
 	uint8_t bytes[1600];
 	uint32_t len, address, l4; /* offsets: of the source address's last word, of the transport header */
 };
-
-static inline void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static inline void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffff);
-}
 
 /* Ethernet and IPv4 or IPv6 with rest bytes of transport behind; where that begins. */
 static inline uint8_t *ip_packet(struct packet *p, int version, uint8_t proto, uint32_t rest)

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../bytes.h"
+
 #define PK_MAX 9216
 
 #define FIN 1
@@ -49,18 +51,6 @@ struct pk {
 	unsigned pad;		/* bytes behind the IP packet */
 	int ether, ip_total, ihl, doff, udp_len; /* values to set instead; 0: right ones, -1: zero */
 };
-
-static inline void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static inline void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffff);
-}
 
 static inline unsigned instead(int set, unsigned right)
 {

@@ -19,6 +19,7 @@
 #include "classify.h"
 #include "host_engine.h"
 #include "pipeline.h"
+#include "../bytes.h"
 
 /* An archive is linked by need: these are what the test is about, and the classifier that gives the hints. */
 const struct detector *const detectors[DETECTORS_MAX + 1] = { &detect_rst, &detect_content, &detect_dns };
@@ -133,18 +134,6 @@ static inline void wire_close(struct wire *w)
 	pipeline_finish(w->p, &t);
 	pipeline_free(w->p);
 	host_engine_free(w->e);
-}
-
-static inline void put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static inline void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffff);
 }
 
 /* IPv4 with its payload, to the engine. */

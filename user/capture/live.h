@@ -96,4 +96,7 @@ unsigned live_costs(const struct live *l, struct live_cost *cost, unsigned max);
 /* The same totals as at stop, while running: terms may be a few packets apart. */
 void live_totals(struct live *l, struct totals *t);
 
+/* CLOCK_MONOTONIC: the clock of the records, and of the loop. */
+uint64_t live_mono_ns(void);
+
 #endif

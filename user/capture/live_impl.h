@@ -56,8 +56,6 @@ struct live {
 	bool resized;
 };
 
-uint64_t live_mono_ns(void);
-
 /* live_ifaces.c */
 int live_choose(struct live *l, const struct live_config *cfg, struct live_error *e);
 int live_attach_all(struct live *l, struct live_error *e);

@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "classify.h"
@@ -20,14 +19,6 @@
 
 #define TURN_MS	    100
 #define TEXTFILE_NS 15000000000ULL
-
-static uint64_t mono_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
 
 static void to_log(void *arg, const char *text, size_t len)
 {
@@ -59,7 +50,7 @@ bool daemon_open_log(const struct options *o, struct event_log **log, struct out
 static void flush_log(struct daemon *d)
 {
 	if (d->log)
-		event_log_flush(d->log, mono_ns());
+		event_log_flush(d->log, live_mono_ns());
 }
 
 static void log_tool(void *arg, const struct tool_event *e)
@@ -117,20 +108,6 @@ bool daemon_open_http(struct daemon *d, const struct options *o, struct http **h
 	return false;
 }
 
-void daemon_live_config(const struct options *o, struct live_config *cfg)
-{
-	*cfg = (struct live_config){
-		.nifaces = o->nifaces,
-		.hook = (enum attach_kind)o->hook,
-		.max_flows = o->max_flows,
-		.verbose = verbosity > 0,
-		.interval_s = o->interval_s,
-		.count = o->count,
-	};
-	for (unsigned i = 0; i < o->nifaces; i++)
-		cfg->iface[i] = o->iface[i];
-}
-
 void daemon_about(struct daemon *d)
 {
 	const char *names[LIVE_IFACES];
@@ -173,7 +150,7 @@ static void tell_head(struct daemon *d)
 static bool turn(void *arg)
 {
 	struct daemon *d = arg;
-	uint64_t now = mono_ns();
+	uint64_t now = live_mono_ns();
 	struct server_stats st;
 
 	tell_head(d);
@@ -198,7 +175,7 @@ static bool input(void *arg)
 
 	/* Their own sets say what it is; ours only woke us. */
 	epoll_wait(d->epoll, ev, 4, 0);
-	server_serve(d->server, mono_ns());
+	server_serve(d->server, live_mono_ns());
 	if (d->http)
 		http_serve(d->http);
 	return !d->restart;
@@ -209,9 +186,9 @@ static void dump(void *arg)
 	struct daemon *d = arg;
 
 	d->told_ns = 0;
-	write_textfile(d, mono_ns());
+	write_textfile(d, live_mono_ns());
 	if (d->log)
-		event_log_flush(d->log, mono_ns());
+		event_log_flush(d->log, live_mono_ns());
 }
 
 /* ---- one capture ---- */
@@ -325,7 +302,7 @@ static int capture_again(struct daemon *d, struct live_error *e)
 	event_log_close(d->log);
 	if (!daemon_open_log(&d->now, &d->log, &d->to_log, e->text, sizeof(e->text)))
 		return e->code = EX_CANTCREAT;
-	daemon_live_config(&d->now, &cfg);
+	capture_config(&d->now, &cfg);
 	d->live = live_open(&cfg, e);
 	return d->live ? capture(d, e) : e->code;
 }
@@ -336,7 +313,7 @@ static int open_all(struct daemon *d, struct live_error *e)
 	struct live_config cfg;
 	struct server_error se = { 0 };
 
-	daemon_live_config(&d->now, &cfg);
+	capture_config(&d->now, &cfg);
 	d->live = live_open(&cfg, e);
 	if (!d->live)
 		return e->code;

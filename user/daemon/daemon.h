@@ -3,6 +3,7 @@
 #ifndef WEIR_DAEMON_H
 #define WEIR_DAEMON_H
 
+#include "capture_run.h"
 #include "event_log.h"
 #include "extras.h"
 #include "http.h"
@@ -36,7 +37,6 @@ void daemon_reload(void *daemon);
 /* daemon.c */
 bool daemon_open_log(const struct options *o, struct event_log **log, struct outlet *to, char *why,
 		     size_t len);
-void daemon_live_config(const struct options *o, struct live_config *cfg);
 /* The HTTP server that o asks for, watched for. True with *http NULL where it asks for none. */
 bool daemon_open_http(struct daemon *d, const struct options *o, struct http **http, char *why,
 		      size_t len);

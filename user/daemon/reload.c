@@ -109,7 +109,7 @@ static bool prepare(struct daemon *d, const struct options *next, struct prepare
 		return false;
 	if (!needs_restart(&d->now, next))
 		return true;
-	daemon_live_config(next, &cfg);
+	capture_config(next, &cfg);
 	p->live = live_open(&cfg, &e);
 	if (!p->live)
 		snprintf(why, len, "%s", e.text);
