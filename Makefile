@@ -49,7 +49,7 @@ FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: deb all deps build-deps live test unit schema install uninstall unit-build bench fuzz lint format clean help
+.PHONY: deb all deps list-deps build-deps live test unit schema install uninstall unit-build bench fuzz lint format clean help
 
 all: $(B)/weir
 
@@ -144,6 +144,8 @@ build-deps:
 	$(call get,$(DEPS))
 deps:
 	$(call get,$(DEPS) $(TEST_DEPS))
+list-deps:
+	@echo $(DEPS)
 
 # The parts are made by a second make, so that the tools just installed are found.
 live: build-deps
