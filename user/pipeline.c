@@ -422,6 +422,8 @@ void pipeline_finish(struct pipeline *p, const struct totals *t)
 			p->detector[i]->finish(p->state[i], now);
 	findings_flush(p->findings);
 	findings_finish(p->findings);
+	e.refused_findings = findings_refused(p->findings);
+	e.refused_flows = model_refused(p->model);
 	SINKS(p, tool, &e);
 	for (unsigned i = 0; i < p->cfg.nsinks; i++)
 		if (p->cfg.sink[i].ops->close)

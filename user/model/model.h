@@ -125,6 +125,7 @@ struct type_stats {
 
 /* The model's parts that others read. */
 uint64_t model_now(const struct model *m); /* newest packet time, ns since the epoch */
+uint64_t model_refused(const struct model *m); /* flows, types and apps that found no room */
 const char *model_type_name(const struct model *m, unsigned type);
 const char *model_app_name(const struct model *m, unsigned app); /* NULL for app 0 */
 unsigned model_types(const struct model *m);			 /* how many */

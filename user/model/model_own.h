@@ -38,6 +38,4 @@ void model_put_type(struct model *m, unsigned type, const struct type_stats *t);
 /* Takes a flow out; its pointers must be freed by then. */
 void model_flow_end(struct model *m, struct flow *f);
 
-uint64_t model_refused(const struct model *m); /* names and flows that found no room */
-
 #endif
