@@ -257,6 +257,17 @@ void live_detach_all(struct live *l)
 	}
 }
 
+/* An interface keeps its programs under whatever name. */
+static void renamed(struct live *l, struct live_iface *f, const struct link *link)
+{
+	char why[128];
+
+	snprintf(why, sizeof(why), "%s is called %s now: it goes on being watched.", f->name, link->name);
+	memcpy(f->name, link->name, sizeof(f->name));
+	notice("%s", why);
+	live_tool(l, TOOL_ATTACH, f, why);
+}
+
 static void link_changed(void *arg, const struct link *link, bool gone)
 {
 	struct live *l = arg;
@@ -272,6 +283,10 @@ static void link_changed(void *arg, const struct link *link, bool gone)
 			f->attached = false;
 			f->seen = true;
 			notice("%s went away; waiting for it (findings kept).", f->name);
+		} else if (!gone && f->attached && f->at.ifindex == link->ifindex) {
+			if (strcmp(f->name, link->name) && !link_get(NULL, link->ifindex, &now) &&
+			    strcmp(f->name, now.name))
+				renamed(l, f, &now);
 		} else if (!gone && !f->attached && !strcmp(f->name, link->name)) {
 			/* The news may be old: ask again what is there. */
 			err = link_get(f->name, 0, &now);
