@@ -85,7 +85,12 @@ static void a_model_and_its_copy(void **state)
 	assert_int_equal(c->client.port, a->client.port);
 	assert_memory_equal(&c->server.ip, &a->server.ip, sizeof(a->server.ip));
 	assert_int_equal(c->server.port, a->server.port);
-	assert_memory_equal(&c->count[TO_CLIENT], &a->count[TO_CLIENT], sizeof(a->count[0]));
+	assert_true(c->count[TO_CLIENT].packets == 9 && c->count[TO_CLIENT].bytes == 1ull << 40);
+	assert_int_equal(c->count[TO_CLIENT].data_packets, 8);
+	assert_int_equal(c->count[TO_CLIENT].retx, 1);
+	assert_int_equal(c->count[TO_CLIENT].lost_before, 2);
+	assert_int_equal(c->count[TO_CLIENT].lost_after, 3);
+	assert_int_equal(c->count[TO_CLIENT].ttl, 54);
 	assert_string_equal(c->hint, a->hint);
 	assert_string_equal(c->history, "ShAD");
 	assert_int_equal(c->l7, 3);
