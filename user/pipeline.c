@@ -310,17 +310,8 @@ static struct flow *flow_of_counters(struct pipeline *p, const struct weir_key6 
 	return f;
 }
 
-void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
+static void take(struct pipeline *p, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
 {
-	struct flow *f;
-
-	if (r->kind == WEIR_REC_REUSE) {
-		reused(p, r, payload);
-		return;
-	}
-	f = flow_of(p, r);
-	if (!f)
-		return;
 	if (r->time_ns < p->lost_until)
 		f->fragile = true;
 	if (p->cfg.evidence)
@@ -336,14 +327,40 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 	model_packet(p->model, f, r, !p->cfg.live);
 }
 
-void pipeline_expect(struct pipeline *p, uint64_t flow_id, unsigned stage)
+void pipeline_record_at(struct pipeline *p, void **at, const struct weir_rec *r, const uint8_t *payload)
 {
+	struct flow *f = at ? *at : NULL;
+
+	if (r->kind == WEIR_REC_REUSE) {
+		reused(p, r, payload);
+		f = NULL;
+	} else {
+		if (!f)
+			f = flow_of(p, r);
+		if (f)
+			take(p, f, r, payload);
+	}
+	if (at)
+		*at = f;
+}
+
+void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
+{
+	pipeline_record_at(p, NULL, r, payload);
+}
+
+void pipeline_expect(const struct pipeline *p, const void *at, unsigned stage)
+{
+	if (!at)
+		return;
 	if (stage == 0)
-		model_expect(p->model, flow_id);
+		model_expect_flow(at);
 	else if (stage == 1)
-		model_expect_flow(p->model, flow_id);
+		model_expect_parts(at);
 	else
-		model_expect_parts(p->model, flow_id);
+		for (unsigned i = 0; i < p->ndetectors; i++)
+			if (p->detector[i]->expect)
+				p->detector[i]->expect(p->state[i], at);
 }
 
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c)

@@ -53,19 +53,20 @@ static int wlan_header(const uint8_t *b, uint32_t n)
 	return -1;
 }
 
-/* Bytes to skip; sets *link. -1: no IP that we can reach. */
-static int skip_link(int dlt, const uint8_t *b, uint32_t n, enum weir_link *link)
+static const struct link_kind *link_of(int dlt)
+{
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++)
+		if (links[i].dlt == dlt)
+			return &links[i];
+	return NULL;
+}
+
+/* Bytes before the IP header where that differs from packet to packet. -1: no IP that we can reach. */
+static int skip_link(int dlt, const uint8_t *b, uint32_t n)
 {
 	uint32_t radiotap;
 	int at;
 
-	*link = WEIR_LINK_IP;
-	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
-		if (links[i].dlt == dlt) {
-			*link = links[i].link;
-			return links[i].skip;
-		}
-	}
 	switch (dlt) {
 	case DLT_PPP:
 	case DLT_PPP_SERIAL:
@@ -88,6 +89,8 @@ static int skip_link(int dlt, const uint8_t *b, uint32_t n, enum weir_link *link
 
 struct run {
 	struct pipeline *p;
+	int dlt;
+	const struct link_kind *link; /* NULL: see skip_link() */
 	struct host_engine *engine;
 	uint64_t ended, evicted;
 	uint64_t stop_after_ns; /* of packet time; 0: never */
@@ -97,7 +100,7 @@ static void on_record(void *arg, const struct weir_rec *r, const uint8_t *payloa
 {
 	struct run *run = arg;
 
-	pipeline_record(run->p, r, payload);
+	pipeline_record_at(run->p, host_engine_user(run->engine, r->flow_id), r, payload);
 }
 
 static void on_flow_end(void *arg, const struct weir_key6 *key, const struct weir_flow *f, unsigned why)
@@ -116,7 +119,7 @@ struct slot {
 	enum weir_link link;
 	int skip;
 	uint32_t hash; /* of its flow, 0 not known */
-	uint64_t flow;
+	void *flow;
 };
 
 /*
@@ -129,12 +132,13 @@ struct ahead {
 	enum reader_result got; /* the reader's last word */
 };
 
-static void expect_packet(struct slot *s, const struct run *run, int dlt)
+static void expect_packet(struct slot *s, const struct run *run)
 {
 	const struct captured *c = &s->c;
 
-	s->skip = skip_link(dlt, c->data, c->caplen, &s->link);
-	s->flow = 0;
+	s->link = run->link ? run->link->link : WEIR_LINK_IP;
+	s->skip = run->link ? run->link->skip : skip_link(run->dlt, c->data, c->caplen);
+	s->flow = NULL;
 	s->hash = 0;
 	if (s->skip >= 0 && (uint32_t)s->skip <= c->caplen)
 		s->hash = host_engine_expect(run->engine, s->link, c->data + s->skip, c->caplen - (uint32_t)s->skip);
@@ -149,7 +153,7 @@ static void ahead_fill(struct ahead *a, const struct run *run, struct reader *re
 		a->got = reader_next(reader, &s->c, a->in, a->out);
 		if (a->got != READER_PACKET)
 			return;
-		expect_packet(s, run, reader_link(reader));
+		expect_packet(s, run);
 		a->in++;
 	}
 }
@@ -276,6 +280,8 @@ int file_analyze(struct pipeline *p, const char *path, const char *filter, unsig
 		reader_close(reader);
 		return fail(EX_OSERR, "can't analyse %s: out of memory. Lower --max-flows.", path);
 	}
+	run.dlt = reader_link(reader);
+	run.link = link_of(run.dlt);
 	code = read_all(&run, reader, path);
 	host_engine_finish(run.engine);
 	host_engine_counters(run.engine, &t->c);

@@ -153,13 +153,13 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 	}
 	/* nobody ever answered there: a dead candidate, not a drop */
 	if (t->lost && t->channel == CH_OPEN && !ends_alive(&d->far, far, 1, later ? f->id : 0)) {
-		ends_add(&d->far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
+		ends_add(&d->far, &df->at_far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
 		return;
 	}
 	if (!bank_add(&d->bank, type, t))
 		d->nomem++;
-	ends_add(&d->far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
-	ends_add(&d->near, near, type, t->channel, f->id, t->time_ns, t->n, t->lost);
+	ends_add(&d->far, &df->at_far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
+	ends_add(&d->near, &df->at_near, near, type, t->channel, f->id, t->time_ns, t->n, t->lost);
 	if (len) {
 		state->size_n[bin] += t->n;
 		state->size_lost[bin] += t->lost;

@@ -65,6 +65,7 @@ struct pace {
 struct drop_flow {
 	struct flow *flow;
 	struct drop_flow *next, *prev; /* flows with something open */
+	struct end *at_far, *at_near;  /* where its ends were last counted; NULL not yet */
 	bool listed, far_client, dead, answered, acked_data, quic, stuck;
 	uint8_t nsent, nearly;
 	uint8_t room;		       /* of sent */
