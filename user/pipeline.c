@@ -192,10 +192,11 @@ unsigned pipeline_ctl(struct pipeline *p, struct weir_ctl *ctl, unsigned max)
 /* What a call loses shows in its sequence numbers only: live, each packet is asked for. */
 static void follow_call(struct pipeline *p, struct flow *f)
 {
-	uint32_t packets = f->count[0].packets + f->count[1].packets;
+	uint32_t packets;
 
 	if (!p->cfg.live || f->l7 != WEIR_L7_RTP || f->proto != IPPROTO_UDP)
 		return;
+	packets = f->count[0].packets + f->count[1].packets;
 	if (f->focus_at ? packets - f->focus_at < FOCUS_PACKETS : p->calls >= CALLS_MAX)
 		return;
 	p->calls += !f->focus_at;
@@ -349,18 +350,25 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 	pipeline_record_at(p, NULL, r, payload);
 }
 
-void pipeline_expect(const struct pipeline *p, const void *at, unsigned stage)
+void pipeline_expect(const struct pipeline *p, const void *at, unsigned dir, unsigned stage)
 {
-	if (!at)
+	const struct flow *f = at;
+	unsigned way;
+
+	if (!f)
 		return;
-	if (stage == 0)
-		model_expect_flow(at);
-	else if (stage == 1)
-		model_expect_parts(at);
-	else
-		for (unsigned i = 0; i < p->ndetectors; i++)
-			if (p->detector[i]->expect)
-				p->detector[i]->expect(p->state[i], at);
+	if (stage == 0) {
+		model_expect_flow(f);
+		return;
+	}
+	if (stage == 1) {
+		model_expect_parts(f);
+		return;
+	}
+	way = dir == f->client_dir ? TO_SERVER : TO_CLIENT;
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->expect)
+			p->detector[i]->expect(p->state[i], f, way);
 }
 
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c)

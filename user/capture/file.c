@@ -120,6 +120,7 @@ struct slot {
 	int skip;
 	uint32_t hash; /* of its flow, 0 not known */
 	void *flow;
+	unsigned dir;
 };
 
 /*
@@ -141,7 +142,8 @@ static void expect_packet(struct slot *s, const struct run *run)
 	s->flow = NULL;
 	s->hash = 0;
 	if (s->skip >= 0 && (uint32_t)s->skip <= c->caplen)
-		s->hash = host_engine_expect(run->engine, s->link, c->data + s->skip, c->caplen - (uint32_t)s->skip);
+		s->hash = host_engine_expect(run->engine, s->link, c->data + s->skip, c->caplen - (uint32_t)s->skip,
+					     &s->dir);
 }
 
 /* Reads until AHEAD packets wait or there are no more for now. */
@@ -175,14 +177,14 @@ static void expect(struct ahead *a, const struct run *run)
 	s = waiting(a, 9);
 	if (s) {
 		s->flow = host_engine_expect_flow(run->engine, s->hash);
-		pipeline_expect(run->p, s->flow, 0);
+		pipeline_expect(run->p, s->flow, s->dir, 0);
 	}
 	s = waiting(a, 6);
 	if (s)
-		pipeline_expect(run->p, s->flow, 1);
+		pipeline_expect(run->p, s->flow, s->dir, 1);
 	s = waiting(a, 3);
 	if (s)
-		pipeline_expect(run->p, s->flow, 2);
+		pipeline_expect(run->p, s->flow, s->dir, 2);
 }
 
 static void one_packet(struct run *run, const struct slot *s)

@@ -341,7 +341,8 @@ void **host_engine_user(struct host_engine *e, uint64_t flow_id)
 }
 
 /* What most packets are; others are only not expected. The key is the one that the parser will make. */
-uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen)
+uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
+			    unsigned *dir)
 {
 	uint32_t off = link == WEIR_LINK_ETHERNET ? 14 : 0, hash;
 	const uint8_t *ip = data + off;
@@ -369,6 +370,7 @@ uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, co
 		set_key6(&p, ip + 8, ip + 24, e->ifindex);
 		key = p.k6;
 	}
+	*dir = p.dir;
 	hash = hash_key(&key);
 	__builtin_prefetch(&e->bucket[hash & e->mask]);
 	return hash;

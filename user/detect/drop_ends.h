@@ -52,6 +52,16 @@ struct ends {
 void ends_add(struct ends *e, struct end **at, const struct in6_addr *ip, unsigned type, unsigned channel,
 	      uint64_t flow, uint64_t time_ns, unsigned n, unsigned lost);
 
+/* That end is counted again soon, about then: fetches what it will touch. */
+static inline void ends_expect(const struct end *x, uint64_t time_ns)
+{
+	if (!x)
+		return;
+	__builtin_prefetch(x, 1);
+	__builtin_prefetch(&x->fine[time_ns / END_FINE_NS % END_BUCKETS], 1);
+	__builtin_prefetch(&x->coarse[time_ns / END_COARSE_NS % END_BUCKETS], 1);
+}
+
 /* Did anything get through to that address at or after since_ns? flow: not by this one alone; 0
  * any. */
 bool ends_alive(const struct ends *e, const struct in6_addr *ip, uint64_t since_ns, uint64_t flow);

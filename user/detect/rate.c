@@ -129,9 +129,11 @@ static bool limits_itself(const struct flow *f)
 {
 	uint64_t lost = 0;
 
+	if (f->own_drops < OWN_DROPS)
+		return false;
 	for (unsigned way = 0; way < 2; way++)
 		lost += (uint64_t)f->count[way].lost_before + f->count[way].lost_after;
-	return f->own_drops >= OWN_DROPS && 4ull * f->own_drops >= lost;
+	return 4ull * f->own_drops >= lost;
 }
 
 /*
@@ -206,18 +208,19 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 	}
 }
 
-static void rate_expect(const void *d, const struct flow *f)
+static void rate_expect(const void *d, const struct flow *f, unsigned way)
 {
 	const struct rate *rate = d;
 	const struct rate_flow *x = f->detector[rate->env.slot];
 
-	for (unsigned way = 0; x && way < 2; way++) {
-		if (!x->path[way])
+	for (unsigned i = 0; x && i < 2; i++) {
+		if (!x->path[i])
 			continue;
-		__builtin_prefetch(x->path[way], 1);
-		__builtin_prefetch(x->tail[way], 1);
-		series_expect(x->s[way]);
+		__builtin_prefetch(x->path[i], 1);
+		series_expect(x->s[i]);
 	}
+	if (x)
+		__builtin_prefetch(x->tail[way], 1);
 }
 
 static struct limiter *limiter_covering(struct rate *r, const struct path *p, enum side side,

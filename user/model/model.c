@@ -8,7 +8,6 @@
 
 #define CHUNK	 256
 #define MAX_APPS 256
-#define EXPECT_LINES 3 /* of each detector's state of a flow */
 #define TCP_RST	 4
 #define TCP_SYN	 2
 #define TCP_FIN	 1
@@ -225,12 +224,8 @@ void model_expect_parts(const struct flow *f)
 {
 	__builtin_prefetch(f->unacked, 1);
 	__builtin_prefetch(f->rtt, 1);
-	for (unsigned i = 0; i < DETECTORS_MAX; i++) {
-		const char *state = f->detector[i];
-
-		for (size_t line = 0; state && line < EXPECT_LINES; line++)
-			__builtin_prefetch(state + line * 64, 1);
-	}
+	for (unsigned i = 0; i < DETECTORS_MAX; i++)
+		__builtin_prefetch(f->detector[i], 1);
 }
 
 static void grow(struct model *m)
