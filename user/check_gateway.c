@@ -10,6 +10,8 @@
 #include "gateway.h"
 #include "routes.h"
 
+#define ROUTES_MAX 32
+
 struct view {
 	struct link *link;
 	enum role role[LINKS_MAX];
@@ -180,16 +182,15 @@ void check_gateway(struct check *c, char *const *names, unsigned n, unsigned hoo
 {
 	struct view *v = calloc(1, sizeof(*v));
 	struct link *links = calloc(LINKS_MAX, sizeof(*links));
-	struct routes routes;
+	unsigned routes[ROUTES_MAX];
 	struct coverage cov;
-	int got = links ? links_read(links, LINKS_MAX) : -1;
+	int got = links ? links_read(links, LINKS_MAX) : -1, nroutes;
 
 	if (v && got >= 0) {
 		v->link = links;
 		v->n = got;
-		if (routes_read(&routes))
-			memset(&routes, 0, sizeof(routes));
-		gateway_roles(links, got, &routes, v->role);
+		nroutes = routes_default(routes, ROUTES_MAX);
+		gateway_roles(links, got, routes, nroutes < 0 ? 0 : nroutes, v->role);
 		for (unsigned i = 0; i < v->n; i++)
 			if (n ? is_named(links[i].name, names, n) : v->role[i] != ROLE_NONE)
 				check_link(c, v, i, hook, tcx, !n);

@@ -9,7 +9,6 @@ struct extras {
 	struct rules *rules;
 	struct evidence *evidence;
 	struct privacy *privacy; /* of the evidence */
-	struct sink_ref history; /* the pipeline's; ops NULL: none is kept */
 };
 
 /*

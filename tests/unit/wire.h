@@ -42,6 +42,7 @@ struct wire {
 	unsigned nevents, nfindings;
 	struct rst_event event[4096];
 	uint64_t event_flow[4096];
+	uint16_t event_port[4096]; /* the client's */
 	struct finding finding[64];
 	double reported_ms[64]; /* when it became likely; NAN */
 };
@@ -70,6 +71,7 @@ static inline void wire_rst(void *s, const struct model *m, const struct rst_eve
 
 	if (w->nevents < 4096) {
 		w->event_flow[w->nevents] = e->flow->id;
+		w->event_port[w->nevents] = e->flow->client.port;
 		w->event[w->nevents] = *e;
 		w->event[w->nevents].flow = NULL;
 	}

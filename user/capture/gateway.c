@@ -2,7 +2,6 @@
 #include "gateway.h"
 
 #include <net/if_arp.h>
-#include <string.h>
 
 const char *role_name(enum role r)
 {
@@ -11,37 +10,30 @@ const char *role_name(enum role r)
 	return r < sizeof(names) / sizeof(names[0]) ? names[r] : "?";
 }
 
-/* A VLAN stands on it, or a PPPoE session. */
-static bool carries(const struct link *links, unsigned n, const struct link *l)
+static bool carries(const struct link *links, unsigned n, unsigned ifindex)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (links[i].lower == l->ifindex && links[i].up && !strcmp(links[i].kind, "vlan"))
+		if (links[i].lower == ifindex && links[i].ifindex != ifindex && links[i].up &&
+		    links[i].kind[0] == 'v' && links[i].kind[1] == 'l') /* vlan; a veth's is its peer */
 			return true;
-	return l->pppoe;
+	return false;
 }
 
-/* Member of a bridge or bond; a VRF shows nothing of its own. */
-static bool is_port(const struct link *links, unsigned n, const struct link *l)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (links[i].ifindex == l->master)
-			return strcmp(links[i].kind, "vrf");
-	return l->master;
-}
-
-void gateway_roles(const struct link *links, unsigned n, const struct routes *routes, enum role *role)
+void gateway_roles(const struct link *links, unsigned n, const unsigned *default_routes,
+		   unsigned nroutes, enum role *role)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const struct link *l = &links[i];
 
 		role[i] = ROLE_LAN;
-		if (!l->up || l->arphrd == ARPHRD_LOOPBACK || !strcmp(l->kind, "vrf"))
+		if (!l->up || l->arphrd == ARPHRD_LOOPBACK)
 			role[i] = ROLE_NONE;
-		else if (is_port(links, n, l))
+		else if (l->master)
 			role[i] = ROLE_PORT;
-		else if (carries(links, n, l))
+		else if (carries(links, n, l->ifindex))
 			role[i] = ROLE_CARRIER;
-		if (routes_is_uplink(routes, l->ifindex))
-			role[i] = ROLE_WAN;
+		for (unsigned r = 0; r < nroutes; r++)
+			if (default_routes[r] == l->ifindex)
+				role[i] = ROLE_WAN;
 	}
 }

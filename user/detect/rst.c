@@ -124,9 +124,9 @@ static void ages(struct rst_burst *b, const struct rst_flow *s, const struct wei
 			c->ack_age_us = r->peer_age_us;
 		if (c->ack_age_us == ~0u)
 			c->ack_age_us = r->ack_age_us;
-	} else if (peer->whole && peer->seen >= r->peer_pkts) {
-		c->trigger_age_us = rst_acked_age(peer, p->seq, p->us);
 	}
+	if (peer->whole && peer->seen >= r->peer_pkts)
+		c->trigger_age_us = rst_acked_age(peer, p->seq, p->us);
 }
 
 static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rst_flow *s,
@@ -154,6 +154,7 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	c->n = 1;
 	c->own_end_known = r->own_dir_flags & WEIR_DIR_SEQ;
 	c->peer_end_known = r->peer_dir_flags & WEIR_DIR_SEQ;
+	c->peer_ack_known = r->peer_dir_flags & WEIR_DIR_ACK;
 	c->own_end = r->own_end;
 	c->own_ack = r->own_ack;
 	c->peer_end = r->peer_end;
@@ -184,7 +185,9 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 	b->among_many = !c->syn_stage && rst_host_reset(h, r->time_ns, f->start_ns);
 	c->residual = b->stage <= RST_POST_ACK && rst_residual(d, f, r->time_ns, true);
 	c->syn_sent = way == TO_SERVER && (r->own_dir_flags & WEIR_DIR_SYN) &&
-		      !(r->own_dir_flags & WEIR_DIR_ACK);
+		      !(r->own_dir_flags & WEIR_DIR_ACK) && r->peer_pkts;
+	c->accepted = way == TO_CLIENT && s->asked_once && !r->seq && (r->tcp_flags & TCP_ACK) &&
+		      own->nacked && r->ack == own->acked[0].seq && own->nacked < RST_ACKED;
 	c->dies_on_way = way == TO_SERVER && r->ttl <= 10 && r->own_ttl > 30;
 	rst_strays(d, b, true);
 	s->burst[way] = b;
@@ -228,8 +231,8 @@ static void on_reset(struct rst_detector *d, struct flow *f, struct rst_flow *s,
 	b->last_ns = r->time_ns;
 	b->label = rst_label(b->c.one, b->c.n, payload, payload ? r->caplen : 0);
 	other = s->burst[!way];
-	if (other && b->c.n == 1 && r->time_ns >= other->last_ns) {
-		uint64_t apart = (r->time_ns - other->last_ns) / 1000;
+	if (other && b->c.n == 1 && r->time_ns >= other->first_ns) {
+		uint64_t apart = (r->time_ns - other->first_ns) / 1000;
 
 		/* The one that this one goes to had no time to hear of the first. */
 		b->c.both_ends_us = other->c.both_ends_us =
@@ -250,7 +253,11 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 	bool overtaken = age <= (own->reordered || h->reorders ? REORDER_US : RST_OVERTAKE_US);
 	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & TCP_FIN);
 	bool fresh = c->own_end_known && seq_dist(end, c->own_end) > 0;
-	int before = c->life + c->late_synack + c->life_answered;
+	/* Ahead of what had passed: what it overtook lies below its number. */
+	bool below = seq_dist(p->seq, c->own_end) > 0 && seq_dist(end, p->seq) <= 0;
+	/* Where proxies number anew, or one repeats an old acknowledgment, it is no place in the stream. */
+	bool placed = (p->tcp_flags & TCP_ACK) && seq_dist(p->seq, c->own_end) >= 0;
+	int before = c->life + c->late_synack + c->life_answered + c->answers;
 
 	/* Asked again after a refusal, it is another attempt: what comes answers that. */
 	if (r->label == WEIR_DUPLICATE || r->label == WEIR_KEEPALIVE || c->syn_again)
@@ -266,13 +273,17 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 		    c->peer_end_known && r->ack == c->peer_end &&
 		    (p->seq != r->seq + 1 || !overtaken))
 			c->late_synack = true;
-		return c->life + c->late_synack + c->life_answered != before;
+		return c->life + c->late_synack + c->life_answered + c->answers != before;
 	}
+	c->filled |= below && end == p->seq;
+	fresh &= !below;
 	/* Bytes from beyond the reset were sent after it, whatever overtook what. */
-	if (fresh && r->payload_len &&
-	    (((p->tcp_flags & TCP_ACK) && seq_dist(r->seq, p->seq) >= 0) || !overtaken)) {
+	if (fresh && r->payload_len && ((placed && seq_dist(r->seq, p->seq) >= 0) || !overtaken)) {
 		c->life = c->life_data = true;
 		b->data_end = end;
+		c->answers |= !overtaken && c->peer_sent_data && c->peer_end_known &&
+			      seq_dist(c->peer_end, c->own_ack) > 0 &&
+			      seq_dist(r->ack, c->peer_end) >= 0;
 	}
 	/* A connection that was refused, and is one. */
 	if (c->late_synack && r->payload_len) {
@@ -288,7 +299,7 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 	if ((r->tcp_flags & TCP_ACK) && (c->own_pkts || c->late_synack) &&
 	    seq_dist(r->ack, c->own_ack) > 0 && (c->own_ack || c->late_synack) && !overtaken)
 		c->life = true;
-	return c->life + c->late_synack + c->life_answered != before;
+	return c->life + c->late_synack + c->life_answered + c->answers != before;
 }
 
 static bool receiver_goes_on(struct rst_burst *b, const struct weir_rec *r)
@@ -310,6 +321,23 @@ static bool receiver_goes_on(struct rst_burst *b, const struct weir_rec *r)
 		return false;
 	c->life_answered = true;
 	return true;
+}
+
+/* Bytes that are acknowledged and never passed: a capture that drops, or another way around us. */
+static void note_unseen(struct rst_detector *d, struct rst_side *own, struct rst_side *peer,
+			const struct weir_rec *r)
+{
+	if (r->label == WEIR_HOLE && !own->hole) {
+		own->hole = true;
+		own->hole_end = r->seq;
+	} else if ((r->label == WEIR_RETX_FILL || r->label == WEIR_REORDER) &&
+		   seq_dist(r->seq, own->hole_end) < 0) {
+		own->hole = false;
+	}
+	if (!peer->hole || !(r->tcp_flags & TCP_ACK) || seq_dist(r->ack, peer->hole_end) < 0)
+		return;
+	peer->hole = false;
+	d->unseen_ns = r->time_ns;
 }
 
 static void tell_host(struct rst_detector *d, const struct flow *f, struct rst_flow *s,
@@ -358,8 +386,12 @@ static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r,
 		if (!s)
 			return;
 		rst_side_prime(&s->side[!way], r);
+		if (r->own_pkts == 1)
+			rst_side_first(&s->side[way], r);
 	}
 	s->touched = true;
+	if (r->tcp_flags & TCP_SYN)
+		s->asked_once = (r->tcp_flags & TCP_ACK) && r->peer_pkts == 1;
 	if (r->tcp_flags & TCP_RST) {
 		on_reset(d, f, s, r, payload);
 		return;
@@ -370,6 +402,7 @@ static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r,
 		news = sender_goes_on(d, s->burst[way], &s->side[way], r);
 	if (!rst_side_saw(&s->side[way], r))
 		return;
+	note_unseen(d, &s->side[way], &s->side[!way], r);
 	if (news)
 		rst_look(d, s->burst[way], s);
 	if (s->burst[!way] && receiver_goes_on(s->burst[!way], r))
@@ -377,15 +410,6 @@ static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r,
 	tell_host(d, f, s, r, way, near, far);
 	if (d->triggered && way == TO_CLIENT && r->payload_len && s->side[way].data_pkts == 1)
 		rst_residual(d, f, r->time_ns, false);
-}
-
-static void rst_expect(const void *arg, const struct flow *f, unsigned way)
-{
-	const struct rst_detector *d = arg;
-	const struct rst_flow *s = f->detector[d->env->slot];
-
-	for (size_t at = 0; s && at < sizeof(s->side[way]); at += 64)
-		__builtin_prefetch((const char *)&s->side[way] + at, 1);
 }
 
 static void rst_flow_end(void *arg, struct flow *f)
@@ -427,7 +451,6 @@ const struct detector detect_rst = {
 	.name = "rst",
 	.create = rst_create,
 	.packet = rst_on_packet,
-	.expect = rst_expect,
 	.flow_end = rst_flow_end,
 	.tick = rst_tick,
 	.finish = rst_finish,

@@ -45,6 +45,7 @@ struct rst_detector {
 	struct rst_event held; /* the newest beyond that, and how many before it; flow NULL: none */
 	struct flow held_flow; /* its flow as it was: that may end before it is told */
 	bool triggered;	       /* trigger[] holds something */
+	uint64_t unseen_ns;    /* when it showed that packets pass that we don't see */
 };
 
 /* The case as it stands: rules, score. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is made of a burst of resets: verdict, event, finding; residual blocking; the flows that
  * pass. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "rst.h"
 
 #define RST_KEY "reset"
+#define UNSEEN_NS  600000000000ull /* a capture that drops does so again */
 #define WIDE_FLOWS 5 /* a host that resets so many flows within a second restarts */
 
 static struct rst_base base_of(struct rst_detector *d, const struct rst_burst *b)
@@ -28,6 +30,18 @@ static struct rst_base base_of(struct rst_detector *d, const struct rst_burst *b
 	return base;
 }
 
+/*
+ * A NAT on the way that forgot the connection answers its next packet so: near,
+ * with a header of its own, and then nothing comes.
+ */
+static bool forgotten(uint32_t rules)
+{
+	const uint32_t header = RST_BIT(RST_TTL) | RST_BIT(RST_IPID) | RST_BIT(RST_DF) |
+				RST_BIT(RST_WINDOW) | RST_BIT(RST_FOREIGN);
+
+	return (rules & ~header) == RST_BIT(RST_R1B_TRIGGER);
+}
+
 uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s, double *score)
 {
 	const struct in6_addr *ip = b->way == TO_CLIENT ? &b->flow->server.ip : &b->flow->client.ip;
@@ -38,11 +52,12 @@ uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow 
 	b->c.ipid_flows = rst_strays(d, b, false);
 	b->c.server_wide = b->among_many && rst_host_resets(rst_host(&d->hosts, ip, b->last_ns),
 							    b->first_ns) >= WIDE_FLOWS;
+	b->c.misses |= d->unseen_ns && b->first_ns < d->unseen_ns + UNSEEN_NS;
 	rules = rst_rules(&b->c, &s->side[b->way], &s->side[!b->way], &base);
 	*score = rst_score(rules);
-	/* A NAT on the way that forgot the connection answers its next packet so, a few hops nearer. */
-	if (b->stage == RST_LATER && rules == (RST_BIT(RST_R1B_TRIGGER) | RST_BIT(RST_TTL)))
-		*score -= 1;
+	if (b->stage == RST_LATER && forgotten(rules) &&
+	    !(b->c.settled && rst_answers_one_only(&b->c, &s->side[!b->way])))
+		*score = fmin(*score, 3);
 	return rules;
 }
 
@@ -99,10 +114,11 @@ static struct inject_case case_of(struct rst_detector *d, const struct rst_burst
 		.score = score,
 		.rules = rules,
 		.firm = rules & (RST_BIT(RST_R1_GRADED) | RST_BIT(RST_R1B_TRIGGER) |
+				 RST_BIT(RST_R2_ANSWERS) | RST_BIT(RST_R6_MULTI_ACK) | RST_BIT(RST_R7_BURST) |
 				 RST_BIT(RST_R4_SEQ_AHEAD) | RST_BIT(RST_R5_MULTI_SEQ) |
 				 RST_BIT(RST_R9_SYN_STAGE) | RST_BIT(RST_IPID_FLOWS)) ||
 			(rules & RST_BIT(RST_FOREIGN) && b->stage >= RST_POST_PSH &&
-			 answers(c, base.min_us)),
+			 (rules & RST_BIT(RST_R3_SEQ_BEHIND) || answers(c, base.min_us))),
 		.toward_client = b->way == TO_CLIENT,
 		.degraded = b->degraded || b->flow->fragile,
 		.signature = rst_signature(b->stage, c->one, c->n),

@@ -9,6 +9,7 @@
 #define PAIR_US 2000000u  /* Weaver's correlation window */
 #define BURST_US 50000u
 #define IPID_NEAR 256
+#define REACH	  (1 << 24) /* a number further off is of another numbering: a proxy's, an earlier connection's */
 
 static const struct {
 	const char *name;
@@ -21,6 +22,7 @@ static const struct {
 	[RST_R1B_SURE] = { "answers_too_soon_surely", 1 },
 	[RST_R2_LIFE] = { "life_after_reset", 3 },
 	[RST_R2_BOTH_LIVE] = { "both_ends_go_on", 3 },
+	[RST_R2_ANSWERS] = { "answered_after_reset", 1 },
 	[RST_R3_SEQ_BEHIND] = { "seq_behind", 2 },
 	[RST_R4_SEQ_AHEAD] = { "seq_ahead", 4 },
 	[RST_R5_MULTI_SEQ] = { "several_seqs", 3 },
@@ -79,6 +81,27 @@ uint32_t rst_acked_age(const struct rst_side *s, uint32_t seq, uint32_t now_us)
 	return ~0u;
 }
 
+bool rst_answers_one_only(const struct rst_case *c, const struct rst_side *s)
+{
+	uint32_t have = s->nacked < RST_ACKED ? s->nacked : RST_ACKED, later = 0;
+	const struct rst_packet *p = &c->one[0];
+
+	if (c->trigger_age_us == ~0u)
+		return false;
+	for (uint32_t i = s->nacked - have; i != s->nacked; i++) {
+		const struct rst_mark *m = &s->acked[i % RST_ACKED];
+
+		if (seq_dist(m->seq, p->seq) <= 0 || (int32_t)(p->us - m->us) <= 0)
+			continue;
+		later++;
+		for (unsigned k = 1; k < c->n; k++)
+			if (c->one[k].seq == m->seq &&
+			    c->one[k].us - m->us < 2 * c->trigger_age_us + RST_OVERTAKE_US)
+				return false;
+	}
+	return later >= 2;
+}
+
 int rst_too_soon(uint32_t age_us, const struct rst_base *b)
 {
 	double age = age_us, min = b->min_us;
@@ -100,6 +123,14 @@ static bool has_ack(const struct rst_packet *p)
 	return p->tcp_flags & TCP_ACK;
 }
 
+/* Its number is one that its sender had passed. */
+static bool behind(const struct rst_case *c)
+{
+	int32_t off = seq_dist(c->one[0].seq, c->own_end);
+
+	return c->own_end_known && !c->syn_stage && c->one[0].seq && off < 0 && off > -REACH;
+}
+
 static uint32_t timing(const struct rst_case *c, const struct rst_base *base)
 {
 	int grade = rst_too_soon(c->ack_age_us, base);
@@ -108,8 +139,8 @@ static uint32_t timing(const struct rst_case *c, const struct rst_base *base)
 		return RST_BIT(RST_R1_CERTAIN);
 	if (grade == 1)
 		return RST_BIT(RST_R1_GRADED);
-	/* A reset that only repeats an acknowledgment may be an endpoint's own abort. */
-	grade = has_ack(&c->one[0]) ? 0 : rst_too_soon(c->trigger_age_us, base);
+	/* One that acknowledges, too, may be an endpoint's own abort: at the end of what it sent. */
+	grade = has_ack(&c->one[0]) && (c->misses || !behind(c)) ? 0 : rst_too_soon(c->trigger_age_us, base);
 	if (grade < 2 && (!grade || c->trigger_age_us >= base->min_us / 2))
 		return 0;
 	/* An abort of its own comes with or behind what its sender has to say, not just when it is
@@ -118,24 +149,39 @@ static uint32_t timing(const struct rst_case *c, const struct rst_base *base)
 	       (grade == 2 && c->peer_sent_data && !c->own_sent_data ? RST_BIT(RST_R1B_SURE) : 0);
 }
 
+/*
+ * An honest reply repeats an acknowledgment, and has none itself (RFC 9293,
+ * 3.10.7.1). Beyond the highest one, or between those that we all saw, there is none to repeat.
+ */
+static bool never_acked(const struct rst_case *c, const struct rst_side *receiver)
+{
+	const struct rst_packet *p = &c->one[0];
+	uint32_t oldest;
+
+	if (c->peer_ack_known && seq_dist(p->seq, c->peer_ack) > 0)
+		return true;
+	if (!receiver->nacked || receiver->acked_back || receiver->seen < c->peer_pkts)
+		return false;
+	oldest = receiver->acked[receiver->nacked % RST_ACKED].seq;
+	if (receiver->nacked <= RST_ACKED ? !receiver->whole : seq_dist(p->seq, oldest) < 0)
+		return false;
+	return rst_acked_age(receiver, p->seq, p->us) == ~0u;
+}
+
 static uint32_t numbers(const struct rst_case *c, const struct rst_side *receiver)
 {
 	const struct rst_packet *p = &c->one[0];
 	uint32_t set = 0;
+	int32_t off;
 
 	if (c->syn_stage || c->misses || !c->own_end_known)
 		return 0;
 	/* One past a FIN, two for Weaver's tolerance. */
-	if (seq_dist(p->seq, c->own_end) > 2 && seq_dist(p->seq, c->peer_ack) > 0)
+	off = seq_dist(p->seq, c->own_end);
+	if (off > 2 && off < REACH && c->peer_ack_known && seq_dist(p->seq, c->peer_ack) > 0 &&
+	    (!c->filled || c->life))
 		set |= RST_BIT(RST_R4_SEQ_AHEAD);
-	/*
-	 * An honest reply repeats an acknowledgment, and has none itself (RFC 9293,
-	 * 3.10.7.1); we must have seen them all to say it does not.
-	 */
-	if (p->seq && seq_dist(p->seq, c->own_end) < 0 &&
-	    (has_ack(p) ||
-	     (receiver->nacked && receiver->nacked <= RST_ACKED && receiver->whole &&
-	      receiver->seen >= c->peer_pkts && rst_acked_age(receiver, p->seq, p->us) == ~0u)))
+	if (behind(c) && (has_ack(p) || never_acked(c, receiver)))
 		set |= RST_BIT(RST_R3_SEQ_BEHIND);
 	return set;
 }
@@ -153,6 +199,23 @@ static bool side_counts_ipid(const struct rst_side *s, const struct rst_case *c)
 	return c->host_counts_ipid && !s->ipid_far;
 }
 
+/* Of the copies with one number, how many TTLs. */
+static unsigned ttls(const struct rst_case *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0, k; i < c->n; i++) {
+		const struct rst_packet *p = &c->one[i];
+
+		if (p->us - c->one[0].us >= BURST_US || p->seq != c->one[0].seq)
+			continue;
+		for (k = 0; k < i && (c->one[k].ttl != p->ttl || c->one[k].seq != p->seq); k++)
+			;
+		n += k == i;
+	}
+	return n;
+}
+
 /* Copies of one burst against each other: R5, R6, R7. */
 static uint32_t copies(const struct rst_case *c, const struct rst_side *sender)
 {
@@ -166,7 +229,7 @@ static uint32_t copies(const struct rst_case *c, const struct rst_side *sender)
 		if (b->us - prev->us < PAIR_US && !c->fin_seen && !c->opposite_rst &&
 		    !c->syn_stage && c->own_end_known && !c->misses &&
 		    seq_dist(b->seq, prev->seq) > 2 && seq_dist(b->seq, c->own_end) > 0 &&
-		    seq_dist(b->seq, c->peer_ack) > 2)
+		    seq_dist(b->seq, c->own_end) < REACH && seq_dist(b->seq, c->peer_ack) > 2)
 			set |= RST_BIT(RST_R5_MULTI_SEQ);
 		if (b->us - a->us < PAIR_US && has_ack(a) == has_ack(b) && a->ack != b->ack &&
 		    (!has_ack(b) ? !a->ack != !b->ack || (a->ack && b->ack)
@@ -182,8 +245,8 @@ static uint32_t copies(const struct rst_case *c, const struct rst_side *sender)
 				unlike++;
 		}
 	}
-	/* Each SYN that is sent again is refused again. */
-	if (like >= 3 && unlike && !c->syn_stage)
+	/* Each SYN that is sent again is refused again; plain ones answer each packet, by two routes perhaps. */
+	if (!c->syn_stage && ((like >= 3 && unlike) || ttls(c) >= 3))
 		set |= RST_BIT(RST_R7_BURST);
 	return set;
 }
@@ -255,16 +318,25 @@ static uint32_t stack(const struct rst_case *c, const struct rst_side *s)
 	return set;
 }
 
+#define HEADER (RST_BIT(RST_WINDOW + 1) - RST_BIT(RST_TTL)) /* R10 */
+
+/* What no endpoint does, whoever's header it has: a balancer in front resets with one of its own. */
+#define CONTRADICTIONS                                                                             \
+	(RST_BIT(RST_R1_CERTAIN) | RST_BIT(RST_R1_GRADED) | RST_BIT(RST_R1B_TRIGGER) |             \
+	 RST_BIT(RST_R2_LIFE) | RST_BIT(RST_R3_SEQ_BEHIND) | RST_BIT(RST_R4_SEQ_AHEAD) |           \
+	 RST_BIT(RST_R5_MULTI_SEQ) | RST_BIT(RST_R6_MULTI_ACK) | RST_BIT(RST_R7_BURST) |           \
+	 RST_BIT(RST_R8_BOTH_ENDS) | RST_BIT(RST_R9_SYN_STAGE))
+
 /*
  * Another machine's: a hop or two are a balancer's, another initial TTL is not,
- * and nothing else fits the sender either: two fields, or an abort with a number
- * that its sender had passed already.
+ * and nothing else fits the sender either: two fields, or a number that its
+ * sender had passed already.
  */
 static bool foreign(const struct rst_case *c, const struct rst_side *s, uint32_t set)
 {
-	unsigned others = set & RST_BIT(RST_R3_SEQ_BEHIND) && has_ack(&c->one[0]) ? 2 : 0, pkts;
+	unsigned others = set & RST_BIT(RST_R3_SEQ_BEHIND) ? 2 : 0, pkts;
 
-	if (!c->settled || !(set & RST_BIT(RST_TTL)) || ttl_off(s, c->one[0].ttl, &pkts) <= 4)
+	if (!c->settled || !(set & CONTRADICTIONS) || !(set & RST_BIT(RST_TTL)) || ttl_off(s, c->one[0].ttl, &pkts) <= 4)
 		return false;
 	for (unsigned r = RST_IPID; r <= RST_WINDOW; r++)
 		others += !!(set & RST_BIT(r));
@@ -280,7 +352,9 @@ static uint32_t aftermath(const struct rst_case *c)
 		set |= RST_BIT(RST_R2_LIFE);
 	if (c->life_data && c->life_answered && !c->syn_sent)
 		set |= RST_BIT(RST_R2_BOTH_LIVE);
-	if (c->syn_stage && !c->syn_again && c->late_synack)
+	if (c->answers && !c->syn_sent)
+		set |= RST_BIT(RST_R2_ANSWERS);
+	if ((c->accepted || (c->syn_stage && c->late_synack)) && !c->syn_again)
 		set |= RST_BIT(RST_R9_SYN_STAGE);
 	/* What refuses a SYN acknowledges it (RFC 9293 3.10.7.1); crude boxes that leave it 0
 	 * aside. */
@@ -325,6 +399,9 @@ double rst_score(uint32_t set)
 	double score = 0;
 	unsigned items = 0;
 
+	/* After so long it is answered by whoever has forgotten it, and looks so. */
+	if (set & RST_BIT(RST_IDLE))
+		set &= ~(HEADER | RST_BIT(RST_FOREIGN) | RST_BIT(RST_IPID_FLOWS));
 	for (unsigned r = 0; r < RST_RULES; r++) {
 		if (!(set & RST_BIT(r)))
 			continue;

@@ -17,7 +17,7 @@
 #define RST_OVERTAKE_US 1000u /* packets may overtake each other by so much anywhere */
 
 #define RST_SENT 8  /* newest stretches of data remembered per direction */
-#define RST_ACKED 6 /* newest acknowledgment values */
+#define RST_ACKED 16 /* newest acknowledgment values */
 #define RST_TTLS 3
 #define RST_KEPT 8 /* resets of a burst that are compared with each other */
 
@@ -34,6 +34,7 @@ struct rst_mark {
 
 /* What one end of a flow was seen to send, resets apart. Times in µs that wrap. */
 struct rst_side {
+	struct rst_mark sent[RST_SENT], acked[RST_ACKED]; /* rings; [n % size] is next */
 	uint32_t nsent, nacked;
 	bool end_known;
 	bool forgot;		  /* sent[] does not reach back without a gap */
@@ -54,9 +55,11 @@ struct rst_side {
 	uint16_t win, syn_win;	    /* newest behind the SYN, of the SYN; unscaled, 0 none */
 	bool scales;		    /* offered window scaling */
 	bool syn, fin, reordered;
+	bool acked_back; /* an acknowledgment came behind a higher one: acked[] lacks it */
+	bool hole;	 /* bytes before hole_end did not pass us so far */
+	uint32_t hole_end;
 	uint16_t in_if, out_if; /* interface + 1 it came in by, went out by; 0 none */
-	struct rst_mark sent[RST_SENT], acked[RST_ACKED]; /* rings; [n % size] is next */
-} __attribute__((aligned(64)));
+};
 
 /* The flow of r negotiated timestamps (RFC 7323): every segment but a reset carries them. */
 static inline bool rec_uses_ts(const struct weir_rec *r)
@@ -81,6 +84,7 @@ enum rst_rule {
 			 it could belong to */
 	RST_R2_LIFE,
 	RST_R2_BOTH_LIVE,
+	RST_R2_ANSWERS, /* it is what lay unanswered before the reset that is answered after it */
 	RST_R3_SEQ_BEHIND,
 	RST_R4_SEQ_AHEAD,
 	RST_R5_MULTI_SEQ,
@@ -127,19 +131,22 @@ struct rst_case {
 	uint32_t copies;
 	/* As it was just before the first one. */
 	uint32_t own_end, own_ack, peer_end, peer_ack;
-	bool own_end_known, peer_end_known, own_uses_ts, own_sent_data, peer_sent_data;
+	bool own_end_known, peer_end_known, peer_ack_known, own_uses_ts, own_sent_data,
+		peer_sent_data;
 	uint32_t own_pkts, peer_pkts;
 	uint32_t idle_us; /* since the last packet of either end; ~0 none */
 	bool syn_stage;	  /* its sender had sent nothing yet, its receiver a SYN */
+	bool accepted;	  /* it refuses (number 0) the one SYN that its sender has accepted */
 	bool fin_seen;
 	bool opposite_rst; /* the receiver had sent a reset before */
-	bool syn_sent; /* its sender waits for a SYN-ACK: it may reset what is none, and go on */
-	bool misses;   /* packets of the sender were not seen by us */
+	bool syn_sent; /* its sender waits for a SYN-ACK: it may reset what it got instead, and go on */
+	bool misses;   /* packets were not seen by us: numbers prove nothing */
 	bool from_receivers_side; /* R0: came in where the receiver's packets come in, and the
 				     sender's do not */
 	uint32_t ack_age_us, trigger_age_us; /* see rst_ack_age; ~0 unknown */
 	/* What came after. */
-	bool life, life_data, life_answered, late_synack, syn_again;
+	bool life, life_data, life_answered, answers, late_synack, syn_again;
+	bool filled; /* its sender's bytes up to its number came, those that it overtook */
 	uint32_t both_ends_us; /* to a reset of the other direction; ~0 none */
 	uint32_t peer_rtt_us;  /* us -> receiver -> us; 0 unknown */
 	uint16_t ipid_after;   /* first non-zero of the sender after it; 0 none */
@@ -154,6 +161,9 @@ struct rst_case {
 /* What the other end had sent before r, as far as r tells; for a side that was not followed so far.
  */
 void rst_side_prime(struct rst_side *s, const struct weir_rec *r);
+
+/* The one packet that the sender of r had sent before, as far as r tells. */
+void rst_side_first(struct rst_side *s, const struct weir_rec *r);
 
 /*
  * The sender of r was seen to send it (not a reset). False: the very packet that
@@ -170,6 +180,12 @@ uint32_t rst_ack_age(const struct rst_side *sender_of_data, uint32_t ack, uint32
 /* Since the acknowledgment value `seq` first passed us (an honest reply repeats one). ~0: not
  * known. */
 uint32_t rst_acked_age(const struct rst_side *acker, uint32_t seq, uint32_t now_us);
+
+/*
+ * A box that lost a connection answers each packet of it alike. Here packets
+ * behind the one that the reset repeats had passed before it came, and none was.
+ */
+bool rst_answers_one_only(const struct rst_case *c, const struct rst_side *acker);
 
 /* 2: sooner than anything can come back, 1: probably so, 0: no, or not known. */
 int rst_too_soon(uint32_t age_us, const struct rst_base *base);

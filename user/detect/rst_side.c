@@ -73,8 +73,10 @@ static void data_saw(struct rst_side *s, const struct weir_rec *r, uint32_t us)
 
 static void ack_saw(struct rst_side *s, const struct weir_rec *r, uint32_t us)
 {
-	if (s->nacked && seq_dist(r->ack, s->ack) <= 0)
+	if (s->nacked && seq_dist(r->ack, s->ack) <= 0) {
+		s->acked_back |= r->ack != s->ack;
 		return;
+	}
 	s->ack = r->ack;
 	s->acked[s->nacked++ % RST_ACKED] = (struct rst_mark){ r->ack, us };
 }
@@ -94,6 +96,12 @@ void rst_side_prime(struct rst_side *s, const struct weir_rec *r)
 	s->sent[s->nsent++] =
 		(struct rst_mark){ r->peer_end, (uint32_t)(r->time_ns / 1000) - r->peer_age_us };
 	s->forgot = false;
+}
+
+void rst_side_first(struct rst_side *s, const struct weir_rec *r)
+{
+	if (r->own_ttl)
+		ttl_saw(s, r->own_ttl);
 }
 
 bool rst_side_saw(struct rst_side *s, const struct weir_rec *r)
