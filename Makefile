@@ -31,7 +31,7 @@ endif
 # Debian's packages. What only tests and developers need stands apart.
 DEPS	:= gcc clang bpftool libbpf-dev libelf-dev zlib1g-dev libpcap-dev nettle-dev libgmp-dev libjansson-dev \
 	   libncurses-dev libxxhash-dev libinih-dev libmnl-dev libsqlite3-dev libmicrohttpd-dev libseccomp-dev
-TEST_DEPS := libcmocka-dev libclang-rt-14-dev tmux mandoc cppcheck python3 python3-jsonschema \
+TEST_DEPS := build-essential procps libcmocka-dev libclang-rt-14-dev tmux mandoc cppcheck python3 python3-jsonschema \
 	   python3-scapy tshark iproute2 nftables iperf3 curl openssl ethtool tcpdump \
 	   qemu-system-x86 busybox-static cpio kmod xz-utils dnsmasq-base conntrack wireguard-tools debhelper dpkg-dev fakeroot lintian man-db prometheus systemd
 
@@ -49,7 +49,7 @@ FUZZERS	:= $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: deb all deps build-deps live test unit schema install uninstall unit-build bench fuzz lint format clean help
+.PHONY: deb all deps list-deps build-deps live test unit schema install uninstall unit-build bench fuzz lint format clean help
 
 all: $(B)/weir
 
@@ -144,6 +144,8 @@ build-deps:
 	$(call get,$(DEPS))
 deps:
 	$(call get,$(DEPS) $(TEST_DEPS))
+list-deps:
+	@echo $(DEPS)
 
 # The parts are made by a second make, so that the tools just installed are found.
 live: build-deps
@@ -215,7 +217,7 @@ uninstall:
 
 # From what git knows, in a copy, so that nothing else gets into it or is left in the tree.
 DEB	:= $(B)/deb
-DEB_DEPS := debhelper dpkg-dev fakeroot lintian
+DEB_DEPS := build-essential debhelper dpkg-dev fakeroot lintian
 deb: build-deps
 	$(call get,$(DEB_DEPS))
 	$(Q)rm -rf $(DEB) && mkdir -p $(DEB)/weir-$(VERSION)

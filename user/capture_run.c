@@ -20,6 +20,7 @@ void capture_config(const struct options *o, struct live_config *cfg)
 		.interval_s = o->interval_s,
 		.count = o->count,
 		.wait = o->wait,
+		.local_given = o->nlocal,
 	};
 	for (unsigned i = 0; i < o->nifaces; i++)
 		cfg->iface[i] = o->iface[i];

@@ -10,8 +10,6 @@
 #include "gateway.h"
 #include "routes.h"
 
-#define ROUTES_MAX 32
-
 struct view {
 	struct link *link;
 	enum role role[LINKS_MAX];
@@ -182,15 +180,16 @@ void check_gateway(struct check *c, char *const *names, unsigned n, unsigned hoo
 {
 	struct view *v = calloc(1, sizeof(*v));
 	struct link *links = calloc(LINKS_MAX, sizeof(*links));
-	unsigned routes[ROUTES_MAX];
+	struct routes routes;
 	struct coverage cov;
-	int got = links ? links_read(links, LINKS_MAX) : -1, nroutes;
+	int got = links ? links_read(links, LINKS_MAX) : -1;
 
 	if (v && got >= 0) {
 		v->link = links;
 		v->n = got;
-		nroutes = routes_default(routes, ROUTES_MAX);
-		gateway_roles(links, got, routes, nroutes < 0 ? 0 : nroutes, v->role);
+		if (routes_read(&routes))
+			memset(&routes, 0, sizeof(routes));
+		gateway_roles(links, got, &routes, v->role);
 		for (unsigned i = 0; i < v->n; i++)
 			if (n ? is_named(links[i].name, names, n) : v->role[i] != ROLE_NONE)
 				check_link(c, v, i, hook, tcx, !n);

@@ -82,7 +82,7 @@ int extras_open(struct extras *x, const struct options *o, struct pipeline_confi
 			snprintf(why, len, "%s", e.text);
 			return give_up(x, cfg, first, e.code);
 		}
-		cfg->sink[cfg->nsinks++] = sink;
+		cfg->sink[cfg->nsinks++] = x->history = sink;
 		if (history_next(&sink) > cfg->first_finding)
 			cfg->first_finding = history_next(&sink);
 	}

@@ -9,6 +9,7 @@ struct extras {
 	struct rules *rules;
 	struct evidence *evidence;
 	struct privacy *privacy; /* of the evidence */
+	struct sink_ref history; /* the pipeline's; ops NULL: none is kept */
 };
 
 /*

@@ -17,8 +17,6 @@ static const char *const ends[] = { END_LIST(X) };
 static const char *const elsewheres[] = { "not_ip",	   "malformed",	 "truncated", "fragment",
 					  "extension_headers", "table_full", "late",      "link", "second_sighting" };
 static const char *const unsents[] = { "ring_full", "budget", "rst_capped", "holes_full" };
-static const char *const labels[] = { "in_order",   "hole",    "retx_fill", "retx_seen",
-				      "retx_acked", "reorder", "duplicate", "keepalive" };
 
 #define LOOKUP(function, table)                                                                    \
 	const char *function(unsigned id)                                                          \
@@ -36,7 +34,6 @@ LOOKUP(limit_name, limits)
 LOOKUP(flow_end_name, ends)
 LOOKUP(elsewhere_name, elsewheres)
 LOOKUP(unsent_name, unsents)
-LOOKUP(label_name, labels)
 
 int l7_by_name(const char *name)
 {

@@ -60,7 +60,6 @@ const char *limit_name(unsigned id);
 const char *flow_end_name(unsigned id);
 const char *elsewhere_name(unsigned id); /* enum weir_elsewhere */
 const char *unsent_name(unsigned id);	 /* enum weir_unsent */
-const char *label_name(unsigned id);	 /* enum weir_label */
 
 /* The id of an l7 name, -1 if there is none such. */
 int l7_by_name(const char *name);

@@ -118,8 +118,6 @@ unsigned options_events(const struct options *o);
 /* The pipeline's part of the options; sinks are the caller's to add. Rules are loaded by the caller. */
 void options_pipeline(const struct options *o, struct pipeline_config *cfg);
 
-const char *hook_name(enum hook h);
-
 void options_help(FILE *to, const struct command *c); /* c NULL: the program's */
 void options_completion(FILE *to);		      /* bash */
 void options_print(FILE *to, const struct options *o); /* as a configuration file */

@@ -21,11 +21,6 @@ static const char *const redact_choices[] = { "none", "clients", "all", NULL };
 static const char *const unit_names[] = { "bit", "byte", NULL };
 static const char *const evidence_modes[] = { "findings", "off", "all-suspect", NULL };
 
-const char *hook_name(enum hook h)
-{
-	return h < HOOK_COUNT ? hooks[h] : "?";
-}
-
 static int index_of(const char *const *words, const char *word, size_t len)
 {
 	for (int i = 0; words[i]; i++)

@@ -192,10 +192,11 @@ unsigned pipeline_ctl(struct pipeline *p, struct weir_ctl *ctl, unsigned max)
 /* What a call loses shows in its sequence numbers only: live, each packet is asked for. */
 static void follow_call(struct pipeline *p, struct flow *f)
 {
-	uint32_t packets = f->count[0].packets + f->count[1].packets;
+	uint32_t packets;
 
 	if (!p->cfg.live || f->l7 != WEIR_L7_RTP || f->proto != IPPROTO_UDP)
 		return;
+	packets = f->count[0].packets + f->count[1].packets;
 	if (f->focus_at ? packets - f->focus_at < FOCUS_PACKETS : p->calls >= CALLS_MAX)
 		return;
 	p->calls += !f->focus_at;
@@ -310,17 +311,8 @@ static struct flow *flow_of_counters(struct pipeline *p, const struct weir_key6 
 	return f;
 }
 
-void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
+static void take(struct pipeline *p, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
 {
-	struct flow *f;
-
-	if (r->kind == WEIR_REC_REUSE) {
-		reused(p, r, payload);
-		return;
-	}
-	f = flow_of(p, r);
-	if (!f)
-		return;
 	if (r->time_ns < p->lost_until)
 		f->fragile = true;
 	if (p->cfg.evidence)
@@ -336,14 +328,47 @@ void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t
 	model_packet(p->model, f, r, !p->cfg.live);
 }
 
-void pipeline_expect(struct pipeline *p, uint64_t flow_id, unsigned stage)
+void pipeline_record_at(struct pipeline *p, void **at, const struct weir_rec *r, const uint8_t *payload)
 {
-	if (stage == 0)
-		model_expect(p->model, flow_id);
-	else if (stage == 1)
-		model_expect_flow(p->model, flow_id);
-	else
-		model_expect_parts(p->model, flow_id);
+	struct flow *f = at ? *at : NULL;
+
+	if (r->kind == WEIR_REC_REUSE) {
+		reused(p, r, payload);
+		f = NULL;
+	} else {
+		if (!f)
+			f = flow_of(p, r);
+		if (f)
+			take(p, f, r, payload);
+	}
+	if (at)
+		*at = f;
+}
+
+void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
+{
+	pipeline_record_at(p, NULL, r, payload);
+}
+
+void pipeline_expect(const struct pipeline *p, const void *at, unsigned dir, unsigned stage)
+{
+	const struct flow *f = at;
+	unsigned way;
+
+	if (!f)
+		return;
+	if (stage == 0) {
+		model_expect_flow(f);
+		return;
+	}
+	if (stage == 1) {
+		model_expect_parts(f);
+		return;
+	}
+	way = dir == f->client_dir ? TO_SERVER : TO_CLIENT;
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->expect)
+			p->detector[i]->expect(p->state[i], f, way);
 }
 
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c)
@@ -422,6 +447,8 @@ void pipeline_finish(struct pipeline *p, const struct totals *t)
 			p->detector[i]->finish(p->state[i], now);
 	findings_flush(p->findings);
 	findings_finish(p->findings);
+	e.refused_findings = findings_refused(p->findings);
+	e.refused_flows = model_refused(p->model);
 	SINKS(p, tool, &e);
 	for (unsigned i = 0; i < p->cfg.nsinks; i++)
 		if (p->cfg.sink[i].ops->close)

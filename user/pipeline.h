@@ -57,10 +57,17 @@ struct evidence *pipeline_evidence(struct pipeline *p); /* NULL: none is kept */
 void pipeline_record(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload);
 
 /*
- * A record of this flow comes in a few packets: stage 0 first, 2 last, packets apart. Captures name what comes
- * long before it is looked at, or each packet would wait for memory. Changes nothing.
+ * The same from who keeps a pointer for each flow: *at is the flow where it was found before, NULL at first, and
+ * NULL again when it has ended. at NULL: nobody keeps one.
  */
-void pipeline_expect(struct pipeline *p, uint64_t flow_id, unsigned stage);
+void pipeline_record_at(struct pipeline *p, void **at, const struct weir_rec *r, const uint8_t *payload);
+
+/*
+ * A record of the flow that *at was, in the engine's direction dir, comes in a few packets: stage 0 first, 2 last,
+ * packets apart. Captures name what comes long before it is looked at, or each packet would wait for memory. Changes
+ * nothing.
+ */
+void pipeline_expect(const struct pipeline *p, const void *at, unsigned dir, unsigned stage);
 
 /* A sweep's word on a flow: its counters now. IPv4 keys mapped. */
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c);

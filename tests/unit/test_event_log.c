@@ -203,21 +203,6 @@ static void what_finds_no_room_is_counted(void **state)
 	assert_int_equal(size_of(0) % 1000, 0);
 }
 
-static void opened_again_by_name(void **state)
-{
-	struct event_log *l = open_log(0, 0);
-	char moved[PATH_MAX + 16];
-
-	event_log_write(l, "old\n", 4);
-	snprintf(moved, sizeof(moved), "%s.moved", path);
-	event_log_flush(l, 1);
-	assert_int_equal(rename(path, moved), 0);
-	assert_true(event_log_reopen(l));
-	event_log_write(l, "new\n", 4);
-	event_log_close(l);
-	expect("new\n");
-}
-
 static void what_is_no_log_is_refused(void **state)
 {
 	char why[512] = "", fifo[PATH_MAX + 16];
@@ -244,7 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(never_outgrows_its_bound), T(fewer_files_than_before), T(one_file_starts_anew),
 		T(torn_line_is_cut_off), T(full_disk_leaves_whole_lines), T(what_finds_no_room_is_counted),
-		T(opened_again_by_name), T(what_is_no_log_is_refused),
+		T(what_is_no_log_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "gateway.h"
 
 #include <net/if_arp.h>
+#include <string.h>
 
 const char *role_name(enum role r)
 {
@@ -10,30 +11,37 @@ const char *role_name(enum role r)
 	return r < sizeof(names) / sizeof(names[0]) ? names[r] : "?";
 }
 
-static bool carries(const struct link *links, unsigned n, unsigned ifindex)
+/* A VLAN stands on it, or a PPPoE session. */
+static bool carries(const struct link *links, unsigned n, const struct link *l)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (links[i].lower == ifindex && links[i].ifindex != ifindex && links[i].up &&
-		    links[i].kind[0] == 'v' && links[i].kind[1] == 'l') /* vlan; a veth's is its peer */
+		if (links[i].lower == l->ifindex && links[i].up && !strcmp(links[i].kind, "vlan"))
 			return true;
-	return false;
+	return l->pppoe;
 }
 
-void gateway_roles(const struct link *links, unsigned n, const unsigned *default_routes,
-		   unsigned nroutes, enum role *role)
+/* Member of a bridge or bond; a VRF shows nothing of its own. */
+static bool is_port(const struct link *links, unsigned n, const struct link *l)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (links[i].ifindex == l->master)
+			return strcmp(links[i].kind, "vrf");
+	return l->master;
+}
+
+void gateway_roles(const struct link *links, unsigned n, const struct routes *routes, enum role *role)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const struct link *l = &links[i];
 
 		role[i] = ROLE_LAN;
-		if (!l->up || l->arphrd == ARPHRD_LOOPBACK)
+		if (!l->up || l->arphrd == ARPHRD_LOOPBACK || !strcmp(l->kind, "vrf"))
 			role[i] = ROLE_NONE;
-		else if (l->master)
+		else if (is_port(links, n, l))
 			role[i] = ROLE_PORT;
-		else if (carries(links, n, l->ifindex))
+		else if (carries(links, n, l))
 			role[i] = ROLE_CARRIER;
-		for (unsigned r = 0; r < nroutes; r++)
-			if (default_routes[r] == l->ifindex)
-				role[i] = ROLE_WAN;
+		if (routes_is_uplink(routes, l->ifindex))
+			role[i] = ROLE_WAN;
 	}
 }

@@ -4,9 +4,10 @@
 #define WEIR_GATEWAY_H
 
 #include "links.h"
+#include "routes.h"
 
 enum role {
-	ROLE_NONE,    /* down, loopback, or without addresses to serve */
+	ROLE_NONE,    /* down, loopback, a VRF */
 	ROLE_WAN,     /* has a default route */
 	ROLE_LAN,     /* up, and none */
 	ROLE_PORT,    /* member of a bridge or bond: the master shows its traffic */
@@ -16,8 +17,7 @@ enum role {
 /* "WAN", "LAN", "port", "carrier", "-". */
 const char *role_name(enum role r);
 
-/* Fills role[i] for links[i]. default_routes: what routes_default() found. */
-void gateway_roles(const struct link *links, unsigned n, const unsigned *default_routes,
-		   unsigned nroutes, enum role *role);
+/* Fills role[i] for links[i]. */
+void gateway_roles(const struct link *links, unsigned n, const struct routes *routes, enum role *role);
 
 #endif

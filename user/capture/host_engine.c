@@ -17,12 +17,14 @@
 #define CHUNK		1024 /* flows allocated at once: entries never move */
 
 struct entry {
-	struct weir_flow flow; /* first: entry_of() */
+	struct weir_flow flow;
 	struct weir_key6 key;
 	u32 hash;
+	u64 epoch, touched;	      /* of its last packet: when, about, and which one */
 	struct entry *next;	      /* in the bucket, or free */
-	struct entry *older, *newer;  /* by last packet */
+	struct entry *older, *newer;  /* by the epoch of the last packet: see in_order() */
 	struct weir_holes *holes;
+	void *user;
 };
 
 struct chunk {
@@ -37,6 +39,10 @@ struct host_engine {
 	u32 mask, n, max;
 	u32 nholes;
 	u16 ifindex;
+	u64 epoch, ordered; /* the present one; the newest that in_order() has sorted */
+	u64 packets;
+	struct entry **sorting; /* room of in_order() */
+	u32 sorting_room;
 	struct entry *free, *oldest, *newest, *current;
 	struct chunk *chunks;
 	struct weir_holes *spare_holes; /* one, against malloc at every loss */
@@ -70,6 +76,67 @@ static void link_newest(struct host_engine *e, struct entry *x)
 	else
 		e->oldest = x;
 	e->newest = x;
+}
+
+static int by_last_packet(const void *a, const void *b)
+{
+	const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+
+	return x->touched < y->touched ? -1 : 1;
+}
+
+/*
+ * Flows stand by the epoch of their last packet, about a second, and not by the packet: to move a flow to the
+ * end with each one would touch two others', and memory is what packets wait for. Those of the oldest
+ * epoch are put in order when they are looked at (where there is no memory to, they stay as they are).
+ */
+static void in_order(struct host_engine *e, struct entry *first)
+{
+	struct entry *after = first, *before = first->older;
+	u64 epoch = first->epoch;
+	u32 n = 0;
+
+	if (epoch <= e->ordered)
+		return;
+	if (epoch == e->epoch) /* that of none is open while it is looked at */
+		e->epoch++;
+	for (; after && after->epoch == epoch; after = after->newer)
+		n++;
+	if (n > e->sorting_room) {
+		struct entry **more = realloc(e->sorting, n * sizeof(*more));
+
+		if (!more)
+			return;
+		e->sorting = more;
+		e->sorting_room = n;
+	}
+	n = 0;
+	for (struct entry *x = first; x != after; x = x->newer)
+		e->sorting[n++] = x;
+	qsort(e->sorting, n, sizeof(*e->sorting), by_last_packet);
+	for (u32 i = 0; i < n; i++) {
+		struct entry *x = e->sorting[i];
+
+		x->older = i ? e->sorting[i - 1] : before;
+		x->newer = i + 1 < n ? e->sorting[i + 1] : after;
+	}
+	if (before)
+		before->newer = e->sorting[0];
+	else
+		e->oldest = e->sorting[0];
+	if (after)
+		after->older = e->sorting[n - 1];
+	else
+		e->newest = e->sorting[n - 1];
+	e->ordered = epoch;
+}
+
+/* The flow whose last packet is the longest ago. */
+static struct entry *oldest(struct host_engine *e)
+{
+	if (e->oldest)
+		in_order(e, e->oldest);
+	return e->oldest;
 }
 
 static struct entry *find(struct host_engine *e, const struct weir_key6 *k, u32 hash)
@@ -168,7 +235,7 @@ int host_insert(void *engine, const struct weir_key6 *key, const struct weir_flo
 	struct entry *x;
 
 	if (e->n >= e->max) /* a capture can't wait for a sweep: the longest idle one goes */
-		end_flow(e, e->oldest, END_EVICTED);
+		end_flow(e, oldest(e), END_EVICTED);
 	if (!e->free && !add_chunk(e))
 		return -1;
 	if (e->n > e->mask)
@@ -181,6 +248,8 @@ int host_insert(void *engine, const struct weir_key6 *key, const struct weir_flo
 	x->hash = hash_key(key);
 	x->next = e->bucket[x->hash & e->mask];
 	e->bucket[x->hash & e->mask] = x;
+	x->epoch = e->epoch;
+	x->touched = e->packets;
 	link_newest(e, x);
 	e->n++;
 	e->current = x;
@@ -234,6 +303,7 @@ struct host_engine *host_engine_new(const struct weir_config *cfg, unsigned max_
 	e->ops = *ops;
 	e->max = max_flows && max_flows < FLOWS_MAX ? max_flows : FLOWS_MAX;
 	e->mask = (1 << 10) - 1;
+	e->epoch = 1;
 	e->bucket = calloc(e->mask + 1, sizeof(*e->bucket));
 	if (!e->bucket) {
 		free(e);
@@ -251,17 +321,28 @@ void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_
 
 	host_env = &e->env;
 	e->current = NULL;
+	e->packets++;
 	p = weir_begin(time_ns, e->ifindex, link, 0);
 	weir_look(&ctx, &v);
 	weir_packet(&ctx, &v, p, parse_common(&v, p) ? PARSED_OK : weir_parse(&ctx));
-	if (e->current && e->current != e->newest) {
-		unlink_age(e, e->current);
-		link_newest(e, e->current);
+	if (e->current) {
+		e->current->touched = e->packets;
+		if (e->current->epoch != e->epoch) {
+			unlink_age(e, e->current);
+			link_newest(e, e->current);
+			e->current->epoch = e->epoch;
+		}
 	}
 }
 
+void **host_engine_user(struct host_engine *e, uint64_t flow_id)
+{
+	return e->current && e->current->flow.id == flow_id ? &e->current->user : NULL;
+}
+
 /* What most packets are; others are only not expected. The key is the one that the parser will make. */
-uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen)
+uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
+			    unsigned *dir)
 {
 	uint32_t off = link == WEIR_LINK_ETHERNET ? 14 : 0, hash;
 	const uint8_t *ip = data + off;
@@ -289,6 +370,7 @@ uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, co
 		set_key6(&p, ip + 8, ip + 24, e->ifindex);
 		key = p.k6;
 	}
+	*dir = p.dir;
 	hash = hash_key(&key);
 	__builtin_prefetch(&e->bucket[hash & e->mask]);
 	return hash;
@@ -302,13 +384,13 @@ void host_engine_expect_entry(const struct host_engine *e, uint32_t hash)
 		__builtin_prefetch(x + i, 1);
 }
 
-uint64_t host_engine_expect_flow(const struct host_engine *e, uint32_t hash)
+void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash)
 {
 	const struct entry *x = e->bucket[hash & e->mask];
 
 	while (x && x->hash != hash)
 		x = x->next;
-	return x ? x->flow.id : 0;
+	return x ? x->user : NULL;
 }
 
 void host_engine_interface(struct host_engine *e, uint16_t ifindex)
@@ -339,15 +421,20 @@ static u64 last_ns(const struct weir_flow *f)
 
 void host_engine_expire(struct host_engine *e, uint64_t now_ns)
 {
-	struct entry *newer;
+	struct entry *x = oldest(e), *newer;
 
-	for (struct entry *x = e->oldest; x; x = newer) {
+	e->epoch++;
+	for (; x; x = newer) {
 		enum flow_end why = why_ended(&x->flow, END_TIMEOUT);
 		u64 last = last_ns(&x->flow), idle = now_ns > last ? now_ns - last : 0;
 
-		newer = x->newer;
 		if (idle < IDLE_CLOSED_NS)
 			break; /* those after it are younger still */
+		newer = x->newer;
+		if (newer && newer->epoch != x->epoch) {
+			in_order(e, newer);
+			newer = x->newer;
+		}
 		if (why != END_TIMEOUT || idle >= (x->key.proto == PROTO_TCP ? IDLE_TCP_NS : IDLE_OTHER_NS))
 			end_flow(e, x, why);
 	}
@@ -355,8 +442,8 @@ void host_engine_expire(struct host_engine *e, uint64_t now_ns)
 
 void host_engine_finish(struct host_engine *e)
 {
-	while (e->oldest)
-		end_flow(e, e->oldest, why_ended(&e->oldest->flow, END_STOP));
+	for (struct entry *x = oldest(e); x; x = oldest(e))
+		end_flow(e, x, why_ended(&x->flow, END_STOP));
 }
 
 void host_engine_counters(const struct host_engine *e, struct weir_counters *out)
@@ -393,6 +480,7 @@ void host_engine_free(struct host_engine *e)
 		free(c);
 	}
 	free(e->spare_holes);
+	free(e->sorting);
 	free(e->bucket);
 	free(e);
 }

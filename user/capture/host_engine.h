@@ -31,11 +31,18 @@ void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_
 /*
  * Packets come soon whose flows lie far away in memory. These three, a few packets apart and in this order,
  * bring a packet's flow near; they change nothing. The first gives what the others take, 0: not to be told.
- * The last gives the flow's id, 0: none.
+ * The last gives the flow's user pointer, NULL: none. *dir: the packet's direction as in its record.
  */
-uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen);
+uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
+			    unsigned *dir);
 void host_engine_expect_entry(const struct host_engine *e, uint32_t hash);
-uint64_t host_engine_expect_flow(const struct host_engine *e, uint32_t hash);
+void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash);
+
+/*
+ * While a record is told: the user's pointer in its flow, which a new flow has as NULL. NULL: the record is of
+ * another flow than the packet (an ICMP error).
+ */
+void **host_engine_user(struct host_engine *e, uint64_t flow_id);
 
 /* The interface that packets are of from now on; 0 at first. Flows of two interfaces are two. */
 void host_engine_interface(struct host_engine *e, uint16_t ifindex);

@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "join_side.h"
 #include "join_table.h"
+
+#define JOIN_ODD 20 /* flows that went another way are no coincidence */
 
 struct join {
 	struct join_config cfg;
 	struct join_table conns; /* a translated connection's names: what each end is called on the other side */
 	struct join_table flows; /* by id: the verdict */
-	struct join_table pairs; /* by the inside's name: what both sightings counted */
+	struct join_table pairs; /* by the true name: which sighting is reported, what each counted */
 	struct join_stats stats;
 };
 
@@ -60,73 +63,6 @@ static bool listed(const unsigned *list, unsigned n, unsigned ifindex)
 	return false;
 }
 
-static bool same_net(const struct in6_addr *a, const struct in6_addr *b, unsigned prefix)
-{
-	unsigned bytes = prefix / 8, bits = prefix % 8;
-
-	if (memcmp(a, b, bytes))
-		return false;
-	return !bits || !((a->s6_addr[bytes] ^ b->s6_addr[bytes]) >> (8 - bits));
-}
-
-/* Multicast, broadcast, link-local, unspecified, loopback: never routed. */
-static bool stays_on_link(const struct in6_addr *ip)
-{
-	if (IN6_IS_ADDR_V4MAPPED(ip)) {
-		const uint8_t *b = &ip->s6_addr[12];
-
-		return b[0] == 0 || b[0] == 127 || b[0] >= 224 || (b[0] == 169 && b[1] == 254);
-	}
-	return ip->s6_addr[0] == 0xff || IN6_IS_ADDR_LINKLOCAL(ip) || IN6_IS_ADDR_LOOPBACK(ip) ||
-	       IN6_IS_ADDR_UNSPECIFIED(ip);
-}
-
-static bool is_own(const struct join *j, const struct in6_addr *ip)
-{
-	for (unsigned i = 0; i < j->cfg.nown; i++)
-		if (!memcmp(ip, &j->cfg.own[i].ip, sizeof(*ip)))
-			return true;
-	return false;
-}
-
-/* In a network that one of these interfaces is connected to. */
-static bool connected(const struct join *j, const unsigned *ifaces, unsigned n,
-		      const struct in6_addr *ip)
-{
-	for (unsigned i = 0; i < j->cfg.nown; i++)
-		if (listed(ifaces, n, j->cfg.own[i].ifindex) &&
-		    same_net(ip, &j->cfg.own[i].ip, j->cfg.own[i].prefix))
-			return true;
-	return false;
-}
-
-static bool is_inside(const struct join *j, const struct in6_addr *ip)
-{
-	if (is_own(j, ip))
-		return false;
-	if (connected(j, j->cfg.lan, j->cfg.nlan, ip))
-		return true;
-	/* Private addresses are inside, but for those of the WAN's own network (double NAT). */
-	if (connected(j, j->cfg.wan, j->cfg.nwan, ip))
-		return false;
-	return j->cfg.is_local && j->cfg.is_local(j->cfg.is_local_arg, ip);
-}
-
-static bool is_outside(const struct join *j, const struct in6_addr *ip)
-{
-	return !stays_on_link(ip) && !is_inside(j, ip) && !is_own(j, ip);
-}
-
-/* Does a flow seen on the LAN pass the gateway, and show on the WAN as well? */
-static bool crosses(const struct join *j, const struct join_key *k)
-{
-	const struct in6_addr *a = &k->end[0].ip, *b = &k->end[1].ip;
-
-	if (stays_on_link(a) || stays_on_link(b))
-		return false;
-	return (is_inside(j, a) && is_outside(j, b)) || (is_outside(j, a) && is_inside(j, b));
-}
-
 void join_conntrack(struct join *j, const struct ct_entry *e)
 {
 	const struct ct_tuple *o = &e->orig, *r = &e->reply;
@@ -153,7 +89,13 @@ void join_conntrack(struct join *j, const struct ct_entry *e)
 		}
 		memcpy(v->from, from, sizeof(v->from));
 		memcpy(v->to, to, sizeof(v->to));
+		v->reply = side;
 	}
+}
+
+void join_conntrack_lost(struct join *j)
+{
+	join_table_clear(&j->conns);
 }
 
 static bool same_end(const struct join_end *a, const struct join_end *b)
@@ -169,57 +111,100 @@ static struct join_end renamed(const struct join_value *v, const struct join_end
 	return *e;
 }
 
-/* The name a flow goes by inside: that of the pair. */
-static void inside_name(const struct join_value *v, const struct join_key *k, struct join_key *out)
+/* A translated connection's true ends, for what goes by this name of it. False: it has them. */
+static bool true_ends(const struct join_value *conn, struct join_value *v)
+{
+	memcpy(v->from, conn->from, sizeof(v->from));
+	memcpy(v->to, conn->from, sizeof(v->to));
+	/* Who opened it, as the first packet said; who answered, as the answer did. */
+	v->to[!conn->reply] = conn->to[!conn->reply];
+	return !same_end(&v->from[!conn->reply], &v->to[!conn->reply]);
+}
+
+/* The name all sightings of the flow have in common. */
+static void true_name(const struct join_value *v, const struct join_key *k, struct join_key *out)
 {
 	struct join_end a = k->end[0], b = k->end[1];
 
-	if (v->verdict == JOIN_RENAME) {
+	if (v->renamed) {
 		a = renamed(v, &k->end[0]);
 		b = renamed(v, &k->end[1]);
 	}
 	join_key_make(out, &a, &b, k->proto);
 }
 
-/* Decides once for each flow, when it is first heard of. */
-static void decide(struct join *j, unsigned ifindex, const struct join_key *k, struct join_value *v)
+/* Will the other side show it as well, as the one that is reported? */
+static bool foreseen(const struct join *j, const struct join_key *k, const struct join_key *name, bool wan)
 {
-	bool lan = listed(j->cfg.lan, j->cfg.nlan, ifindex);
+	if (!j->cfg.nwan || !j->cfg.nlan || !join_crosses(&j->cfg, name))
+		return false;
+	if (j->cfg.all_wans && !j->stats.lan_reports)
+		/* A LAN does not show our own address as the client's: this is the carrier of an uplink. */
+		return !wan && !join_has_own(&j->cfg, k);
+	return wan && join_from_lan(&j->cfg, name);
+}
+
+/* From now on what leaves unseen is reported as well, and whole. */
+static void learn(struct join *j)
+{
+	uint64_t odd = j->stats.unmatched + j->stats.split;
+
+	if (odd >= JOIN_ODD && odd >= j->stats.joined / 4)
+		j->stats.lan_reports = true;
+}
+
+/* The first sighting is reported, the second counted. */
+static void claim(struct join *j, uint64_t id, unsigned ifindex, bool wan, const struct join_key *name,
+		  struct join_value *v)
+{
+	struct join_value *pair = join_table_add(&j->pairs, name);
+
+	if (!pair) {
+		j->stats.refused++;
+	} else if (!pair->owner || pair->ended & 2) {
+		/* The old one's echo may not be over: they can't be compared. */
+		pair->partial |= pair->owner != 0;
+		pair->owner = id;
+		pair->ifindex = ifindex;
+		pair->wan = wan;
+		pair->ended &= ~2;
+		join_table_keep(&j->pairs, name);
+	} else if (pair->owner != id && wan && pair->wan) {
+		/* Another road, or another name by the NAT: a part of its packets, not the same again. */
+		pair->partial = true;
+		j->stats.split += pair->ifindex != ifindex;
+		learn(j);
+	} else if (pair->owner != id) {
+		v->verdict = JOIN_ECHO;
+		v->matched = true;
+	}
+}
+
+/* Decides once for each flow, when it is first heard of. */
+static void decide(struct join *j, uint64_t id, unsigned ifindex, const struct join_key *k, struct join_value *v)
+{
+	bool wan = listed(j->cfg.wan, j->cfg.nwan, ifindex);
 	const struct join_value *conn;
-	struct join_key inside;
-	struct join_value *pair;
+	struct join_key name;
 
 	v->verdict = JOIN_KEEP;
-	if (lan) {
-		if (j->cfg.nwan && j->cfg.all_wans && crosses(j, k))
-			v->verdict = JOIN_ECHO;
-		return;
-	}
-	if (!listed(j->cfg.wan, j->cfg.nwan, ifindex))
+	if ((!wan && !listed(j->cfg.lan, j->cfg.nlan, ifindex)) || join_on_link(k))
 		return;
 	conn = join_table_get(&j->conns, k);
-	if (!conn && j->cfg.more && (is_own(j, &k->end[0].ip) || is_own(j, &k->end[1].ip))) {
+	if (!conn && j->cfg.more) {
 		j->cfg.more(j->cfg.more_arg);
 		conn = join_table_get(&j->conns, k);
 	}
-	if (conn) {
-		memcpy(v->from, conn->from, sizeof(v->from));
-		memcpy(v->to, conn->to, sizeof(v->to));
+	if (conn && true_ends(conn, v)) {
+		v->renamed = true;
 		v->verdict = JOIN_RENAME;
 	}
-	inside_name(v, k, &inside);
-	if (!j->cfg.nlan || (!is_inside(j, &inside.end[0].ip) && !is_inside(j, &inside.end[1].ip))) {
-		j->stats.renamed += v->verdict == JOIN_RENAME;
-		return;
-	}
-	if (!j->cfg.all_wans) {
+	true_name(v, k, &name);
+	if (foreseen(j, k, &name, wan))
 		v->verdict = JOIN_ECHO;
-		return;
-	}
+	else if (conn || j->cfg.nwan + j->cfg.nlan > 1)
+		claim(j, id, ifindex, wan, &name, v);
 	j->stats.renamed += v->verdict == JOIN_RENAME;
-	pair = join_table_add(&j->pairs, &inside);
-	if (pair)
-		pair->seen = true;
 }
 
 /* The flow's verdict; tmp is for one that needs no memory, or finds no room. */
@@ -230,17 +215,14 @@ static struct join_value *verdict(struct join *j, uint64_t id, unsigned ifindex,
 	struct join_value *v;
 
 	memset(tmp, 0, sizeof(*tmp));
-	/* One side, nothing translated: every flow is what it seems. */
-	if (!j->cfg.nwan || (!j->cfg.nlan && !j->cfg.more && !j->conns.n))
+	/* One interface, nothing translated: every flow is what it seems. */
+	if (j->cfg.nwan + j->cfg.nlan < 2 && !j->cfg.more && !j->conns.n)
 		return tmp;
 	join_key_id(&by_id, id);
 	v = join_table_get(&j->flows, &by_id);
 	if (v)
 		return v;
-	decide(j, ifindex, k, tmp);
-	/* Nothing that could come later changes this one: it is decided anew each time. */
-	if (tmp->verdict == JOIN_KEEP && !is_own(j, &k->end[0].ip) && !is_own(j, &k->end[1].ip))
-		return tmp;
+	decide(j, id, ifindex, k, tmp);
 	v = join_table_add(&j->flows, &by_id);
 	if (!v) {
 		j->stats.refused++;
@@ -270,7 +252,7 @@ enum join_verdict join_record(struct join *j, struct weir_rec *r)
 	memcpy(&b.ip, r->daddr, sizeof(b.ip));
 	join_key_make(&k, &a, &b, r->proto);
 	v = verdict(j, r->flow_id, r->ifindex, &k, &tmp);
-	if (v->verdict == JOIN_RENAME) {
+	if (v->renamed) {
 		/* Conntrack knows who opened it, even where we came too late to see. */
 		r->client = same_end(&a, &v->from[0]) == !r->dir ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
 		rename_end(v, r->saddr, &r->sport);
@@ -295,7 +277,7 @@ enum join_verdict join_key(struct join *j, uint64_t id, struct weir_key6 *key)
 
 	key_of(key, &k);
 	v = verdict(j, id, key->ifindex, &k, &tmp);
-	if (v->verdict == JOIN_RENAME) {
+	if (v->renamed) {
 		rename_end(v, key->lo, &key->lo_port);
 		rename_end(v, key->hi, &key->hi_port);
 	}
@@ -309,7 +291,7 @@ void join_ctl(struct join *j, struct weir_ctl *ctl)
 
 	join_key_id(&by_id, ctl->flow_id);
 	v = join_table_get(&j->flows, &by_id);
-	if (!v || v->verdict != JOIN_RENAME)
+	if (!v || !v->renamed)
 		return;
 	memset(&back, 0, sizeof(back));
 	memcpy(back.from, v->to, sizeof(back.from));
@@ -322,31 +304,34 @@ void join_ctl(struct join *j, struct weir_ctl *ctl)
 static void compare(struct join *j, const struct join_value *pair)
 {
 	for (int way = 0; way < 2; way++) {
-		uint64_t in = pair->packets[way ? 1 : 0][way], out = pair->packets[way ? 0 : 1][way];
+		uint32_t in = pair->packets[way ? 1 : 0][way], out = pair->packets[way ? 0 : 1][way];
 
 		if (in > out)
 			j->stats.own_drops[way] += in - out;
 	}
 }
 
-/* Notes what one sighting (0 LAN, 1 WAN) counted; ways: 0 to the outside, 1 to the inside. */
-static void note(struct join *j, const struct join_key *inside, unsigned sighting, bool lo_is_inside,
+/* Notes what a side (0 LAN, 1 WAN) counted; ways: 0 to the outside, 1 to the inside. */
+static void note(struct join *j, struct join_value *pair, bool wan, const struct weir_key6 *key,
 		 const struct weir_flow *f)
 {
-	struct join_value *pair = join_table_get(&j->pairs, inside);
+	struct in6_addr lo;
+	bool lo_is_inside;
 
-	if (!pair)
-		return;
-	pair->packets[sighting][0] = f->dir[lo_is_inside ? 0 : 1].packets;
-	pair->packets[sighting][1] = f->dir[lo_is_inside ? 1 : 0].packets;
-	pair->ended |= 1 << sighting;
+	memcpy(&lo, key->lo, sizeof(lo));
+	lo_is_inside = join_side(&j->cfg, &lo) == JOIN_INSIDE;
+	pair->packets[wan][0] = f->dir[lo_is_inside ? 0 : 1].packets;
+	pair->packets[wan][1] = f->dir[lo_is_inside ? 1 : 0].packets;
 	/* One that began before both sides were watched can't be compared. */
 	pair->partial |= f->state & WEIR_FLOW_EARLY || f->start_ns < j->cfg.since_ns;
-	if (pair->ended != 3)
-		return;
+}
+
+/* Both sightings of it are over. */
+static void finish(struct join *j, const struct join_value *pair, const struct join_key *name)
+{
 	if (!pair->partial)
 		compare(j, pair);
-	join_table_del(&j->pairs, inside);
+	join_table_del(&j->pairs, name);
 }
 
 /* RFC 6052's well-known prefix, 64:ff9b::/96, and RFC 8215's for networks' own use, 64:ff9b:1::/48. */
@@ -357,36 +342,68 @@ static bool is_nat64(const struct in6_addr *ip)
 	return !memcmp(ip, known, sizeof(known)) || !memcmp(ip, local, sizeof(local));
 }
 
+/* It was to show on the other side, and did not. */
+static void never_showed(struct join *j, const struct join_key *k, const struct weir_flow *f)
+{
+	/* Without an answer it stayed here: this host dropped it. */
+	if (!f->dir[0].packets || !f->dir[1].packets)
+		return;
+	if (is_nat64(&k->end[0].ip) || is_nat64(&k->end[1].ip))
+		j->stats.nat64++;
+	else
+		j->stats.unmatched++;
+	learn(j);
+}
+
+/* The end of the one that is reported. */
+static void owner_ended(struct join *j, const struct join_key *name, bool wan, const struct weir_key6 *key,
+			const struct weir_flow *f)
+{
+	struct join_value *pair = join_table_get(&j->pairs, name);
+
+	if (!pair || pair->owner != f->id)
+		return;
+	note(j, pair, wan, key, f);
+	pair->ended |= 2;
+	if (pair->ended == 3)
+		finish(j, pair, name);
+	else if (!j->cfg.nlan || !j->cfg.nwan || !join_crosses(&j->cfg, name))
+		join_table_del(&j->pairs, name);
+	else
+		join_table_age(&j->pairs, name);
+}
+
 enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct weir_flow *f)
 {
-	bool lan = listed(j->cfg.lan, j->cfg.nlan, key->ifindex);
-	struct join_key k, inside, by_id;
-	struct join_value v, tmp;
-	struct in6_addr lo;
-	bool matched;
+	bool wan = listed(j->cfg.wan, j->cfg.nwan, key->ifindex);
+	struct join_key k, name, by_id;
+	struct join_value v, tmp, *pair;
 
 	key_of(key, &k);
 	v = *verdict(j, f->id, key->ifindex, &k, &tmp);
 	join_key_id(&by_id, f->id);
 	join_table_del(&j->flows, &by_id);
-	inside_name(&v, &k, &inside);
-	if (v.verdict == JOIN_RENAME) {
+	true_name(&v, &k, &name);
+	if (v.renamed) {
 		rename_end(&v, key->lo, &key->lo_port);
 		rename_end(&v, key->hi, &key->hi_port);
 	}
-	memcpy(&lo, key->lo, sizeof(lo));
 	if (v.verdict != JOIN_ECHO) {
-		note(j, &inside, 1, is_inside(j, &lo), f);
+		owner_ended(j, &name, wan, key, f);
 		return v.verdict;
 	}
-	matched = !lan || join_table_get(&j->pairs, &inside);
-	if (!matched) {
-		j->stats.unmatched++;
-		j->stats.nat64 += is_nat64(&k.end[0].ip) || is_nat64(&k.end[1].ip);
-		return JOIN_KEEP;
+	pair = v.matched ? NULL : join_table_get(&j->pairs, &name);
+	if (!v.matched && !pair) {
+		never_showed(j, &k, f);
+		return v.renamed ? JOIN_RENAME : JOIN_KEEP;
 	}
-	if (lan)
-		note(j, &inside, 0, is_inside(j, &lo), f);
+	if (pair) {
+		note(j, pair, wan, key, f);
+		pair->partial |= pair->wan == wan; /* two of one side: nothing lies between them */
+		pair->ended |= 1;
+		if (pair->ended == 3)
+			finish(j, pair, &name);
+	}
 	j->stats.joined++;
 	j->stats.echo_packets += (uint64_t)f->dir[0].packets + f->dir[1].packets;
 	j->stats.echo_bytes += f->dir[0].bytes + f->dir[1].bytes;

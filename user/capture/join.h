@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One flow, two sightings: a gateway with both its sides watched sees a
+ * One flow, several sightings: a gateway with both its sides watched sees a
  * connection on the LAN and on the WAN, with NAT under two names. The WAN's
  * sighting is the one that is reported, for it shows the path; conntrack gives
- * it the client's true address. The LAN's is kept beside it: what came in on
- * one side and never left on the other is this host's own doing. Pure
- * bookkeeping: no I/O, so that a test can drive it.
+ * it its true ends. The LAN's is foreseen, by addresses and routes, and kept
+ * beside it: what came in on one side and never left on the other is this
+ * host's own doing. What was not foreseen (two LANs, a tunnel beside its
+ * carrier, ports of a bridge, a hairpin) is known by its ends: the first
+ * sighting is reported. Pure bookkeeping: no I/O, so that a test can drive it.
  */
 #ifndef WEIR_JOIN_H
 #define WEIR_JOIN_H
 
 #include "addrs.h"
 #include "conntrack.h"
+#include "routes.h"
 #include "weir_abi.h"
 
-#define JOIN_ADDRS  64
+#define JOIN_ADDRS  256
 #define JOIN_IFACES 16
 
 enum join_verdict {
 	JOIN_KEEP,   /* report it as it is */
-	JOIN_RENAME, /* report it under the client's true address: record and key were rewritten */
+	JOIN_RENAME, /* report it under its true ends: record and key were rewritten */
 	JOIN_ECHO,   /* the second sighting of a flow that another interface reports */
 };
 
@@ -28,12 +31,16 @@ struct join_config {
 	unsigned nown;
 	unsigned wan[JOIN_IFACES], nwan; /* watched interfaces with a default route */
 	unsigned lan[JOIN_IFACES], nlan; /* watched interfaces without one */
-	/* --local-net, or the private networks: inside, but where a WAN's own. NULL: none. */
+	struct route route[ROUTES_MAX]; /* but the default ones */
+	unsigned nroutes;
+	bool default_wan; /* what no route is for leaves by a watched WAN */
+	/* --local-net (then local_given: it rules), or the private networks, where no route tells. NULL: none. */
 	bool (*is_local)(const void *arg, const struct in6_addr *ip);
 	const void *is_local_arg;
+	bool local_given;
 	/*
-	 * Asked before a flow of our own address on the WAN is taken for this host's:
-	 * hands over what conntrack has told since (by join_conntrack). NULL: nothing to ask.
+	 * Asked before a flow that conntrack has not translated is taken as it is: hands over
+	 * what it has told since (by join_conntrack). NULL: nothing to ask.
 	 */
 	void (*more)(void *arg);
 	void *more_arg;
@@ -52,6 +59,9 @@ void join_configure(struct join *j, const struct join_config *cfg);
 
 /* A connection that conntrack knows, or knows no longer (e->gone). */
 void join_conntrack(struct join *j, const struct ct_entry *e);
+
+/* News of connections were lost: forgets them all, to be told again. */
+void join_conntrack_lost(struct join *j);
 
 /* What is to be done with a record; rewrites its addresses and ports for JOIN_RENAME. */
 enum join_verdict join_record(struct join *j, struct weir_rec *r);
@@ -75,11 +85,14 @@ bool join_other_name(const struct join *j, struct in6_addr ip[2], uint16_t port[
 struct join_stats {
 	uint64_t echo_packets, echo_bytes; /* of flows counted once already, ended */
 	uint64_t own_drops[2];		   /* packets lost between both sides: to the outside, to the inside */
-	uint64_t joined, unmatched;	   /* echoes with and without a first sighting */
-	uint64_t nat64;			   /* of the unmatched: to addresses that a NAT64 translates */
-	uint64_t renamed;		   /* flows given their client's true address */
+	uint64_t joined;		   /* echoes of a flow that was reported */
+	uint64_t unmatched;		   /* flows foreseen on the other side that never showed there, though answered */
+	uint64_t nat64;			   /* likewise, to addresses that a NAT64 translates */
+	uint64_t split;			   /* flows that showed on two uplinks: out by one, back by the other */
+	uint64_t renamed;		   /* flows given their true ends */
 	uint64_t refused;		   /* no room: a flow was kept as it was */
 	unsigned connections;		   /* translated ones known now */
+	bool lan_reports;		   /* too many leave or come unseen: the LAN's sightings are reported */
 };
 
 void join_stats(const struct join *j, struct join_stats *s);

@@ -9,6 +9,8 @@
 
 struct join_node {
 	struct join_node *next;
+	struct join_node *older, *newer; /* of those that may go */
+	bool aged;
 	struct join_key key;
 	struct join_value value;
 };
@@ -128,14 +130,61 @@ struct join_value *join_table_add(struct join_table *t, const struct join_key *k
 	return &n->value;
 }
 
-void join_table_del(struct join_table *t, const struct join_key *k)
+static void unlink_aged(struct join_table *t, struct join_node *n)
 {
-	struct join_node **at = slot(t, k), *n = *at;
-
-	if (!n)
+	if (!n->aged)
 		return;
+	*(n->older ? &n->older->newer : &t->oldest) = n->newer;
+	*(n->newer ? &n->newer->older : &t->newest) = n->older;
+	n->older = n->newer = NULL;
+	n->aged = false;
+	t->aged--;
+}
+
+static void del_at(struct join_table *t, struct join_node **at)
+{
+	struct join_node *n = *at;
+
+	unlink_aged(t, n);
 	*at = n->next;
 	n->next = t->free;
 	t->free = n;
 	t->n--;
+}
+
+void join_table_del(struct join_table *t, const struct join_key *k)
+{
+	struct join_node **at = slot(t, k);
+
+	if (*at)
+		del_at(t, at);
+}
+
+void join_table_keep(struct join_table *t, const struct join_key *k)
+{
+	struct join_node *n = *slot(t, k);
+
+	if (n)
+		unlink_aged(t, n);
+}
+
+void join_table_age(struct join_table *t, const struct join_key *k)
+{
+	struct join_node *n = *slot(t, k);
+
+	if (!n || n->aged)
+		return;
+	n->older = t->newest;
+	*(t->newest ? &t->newest->newer : &t->oldest) = n;
+	t->newest = n;
+	n->aged = true;
+	if (++t->aged > t->max / 8 + 1)
+		del_at(t, slot(t, &t->oldest->key));
+}
+
+void join_table_clear(struct join_table *t)
+{
+	for (size_t i = 0; i <= t->mask; i++)
+		while (t->bucket[i])
+			del_at(t, &t->bucket[i]);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A bounded hash table for join.c: keys are two ends and a protocol, or a flow's id. */
+/* A bounded hash table for join.c: keys are two ends and a protocol, or a flow's id. Some of it may go for newer ones. */
 #ifndef WEIR_JOIN_TABLE_H
 #define WEIR_JOIN_TABLE_H
 
@@ -19,17 +19,31 @@ struct join_key {
 };
 
 struct join_value {
-	struct join_end from[2], to[2]; /* renaming */
-	uint64_t packets[2][2];		/* a pair's: by sighting and way */
-	uint8_t verdict;
-	uint8_t ended;			/* bit 0: the LAN's sighting, 1: the WAN's */
-	bool seen, partial;
+	struct join_end from[2], to[2]; /* renaming; the side that opened it first */
+	union {
+		struct { /* of a translated connection */
+			bool reply; /* from[] are its names beyond the NAT */
+		};
+		struct { /* of a flow, by its id */
+			uint8_t verdict;
+			bool renamed, matched;
+		};
+		struct { /* of a pair of sightings */
+			uint64_t owner;		/* the flow that is reported */
+			unsigned ifindex;	/* where that one is seen */
+			uint32_t packets[2][2]; /* by side (LAN, WAN) and way */
+			uint8_t ended;		/* bit 0: the echo, 1: the owner */
+			bool wan, partial;
+		};
+	};
 };
 
 struct join_node;
 
 struct join_table {
 	struct join_node **bucket, *free;
+	struct join_node *oldest, *newest; /* that may go */
+	size_t aged;
 	struct join_chunk *chunks;
 	size_t mask, n, max;
 	uint64_t seed;
@@ -47,5 +61,10 @@ struct join_value *join_table_get(struct join_table *t, const struct join_key *k
 /* The one there, or a zeroed new one; NULL: full. */
 struct join_value *join_table_add(struct join_table *t, const struct join_key *k);
 void join_table_del(struct join_table *t, const struct join_key *k);
+/* It is needed no more than a while: the oldest such go when an eighth of the room is theirs. */
+void join_table_age(struct join_table *t, const struct join_key *k);
+/* It is needed again. */
+void join_table_keep(struct join_table *t, const struct join_key *k);
+void join_table_clear(struct join_table *t);
 
 #endif

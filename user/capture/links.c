@@ -205,6 +205,19 @@ static int ask(const char *name, unsigned ifindex, struct dump *d)
 	return err;
 }
 
+/* "Id Address Device": its own column, the last. */
+static void mark_pppoe(struct link *links, size_t n)
+{
+	FILE *f = fopen("/proc/net/pppoe", "re");
+	char line[128], dev[IFNAMSIZ];
+
+	while (f && fgets(line, sizeof(line), f))
+		for (size_t i = 0; i < n && sscanf(line, "%*s %*s %15s", dev) == 1; i++)
+			links[i].pppoe |= !strcmp(links[i].name, dev);
+	if (f)
+		fclose(f);
+}
+
 static int by_index(const void *a, const void *b)
 {
 	const struct link *x = a, *y = b;
@@ -221,6 +234,7 @@ int links_read(struct link *links, size_t max)
 		return err;
 	for (size_t i = 0; i < d.n; i++)
 		ask_device(&links[i]);
+	mark_pppoe(links, d.n);
 	qsort(links, d.n, sizeof(*links), by_index);
 	return d.n;
 }

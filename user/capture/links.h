@@ -23,6 +23,7 @@ struct link {
 	bool up;	 /* administratively */
 	bool running;	 /* has a carrier */
 	bool physical;	 /* a device stands behind it */
+	bool pppoe;	 /* the kernel has a PPPoE session on it */
 	uint32_t xdp_id; /* id of an XDP program on it, 0 none */
 	uint8_t xdp_mode;/* XDP_ATTACHED_* */
 	struct rtnl_link_stats64 stats;

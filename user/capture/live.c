@@ -54,9 +54,9 @@ static void on_counters(void *arg, const struct weir_key6 *key, const struct wei
 	struct weir_flow stamped;
 	struct weir_key6 name = *key;
 
-	live_note_ways(l, key, f, false);
 	if (join_key(l->join, f->id, &name) == JOIN_ECHO)
 		return;
+	live_note_ways(l, key, f, false);
 	stamp_flow(l, f, &stamped);
 	pipeline_counters(l->pipeline, &name, &stamped);
 }
@@ -68,9 +68,9 @@ static void on_flow_end(void *arg, const struct weir_key6 *key, const struct wei
 	struct weir_flow stamped;
 	struct weir_key6 name = *key;
 
-	live_note_ways(l, key, f, true);
 	if (join_end(l->join, &name, f) == JOIN_ECHO)
 		return;
+	live_note_ways(l, key, f, true);
 	stamp_flow(l, f, &stamped);
 	pipeline_flow_end(l->pipeline, &name, &stamped, why);
 }

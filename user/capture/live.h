@@ -22,6 +22,7 @@ struct live_config {
 	unsigned max_flows;  /* 0: 65,536, less on machines below 256 MB */
 	bool verbose;	     /* libbpf's own words on stderr */
 	double interval_s;   /* of count */
+	bool local_given;    /* what is inside was said, not guessed */
 	bool wait;	     /* for named interfaces that are not there yet, too */
 	unsigned count;	     /* stop after so many intervals; 0: never */
 };

@@ -27,14 +27,14 @@ static void list_links(char *buf, size_t size)
 
 static int choose_by_route(struct live *l, struct live_error *e)
 {
-	unsigned index[LIVE_IFACES];
-	int n = routes_default(index, LIVE_IFACES);
 	char there[400];
+	struct routes r;
 	struct link link;
 
-	for (int i = 0; i < n; i++)
-		if (!link_get(NULL, index[i], &link))
-			memcpy(l->iface[l->nifaces++].name, link.name, sizeof(link.name));
+	if (!routes_read(&r))
+		for (unsigned i = 0; i < r.nuplinks && l->nifaces < LIVE_IFACES; i++)
+			if (r.uplink[i].used && !link_get(NULL, r.uplink[i].ifindex, &link))
+				memcpy(l->iface[l->nifaces++].name, link.name, sizeof(link.name));
 	if (l->nifaces)
 		return 0;
 	list_links(there, sizeof(there));
@@ -72,8 +72,8 @@ static const struct live_iface *shown_at(const struct live *l, const struct live
 	return at || strcmp(link->kind, "vlan") ? at : chosen(l, link->lower, f->name);
 }
 
-/* Two ports of one bridge without a side: what is bridged from one to the other shows at both. */
-static void say_bridged_twice(const struct live *l)
+/* Two ports of one bridge: no route tells their sides. */
+static void say_sides(const struct live *l)
 {
 	struct link a, b, br;
 
@@ -82,8 +82,40 @@ static void say_bridged_twice(const struct live *l)
 			if (!l->iface[i].role && !l->iface[k].role && !link_get(l->iface[i].name, 0, &a) &&
 			    !link_get(l->iface[k].name, 0, &b) && a.master && a.master == b.master &&
 			    !link_get(NULL, a.master, &br) && !strcmp(br.kind, "bridge"))
-				notice("%s and %s are ports of %s: what passes from one to the other is counted twice. "
-				       "Say which side they are on: %s:lan %s:wan.", b.name, a.name, br.name, b.name, a.name);
+				notice("%s and %s are ports of %s: what passes from one to the other is counted once, "
+				       "where it is seen first. Say which side they are on: %s:lan %s:wan.", b.name, a.name,
+				       br.name, b.name, a.name);
+}
+
+/* Kinds of links whose packets leave inside others, most of them encrypted. */
+static bool wraps(const struct link *l)
+{
+	static const char *const kinds[] = {
+		"wireguard", "tun", "sit", "gre", "gretap", "ip6gre", "ip6gretap", "ipip", "ip6tnl", "vti", "vti6",
+		"xfrm", "vxlan", "geneve", "l2tp", "ovpn",
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(l->kind, kinds[i]))
+			return true;
+	return false;
+}
+
+/* A tunnel beside the link that carries it: what is encrypted can't be joined. */
+static void say_wrapped(const struct live *l)
+{
+	struct link tunnel, carrier;
+	struct routes r;
+
+	if (routes_read(&r))
+		return;
+	for (unsigned i = 0; i < l->nifaces; i++)
+		for (unsigned k = 0; k < l->nifaces; k++)
+			if (i != k && !link_get(l->iface[i].name, 0, &tunnel) && wraps(&tunnel) &&
+			    !link_get(l->iface[k].name, 0, &carrier) && !wraps(&carrier) &&
+			    routes_is_uplink(&r, carrier.ifindex))
+				notice("%s is a tunnel: where its packets leave by %s they count there again, as one flow "
+				       "of the tunnel's own protocol.", tunnel.name, carrier.name);
 }
 
 /* A port beside its bridge or bond, a VLAN beside its carrier: the same packets twice. Once is enough. */
@@ -135,7 +167,8 @@ int live_choose(struct live *l, const struct live_config *cfg, struct live_error
 		l->nifaces++;
 	}
 	drop_shown_twice(l);
-	say_bridged_twice(l);
+	say_sides(l);
+	say_wrapped(l);
 	return 0;
 }
 
@@ -224,6 +257,17 @@ void live_detach_all(struct live *l)
 	}
 }
 
+/* An interface keeps its programs under whatever name. */
+static void renamed(struct live *l, struct live_iface *f, const struct link *link)
+{
+	char why[128];
+
+	snprintf(why, sizeof(why), "%s is called %s now: it goes on being watched.", f->name, link->name);
+	memcpy(f->name, link->name, sizeof(f->name));
+	notice("%s", why);
+	live_tool(l, TOOL_ATTACH, f, why);
+}
+
 static void link_changed(void *arg, const struct link *link, bool gone)
 {
 	struct live *l = arg;
@@ -239,6 +283,10 @@ static void link_changed(void *arg, const struct link *link, bool gone)
 			f->attached = false;
 			f->seen = true;
 			notice("%s went away; waiting for it (findings kept).", f->name);
+		} else if (!gone && f->attached && f->at.ifindex == link->ifindex) {
+			if (strcmp(f->name, link->name) && !link_get(NULL, link->ifindex, &now) &&
+			    strcmp(f->name, now.name))
+				renamed(l, f, &now);
 		} else if (!gone && !f->attached && !strcmp(f->name, link->name)) {
 			/* The news may be old: ask again what is there. */
 			err = link_get(f->name, 0, &now);

@@ -48,6 +48,7 @@ struct live {
 	int conntrack, conntrack_err; /* events; why connections can't be read, 0 */
 	struct join *join;
 	uint64_t own_told[2];
+	bool lan_told;		  /* that the LAN's sightings are reported */
 	struct drops *drops; /* NULL: no reasons to be had */
 	uint64_t started_ns, attached_ns, looked_ns;
 	char problem[96]; /* of coverage, for the screen; "" none */

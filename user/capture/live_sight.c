@@ -16,18 +16,9 @@
 #include "live_impl.h"
 #include "routes.h"
 
-#define ROUTES_MAX 32
 #define LONG_WAY   8  /* TCP packets one way and none the other: no handshake looks like that */
 #define GAP_SPAN   50000 /* bytes of a direction */
 #define ONE_WAY	   10 /* such flows are no coincidence */
-
-static bool in_list(const unsigned *list, unsigned n, unsigned ifindex)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (list[i] == ifindex)
-			return true;
-	return false;
-}
 
 static bool is_local(const void *model, const struct in6_addr *ip)
 {
@@ -40,35 +31,52 @@ static void more_connections(void *arg)
 	live_connections(arg);
 }
 
-/* Roles by route, where the user named none; addresses as they are now. */
+static bool is_watched(const struct live *l, unsigned ifindex)
+{
+	for (unsigned i = 0; i < l->nifaces; i++)
+		if (l->iface[i].attached && l->iface[i].at.ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* Roles by route, where the user named none; addresses and networks as they are now. */
 static void describe(struct live *l, struct join_config *c)
 {
-	unsigned route[ROUTES_MAX], away = 0;
-	int nroutes = routes_default(route, ROUTES_MAX), n;
+	struct routes r;
+	bool away = false;
+	int n;
 
 	memset(c, 0, sizeof(*c));
+	if (routes_read(&r))
+		memset(&r, 0, sizeof(r));
 	c->max = l->cfg.max_flows;
 	c->since_ns = l->attached_ns;
 	c->more = l->conntrack >= 0 ? more_connections : NULL;
 	c->more_arg = l;
 	c->is_local = is_local;
 	c->is_local_arg = pipeline_model(l->pipeline);
+	c->local_given = l->cfg.local_given;
 	n = addrs_read(c->own, JOIN_ADDRS);
 	c->nown = n < 0 ? 0 : n;
+	memcpy(c->route, r.net, sizeof(c->route));
+	c->nroutes = r.nnets;
 	for (unsigned i = 0; i < l->nifaces; i++) {
 		struct live_iface *f = &l->iface[i];
 
 		if (!f->attached)
 			continue;
-		f->wan = f->role ? f->role == ROLE_WAN :
-				   nroutes > 0 && in_list(route, nroutes, f->at.ifindex);
+		f->wan = f->role ? f->role == ROLE_WAN : routes_is_uplink(&r, f->at.ifindex);
 		if (f->wan)
 			c->wan[c->nwan++] = f->at.ifindex;
 		else
 			c->lan[c->nlan++] = f->at.ifindex;
 	}
-	for (int i = 0; i < nroutes; i++)
-		away += !in_list(c->wan, c->nwan, route[i]);
+	for (unsigned i = 0; i < r.nuplinks; i++) {
+		bool watched = is_watched(l, r.uplink[i].ifindex);
+
+		away |= r.uplink[i].used && !watched;
+		c->default_wan |= watched && r.nnets;
+	}
 	c->all_wans = c->nwan && !away;
 }
 
@@ -113,6 +121,7 @@ void live_connections(struct live *l)
 {
 	if (l->conntrack < 0 || ct_drain(l->conntrack, on_connection, l->join) != -ENOBUFS)
 		return;
+	join_conntrack_lost(l->join);
 	ct_dump(on_connection, l->join);
 }
 
@@ -256,11 +265,11 @@ static void look_at_offload(struct live *l)
 	problem(l, &l->iface[0], 4, "HW OFFLOAD: part of the traffic is invisible", why);
 }
 
-/* The LAN's flows that leave by an interface nobody watches. */
+/* Flows that do not show where they should. */
 static void look_at_echoes(struct live *l)
 {
 	struct join_stats s;
-	char why[200];
+	char why[256];
 
 	join_stats(l->join, &s);
 	if (s.nat64) {
@@ -268,13 +277,15 @@ static void look_at_echoes(struct live *l)
 			 "count as IPv6 on the LAN and as IPv4 on the WAN.", (unsigned long long)s.nat64);
 		problem(l, &l->iface[0], 16, "NAT64: flows count twice", why);
 	}
-	s.unmatched -= s.nat64;
-	if (s.unmatched < 20 || s.unmatched < s.joined / 4)
+	if (!s.lan_reports || l->lan_told)
 		return;
-	snprintf(why, sizeof(why), "%llu of %llu flows of the LAN never showed on the WAN: they end in this "
-		 "host, or leave by an interface that is not watched (a tunnel?).",
-		 (unsigned long long)s.unmatched, (unsigned long long)(s.unmatched + s.joined));
-	problem(l, &l->iface[0], 8, "FLOWS LEAVE UNSEEN", why);
+	l->lan_told = true;
+	snprintf(why, sizeof(why), "%llu of %llu flows of the LAN showed on the WAN one way only or never, though they "
+		 "were answered (a tunnel, a proxy here, two uplinks?): flows are reported as the LAN shows them from "
+		 "now on.", (unsigned long long)(s.unmatched + s.split),
+		 (unsigned long long)(s.unmatched + s.split + s.joined));
+	notice("%s", why);
+	live_tool(l, TOOL_LOST, &l->iface[0], why);
 }
 
 /* The id of a flow of the engine's tables; 0: not there. IPv4 mapped. */

@@ -96,14 +96,6 @@ struct rule_match rules_endpoint(const struct rules *r, const struct in6_addr *i
 		 : (struct rule_match){ -1, CHANNEL_NONE };
 }
 
-bool rules_endpoint_has_net(const struct rules *r, const struct in6_addr *ip, unsigned proto,
-			    unsigned port)
-{
-	const struct endpoint_rule *e = endpoint_rule(r, ip, proto, port);
-
-	return e && e->prefix;
-}
-
 unsigned rules_apps(const struct rules *r)
 {
 	return r->napps;
@@ -112,11 +104,6 @@ unsigned rules_apps(const struct rules *r)
 const char *rules_app_name(const struct rules *r, unsigned app)
 {
 	return app < r->napps ? r->app[app].name : NULL;
-}
-
-bool rules_app_has_channels(const struct rules *r, unsigned app)
-{
-	return app < r->napps && r->app[app].channels;
 }
 
 enum channel rules_channel(const struct rules *r, unsigned app, unsigned l7)

@@ -33,9 +33,6 @@ extern const char rules_builtin[];
 unsigned rules_apps(const struct rules *r);
 const char *rules_app_name(const struct rules *r, unsigned app);
 
-/* Does the app have channels at all? */
-bool rules_app_has_channels(const struct rules *r, unsigned app);
-
 /* By host name (lower case): the longest suffix on label boundaries. O(length of the name). */
 struct rule_match rules_host(const struct rules *r, const char *host);
 /* By signature (enum signature) and by l7 (enum weir_l7). */
@@ -44,9 +41,6 @@ struct rule_match rules_l7(const struct rules *r, unsigned l7);
 /* The weakest: by the server's address and port. proto: IPPROTO_TCP or _UDP. */
 struct rule_match rules_endpoint(const struct rules *r, const struct in6_addr *ip, unsigned proto,
 				 unsigned port);
-/* Whether the match of rules_endpoint() was by port alone is the caller's question: */
-bool rules_endpoint_has_net(const struct rules *r, const struct in6_addr *ip, unsigned proto,
-			    unsigned port);
 /* The channel that an app's flows of this l7 are; CHANNEL_NONE where the rules don't say. */
 enum channel rules_channel(const struct rules *r, unsigned app, unsigned l7);
 

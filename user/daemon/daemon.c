@@ -158,6 +158,8 @@ static bool turn(void *arg)
 	metrics_lost(d->metrics, METRICS_LOST_QUEUE, st.cut);
 	if (d->log)
 		metrics_lost(d->metrics, METRICS_LOST_LOG, event_log_lost(d->log));
+	if (d->extras.history.ops)
+		metrics_lost(d->metrics, METRICS_LOST_HISTORY, history_dropped(&d->extras.history));
 	server_serve(d->server, now);
 	if (d->http)
 		http_serve(d->http);

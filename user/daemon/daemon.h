@@ -6,6 +6,7 @@
 #include "capture_run.h"
 #include "event_log.h"
 #include "extras.h"
+#include "history.h"
 #include "http.h"
 #include "live.h"
 #include "metrics.h"

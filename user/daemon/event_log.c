@@ -207,21 +207,6 @@ void event_log_write(struct event_log *l, const char *line, size_t len)
 	l->lines++;
 }
 
-bool event_log_reopen(struct event_log *l)
-{
-	uint64_t size;
-	int fd;
-
-	event_log_flush(l, 0);
-	fd = open_file(l->path, &size);
-	if (fd < 0)
-		return false;
-	close(l->fd);
-	l->fd = fd;
-	l->size = size;
-	return true;
-}
-
 uint64_t event_log_lost(const struct event_log *l)
 {
 	return l->lost;

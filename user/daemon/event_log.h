@@ -32,9 +32,6 @@ void event_log_write(struct event_log *l, const char *line, size_t len);
  */
 void event_log_flush(struct event_log *l, uint64_t mono_ns);
 
-/* The file again by its name: somebody moved it away. False: it can't be; the old one stays. */
-bool event_log_reopen(struct event_log *l);
-
 uint64_t event_log_lost(const struct event_log *l); /* lines that could not be written */
 void event_log_close(struct event_log *l);	    /* writes what waits */
 

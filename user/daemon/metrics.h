@@ -33,7 +33,7 @@ void metrics_iface(struct metrics *mx, const char *name, unsigned ifindex);
 void metrics_reloaded(struct metrics *mx, bool ok);
 
 /* Events that did not arrive, counted by others: the value so far. */
-enum metrics_lost { METRICS_LOST_QUEUE, METRICS_LOST_LOG, METRICS_LOST };
+enum metrics_lost { METRICS_LOST_QUEUE, METRICS_LOST_LOG, METRICS_LOST_HISTORY, METRICS_LOST };
 void metrics_lost(struct metrics *mx, enum metrics_lost what, uint64_t n);
 
 enum metrics_form { METRICS_TEXT, METRICS_OPENMETRICS };

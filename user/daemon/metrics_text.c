@@ -308,6 +308,9 @@ static void losses(struct text *t, struct metrics *mx)
 	whole(t, mx->full, "reason", "map_full", LAST);
 	whole(t, mx->lost[METRICS_LOST_QUEUE], "reason", "queue_full", LAST);
 	whole(t, mx->lost[METRICS_LOST_LOG], "reason", "log_full", LAST);
+	whole(t, mx->lost[METRICS_LOST_HISTORY], "reason", "history_failed", LAST);
+	whole(t, mx->findings ? findings_refused(mx->findings) : 0, "reason", "findings_full", LAST);
+	whole(t, mx->model ? model_refused(mx->model) : 0, "reason", "flows_refused", LAST);
 }
 
 static void engine(struct text *t, struct metrics *mx)

@@ -32,28 +32,30 @@ struct doubt {
 	double told_score;
 	uint64_t odd_ns, group;
 	uint8_t subkind;
-	bool open;
 	char odd_line[48], real_line[48];
 };
 
+/* Every packet writes the first two cache lines. */
 struct content_side {
-	struct content_look seg[SEGMENTS];
-	uint8_t bytes[SEGMENTS][CONTENT_KEPT];
-	struct content_look last, usual, fin, synack; /* usual: newest behind the handshake, before any doubt */
+	struct content_look last, usual; /* usual: newest behind the handshake, before any doubt */
 	unsigned nseg;
 	uint16_t ipid_near, ipid_far;
 	uint16_t mss;
 	uint8_t wscale;
 	bool has_last, has_usual, has_fin, has_synack, data;
-};
+	struct content_look fin, synack;
+	struct content_look seg[SEGMENTS];
+	uint8_t bytes[SEGMENTS][CONTENT_KEPT];
+} __attribute__((aligned(64)));
 
 struct content_flow {
 	struct flow *flow;
-	struct content_side side[2]; /* by way */
-	uint32_t syns;
-	struct doubt doubt[2];
-	bool touched;
 	struct content_flow *next_free;
+	uint32_t syns;
+	bool touched;
+	bool doubted[2];	     /* doubt holds something */
+	struct content_side side[2]; /* by way */
+	struct doubt doubt[2];
 };
 
 struct strange_page {
@@ -103,7 +105,7 @@ static struct content_flow *slot(struct content_detector *d, unsigned i)
 	struct content_flow **c = &d->chunk[i / CHUNK];
 
 	if (!*c)
-		*c = calloc(CHUNK, sizeof(**c));
+		*c = aligned_alloc(64, CHUNK * sizeof(**c));
 	return *c ? &(*c)[i % CHUNK] : NULL;
 }
 
@@ -241,7 +243,7 @@ static void weigh(struct content_detector *d, struct content_flow *s, unsigned w
 static void conclude(struct content_detector *d, struct content_flow *s)
 {
 	for (unsigned way = 0; way < 2; way++)
-		if (s->doubt[way].open && (!s->doubt[way].group || s->doubt[way].rules & ~s->doubt[way].told_rules))
+		if (s->doubted[way] && (!s->doubt[way].group || s->doubt[way].rules & ~s->doubt[way].told_rules))
 			report(d, s, way);
 }
 
@@ -265,9 +267,9 @@ static struct doubt *doubt(struct content_detector *d, struct content_flow *s, c
 {
 	struct doubt *q = &s->doubt[way];
 
-	if (q->open)
+	if (s->doubted[way])
 		return q;
-	q->open = true;
+	s->doubted[way] = true;
 	q->odd = *odd;
 	q->odd_ns = now_ns;
 	q->subkind = (uint8_t)subkind;
@@ -397,7 +399,7 @@ static void conflict(struct content_detector *d, struct content_flow *s, unsigne
 
 	struct doubt *q = &s->doubt[way];
 
-	if (q->open && q->odd.seq != odd->seq)
+	if (s->doubted[way] && q->odd.seq != odd->seq)
 		return;
 	q = doubt(d, s, odd, way, subkind_of(what), r->time_ns);
 	q->rules |= CONTENT_BIT(CONTENT_CONFLICT) | content_stack(odd, real, uses_ts, counts_ipid(d, s, way, r->time_ns));
@@ -417,7 +419,7 @@ static void behind_fin(struct content_detector *d, struct content_flow *s, unsig
 
 	struct doubt *q = &s->doubt[way];
 
-	if (seq_dist(l->seq + l->len, x->fin.seq + x->fin.len) <= 0 || (q->open && q->odd.seq != x->fin.seq))
+	if (seq_dist(l->seq + l->len, x->fin.seq + x->fin.len) <= 0 || (s->doubted[way] && q->odd.seq != x->fin.seq))
 		return;
 	q = doubt(d, s, &x->fin, way, x->fin.len ? SUBKIND_DATA : SUBKIND_FIN, r->time_ns);
 	q->rules |= CONTENT_BIT(CONTENT_AFTER_FIN) |
@@ -466,7 +468,7 @@ static void on_payload(struct content_detector *d, struct content_flow *s, unsig
 {
 	struct content_side *x = &s->side[way];
 	const struct doubt *q = &s->doubt[way];
-	bool had = q->open;
+	bool had = s->doubted[way];
 
 	for (unsigned i = 0; i < x->nseg; i++)
 		if (content_conflict(&x->seg[i], x->bytes[i], l, payload)) {
@@ -477,7 +479,7 @@ static void on_payload(struct content_detector *d, struct content_flow *s, unsig
 		behind_fin(d, s, way, r, l);
 	if (way == TO_CLIENT && !x->data && l->kept)
 		first_answer(d, s, r, l, payload);
-	if (!had && q->open && (q->rules & CONTENT_BIT(CONTENT_IPID)) && (q->rules & CONTENT_BIT(CONTENT_PAGE)))
+	if (!had && s->doubted[way] && (q->rules & CONTENT_BIT(CONTENT_IPID)) && (q->rules & CONTENT_BIT(CONTENT_PAGE)))
 		note_strange(d, s, way);
 	if (x->nseg < SEGMENTS && l->kept) {
 		memcpy(x->bytes[x->nseg], payload, l->kept);
@@ -498,13 +500,13 @@ static void note_usual(struct content_side *x, const struct content_look *l, con
 	if (x->has_last && x->last.ipid && l->ipid) {
 		if ((uint16_t)(l->ipid - x->last.ipid - 1) < 256)
 			x->ipid_near += x->ipid_near < UINT16_MAX;
-		else if (!s->doubt[way].open)
+		else if (!s->doubted[way])
 			x->ipid_far += x->ipid_far < UINT16_MAX;
 	}
 	x->last = *l;
 	x->has_last = true;
 	/* What came since a doubt may be the forger's. */
-	if (!(l->tcp_flags & TCP_SYN) && !s->doubt[way].open) {
+	if (!(l->tcp_flags & TCP_SYN) && !s->doubted[way]) {
 		x->usual = *l;
 		x->has_usual = true;
 	}
@@ -541,7 +543,7 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 			s->syns++;
 		else if (r->tcp_flags & TCP_ACK)
 			on_synack(d, s, r, &l);
-	} else if (s->doubt[way].open) {
+	} else if (s->doubted[way]) {
 		after_doubt(d, s, way, r, &l);
 	}
 	/* How far its sender is, by what is not easily forged unseen. */
@@ -555,6 +557,17 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 		x->has_fin = true;
 	}
 	note_usual(x, &l, s, way);
+}
+
+static void content_expect(const void *arg, const struct flow *f, unsigned way)
+{
+	const struct content_detector *d = arg;
+	const struct content_flow *s = f->detector[d->env->slot];
+
+	if (!s)
+		return;
+	__builtin_prefetch(&s->side[way], 1);
+	__builtin_prefetch(&s->side[way].nseg, 1);
 }
 
 static void content_flow_end(void *arg, struct flow *f)
@@ -599,6 +612,7 @@ const struct detector detect_content = {
 	.name = "content",
 	.create = content_create,
 	.packet = content_on_packet,
+	.expect = content_expect,
 	.flow_end = content_flow_end,
 	.tick = content_tick,
 	.finish = content_tick,

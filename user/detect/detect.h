@@ -50,6 +50,8 @@ struct detector {
 	void *(*create)(const struct detect_env *env);
 	/* A packet of a flow; payload has r->caplen bytes. Before the flow's own counters hold it. */
 	void (*packet)(void *d, struct flow *f, const struct weir_rec *r, const uint8_t *payload);
+	/* A packet of the flow that way comes soon: what it will touch of its state may be fetched. Changes nothing. */
+	void (*expect)(const void *d, const struct flow *f, unsigned way);
 	/* The flow's l7, app or type became known or changed; its old type is given. */
 	void (*typed)(void *d, struct flow *f, unsigned old_type);
 	/* The flow ends; flow->detector[slot] must be freed here. */

@@ -153,13 +153,13 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 	}
 	/* nobody ever answered there: a dead candidate, not a drop */
 	if (t->lost && t->channel == CH_OPEN && !ends_alive(&d->far, far, 1, later ? f->id : 0)) {
-		ends_add(&d->far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
+		ends_add(&d->far, &df->at_far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
 		return;
 	}
 	if (!bank_add(&d->bank, type, t))
 		d->nomem++;
-	ends_add(&d->far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
-	ends_add(&d->near, near, type, t->channel, f->id, t->time_ns, t->n, t->lost);
+	ends_add(&d->far, &df->at_far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
+	ends_add(&d->near, &df->at_near, near, type, t->channel, f->id, t->time_ns, t->n, t->lost);
 	if (len) {
 		state->size_n[bin] += t->n;
 		state->size_lost[bin] += t->lost;
@@ -356,6 +356,22 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 		drop_udp(d, df, r);
 }
 
+static void expect(const void *arg, const struct flow *f, unsigned way)
+{
+	const struct drop *d = arg;
+	const struct drop_flow *df = f->detector[d->env->slot];
+	uint64_t now;
+
+	if (!df)
+		return;
+	now = model_now(d->env->model);
+	for (size_t at = 64; at < offsetof(struct drop_flow, early); at += 64)
+		__builtin_prefetch((const char *)df + at, 1);
+	__builtin_prefetch(df->sent, 1);
+	ends_expect(df->at_far, now);
+	ends_expect(df->at_near, now);
+}
+
 static void typed(void *arg, struct flow *f, unsigned old_type)
 {
 	struct drop *d = arg;
@@ -475,6 +491,7 @@ const struct detector detect_drop = {
 	.name = "drop",
 	.create = create,
 	.packet = packet,
+	.expect = expect,
 	.typed = typed,
 	.flow_end = flow_end,
 	.tick = tick,

@@ -62,24 +62,28 @@ struct pace {
 	uint16_t missed;  /* packets without a record just before it */
 };
 
+/* What a TCP packet touches comes first: three cache lines. */
 struct drop_flow {
 	struct flow *flow;
-	struct drop_flow *next, *prev; /* flows with something open */
+	struct end *at_far, *at_near;  /* where its ends were last counted; NULL not yet */
+	struct sent *sent;	       /* at most SENT_MAX; a flood's flows hold one */
 	bool listed, far_client, dead, answered, acked_data, quic, stuck;
 	uint8_t nsent, nearly;
-	uint8_t room;		       /* of sent */
-	struct sent *sent;	       /* at most SENT_MAX; a flood's flows hold one */
-	struct trial early[EARLY_MAX]; /* until the type is known */
-	struct pace pace[2];
+	uint8_t room; /* of sent */
+	bool ipid_known;
+	uint16_t ipid, ipid_own;	 /* of the newest packet from the far end, with its own_pkts */
 	uint32_t rtt_us;		 /* to the far end and back; 0 unknown */
 	uint32_t far_packets, far_bytes; /* that came from the far end: payload */
 	uint32_t out_packets;		 /* with payload, to the far end */
-	uint32_t own_lost;   /* losses that were this host's own: flow.own_drops pays for them */
-	uint32_t first_lost; /* which of these was the first to be lost; 0 none */
 	uint32_t lost_row;   /* sent again, or unanswered, since the newest progress */
-	uint64_t row_ns;     /* when the first of these was sent again */
 	uint32_t stop_packets,
 		stop_bytes; /* packets both ways and bytes from the far end when progress ended */
+	struct pace pace[2];
+	uint32_t own_lost;   /* losses that were this host's own: flow.own_drops pays for them */
+	uint32_t first_lost; /* which of these was the first to be lost; 0 none */
+	uint64_t row_ns;     /* when the first of lost_row was sent again */
+	struct drop_flow *next, *prev; /* flows with something open */
+	struct trial early[EARLY_MAX]; /* until the type is known */
 	uint64_t far_ns, out_ns,
 		silent_ns; /* UDP: newest from there, newest to there, first since then */
 	uint64_t ruled_ns; /* UDP: second of the newest continuity trial */
@@ -87,8 +91,6 @@ struct drop_flow {
 		count_ns; /* UDP: counters by the newest tick; when the far end was heard last */
 	bool count_silent;
 	uint32_t silent_packets, in_after_loss;
-	uint16_t ipid, ipid_own; /* of the newest packet from the far end, with its own_pkts */
-	bool ipid_known;
 	uint32_t ssrc;
 	uint16_t rtp_seq;
 	uint16_t rtp_missed; /* packets from there without a record since the one with rtp_seq */

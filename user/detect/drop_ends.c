@@ -27,13 +27,21 @@ static const struct end *set_of(const struct ends *e, const struct in6_addr *ip)
 	return e->end[hash_ip(ip, 0) % ENDS_SETS];
 }
 
-const struct end *ends_find(const struct ends *e, const struct in6_addr *ip, unsigned type)
+static bool is_end(const struct end *x, const struct in6_addr *ip, unsigned type)
 {
-	const struct end *set = set_of(e, ip);
+	return x->used && x->type == type && same_ip(&x->ip, ip);
+}
 
+/* The entry; where there is none *set and *tag say where it would be. */
+static struct end *find(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned *set, uint32_t *tag)
+{
+	uint32_t h = hash_ip(ip, 0);
+
+	*set = h % ENDS_SETS;
+	*tag = (h ^ type * 0x85ebca6bu) | 1;
 	for (unsigned i = 0; i < ENDS_WAYS; i++)
-		if (set[i].used && set[i].type == type && same_ip(&set[i].ip, ip))
-			return &set[i];
+		if (e->tag[*set][i] == *tag && is_end(&e->end[*set][i], ip, type))
+			return &e->end[*set][i];
 	return NULL;
 }
 
@@ -47,45 +55,54 @@ static void grow(uint16_t *v, unsigned by)
 	*v = *v + by > UINT16_MAX ? UINT16_MAX : *v + by;
 }
 
-static void tally(struct end_tally *t, uint32_t no, unsigned channel, unsigned n, unsigned lost)
+static void tally(struct end_bucket *b, uint32_t no, unsigned channel, unsigned n, unsigned lost)
 {
-	unsigned at = no % END_BUCKETS;
-
-	if (t->no[at] != no) {
-		if (no < t->no[at]) /* older than the ring */
+	b += no % END_BUCKETS;
+	if (b->no != no) {
+		if (no < b->no) /* older than the ring */
 			return;
-		t->no[at] = no;
-		memset(t->n[at], 0, sizeof(t->n[at]));
-		memset(t->lost[at], 0, sizeof(t->lost[at]));
+		*b = (struct end_bucket){ .no = no };
 	}
-	grow(&t->n[at][channel], n);
-	grow(&t->lost[at][channel], lost);
+	grow(&b->n[channel], n);
+	if (lost)
+		grow(&b->lost[channel], lost);
 }
 
-void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned channel,
+/* The entry, made where missing. */
+static struct end *get(struct ends *e, const struct in6_addr *ip, unsigned type)
+{
+	uint32_t tag;
+	unsigned at, way = 0;
+	struct end *x = find(e, ip, type, &at, &tag), *set = e->end[at];
+
+	if (x)
+		return x;
+	for (unsigned i = 0; i < ENDS_WAYS; i++) {
+		if (!set[i].used) {
+			way = i;
+			break;
+		}
+		if (newest(&set[i]) < newest(&set[way]))
+			way = i;
+	}
+	x = &set[way];
+	memset(x, 0, sizeof(*x));
+	x->ip = *ip;
+	x->type = type;
+	x->used = true;
+	e->tag[at][way] = tag;
+	return x;
+}
+
+void ends_add(struct ends *e, struct end **at, const struct in6_addr *ip, unsigned type, unsigned channel,
 	      uint64_t flow, uint64_t time_ns, unsigned n, unsigned lost)
 {
-	struct end *x = (struct end *)ends_find(e, ip, type);
+	struct end *x = *at;
 
-	if (!x) {
-		struct end *set = e->end[hash_ip(ip, 0) % ENDS_SETS];
-
-		x = set;
-		for (unsigned i = 0; i < ENDS_WAYS; i++) {
-			if (!set[i].used) {
-				x = &set[i];
-				break;
-			}
-			if (newest(&set[i]) < newest(x))
-				x = &set[i];
-		}
-		memset(x, 0, sizeof(*x));
-		x->ip = *ip;
-		x->type = type;
-		x->used = true;
-	}
-	tally(&x->fine, time_ns / END_FINE_NS, channel, n, lost);
-	tally(&x->coarse, time_ns / END_COARSE_NS, channel, n, lost);
+	if (!x || !is_end(x, ip, type))
+		x = *at = get(e, ip, type);
+	tally(x->fine, (uint32_t)(time_ns / END_FINE_NS), channel, n, lost);
+	tally(x->coarse, (uint32_t)(time_ns / END_COARSE_NS), channel, n, lost);
 	if (lost && time_ns > x->fail_ns)
 		x->fail_ns = time_ns;
 	if (n > lost) {
@@ -130,18 +147,18 @@ void end_count(const struct end *x, unsigned channels, uint64_t from_ns, uint64_
 	       double *lost)
 {
 	bool fine = from_ns + (END_BUCKETS - 1) * END_FINE_NS > newest(x);
-	const struct end_tally *t = fine ? &x->fine : &x->coarse;
+	const struct end_bucket *b = fine ? x->fine : x->coarse;
 	uint64_t width = fine ? END_FINE_NS : END_COARSE_NS;
 
 	*n = *lost = 0;
 	for (unsigned i = 0; i < END_BUCKETS; i++) {
-		if (t->no[i] < from_ns / width || t->no[i] > to_ns / width)
+		if (b[i].no < from_ns / width || b[i].no > to_ns / width)
 			continue;
 		for (unsigned c = 0; c < ENDS_KINDS; c++) {
 			if (!(channels & 1u << c))
 				continue;
-			*n += t->n[i][c];
-			*lost += t->lost[i][c];
+			*n += b[i].n[c];
+			*lost += b[i].lost[c];
 		}
 	}
 	if (*n < *lost)

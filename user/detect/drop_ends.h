@@ -25,31 +25,42 @@
 #define END_FINE_NS 4000000000ull
 #define END_COARSE_NS 120000000000ull
 
-struct end_tally {
-	uint32_t no[END_BUCKETS]; /* which bucket since the epoch */
-	uint16_t n[END_BUCKETS][ENDS_KINDS], lost[END_BUCKETS][ENDS_KINDS];
+struct end_bucket {
+	uint32_t no; /* which one since the epoch */
+	uint16_t n[ENDS_KINDS], lost[ENDS_KINDS];
 };
 
-/* An address and a type. */
+/* An address and a type. Every packet counts here: what it touches is three cache lines. */
 struct end {
 	struct in6_addr ip;
 	uint16_t type;
 	bool used, many; /* many: flows got through other than ok_flow */
 	uint64_t ok_flow;
 	uint64_t ok_ns, fail_ns; /* newest; 0 never */
-	struct end_tally fine, coarse;
+	struct end_bucket fine[END_BUCKETS], coarse[END_BUCKETS];
 };
 
 struct ends {
+	uint32_t tag[ENDS_SETS][ENDS_WAYS]; /* of address and type; 0: free */
 	struct end end[ENDS_SETS][ENDS_WAYS];
 };
 
-/* Counts n packets of a channel of which lost were lost, between this address and us. */
-void ends_add(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned channel,
+/*
+ * Counts n packets of a channel of which lost were lost, between this address and us. *at: where the caller
+ * last found that end, NULL not yet; kept up to date.
+ */
+void ends_add(struct ends *e, struct end **at, const struct in6_addr *ip, unsigned type, unsigned channel,
 	      uint64_t flow, uint64_t time_ns, unsigned n, unsigned lost);
 
-/* The entry, NULL where there is none. */
-const struct end *ends_find(const struct ends *e, const struct in6_addr *ip, unsigned type);
+/* That end is counted again soon, about then: fetches what it will touch. */
+static inline void ends_expect(const struct end *x, uint64_t time_ns)
+{
+	if (!x)
+		return;
+	__builtin_prefetch(x, 1);
+	__builtin_prefetch(&x->fine[time_ns / END_FINE_NS % END_BUCKETS], 1);
+	__builtin_prefetch(&x->coarse[time_ns / END_COARSE_NS % END_BUCKETS], 1);
+}
 
 /* Did anything get through to that address at or after since_ns? flow: not by this one alone; 0
  * any. */

@@ -233,7 +233,7 @@ static void take_ipid(struct drop *d, struct drop_flow *df, const struct weir_re
 	if (df->ipid_known && (int16_t)step <= 0)
 		return; /* late */
 	if (df->ipid_known && step >= own && step - own < IPID_GAP)
-		ends_add(&d->far, df->far_client ? &f->client.ip : &f->server.ip, f->type,
+		ends_add(&d->far, &df->at_far, df->far_client ? &f->client.ip : &f->server.ip, f->type,
 			 ENDS_IPID, f->id, r->time_ns, step, step - own);
 	df->ipid = r->ipid;
 	df->ipid_own = r->own_pkts;
@@ -250,7 +250,7 @@ void drop_tcp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	if (r->tcp_flags & TCP_RST) {
 		/* refused or reset: somebody answered, and nothing more is to be learned here */
 		if (!out && df->nsent)
-			ends_add(&d->far,
+			ends_add(&d->far, &df->at_far,
 				 df->far_client ? &df->flow->client.ip : &df->flow->server.ip,
 				 df->flow->type, CH_OPEN, df->flow->id, r->time_ns, 1, 0);
 		df->dead = true;

@@ -44,6 +44,8 @@
 
 struct rate_flow {
 	struct path *path[2];
+	const struct series *s[2]; /* theirs, and where the next packet goes: to fetch them in time */
+	const void *tail[2];
 	uint8_t wscale[2]; /* offered by who sends that way; 255: none, 254: not seen */
 };
 
@@ -127,9 +129,11 @@ static bool limits_itself(const struct flow *f)
 {
 	uint64_t lost = 0;
 
+	if (f->own_drops < OWN_DROPS)
+		return false;
 	for (unsigned way = 0; way < 2; way++)
 		lost += (uint64_t)f->count[way].lost_before + f->count[way].lost_after;
-	return f->own_drops >= OWN_DROPS && 4ull * f->own_drops >= lost;
+	return 4ull * f->own_drops >= lost;
 }
 
 /*
@@ -161,6 +165,7 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 			if (x->path[w]) {
 				path_free(rate, x->path[w]);
 				x->path[w] = NULL;
+				x->s[w] = NULL;
 			}
 		return;
 	}
@@ -179,15 +184,15 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 		if (p) {
 			p->start_ns = r->time_ns;
 			p->s->whole = f->complete;
+			x->s[way] = p->s;
 		}
 	}
 	if (p) {
 		const struct series *s = p->s;
-		uint32_t rtt = (s->rtt[SIDE_BEFORE] ? s->rtt[SIDE_BEFORE]->min_us : 0) +
-			       (s->rtt[SIDE_AFTER] ? s->rtt[SIDE_AFTER]->min_us : 0);
 
-		limits_packet(p, r, rtt);
+		limits_packet(p, r, s->rtt[SIDE_BEFORE].min_us + s->rtt[SIDE_AFTER].min_us);
 		series_packet(p->s, &rate->budget, r);
+		x->tail[way] = series_tail(s);
 		p->last_ns = r->time_ns;
 		if (s->payload >= BULK_BYTES)
 			ask(rate, p, false);
@@ -201,6 +206,21 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 			scale = 0; /* one end has no scaling: nobody has (RFC 7323) */
 		limits_reverse(p, r, scale);
 	}
+}
+
+static void rate_expect(const void *d, const struct flow *f, unsigned way)
+{
+	const struct rate *rate = d;
+	const struct rate_flow *x = f->detector[rate->env.slot];
+
+	for (unsigned i = 0; x && i < 2; i++) {
+		if (!x->path[i])
+			continue;
+		__builtin_prefetch(x->path[i], 1);
+		series_expect(x->s[i]);
+	}
+	if (x)
+		__builtin_prefetch(x->tail[way], 1);
 }
 
 static struct limiter *limiter_covering(struct rate *r, const struct path *p, enum side side,
@@ -852,6 +872,7 @@ const struct detector detect_rate = {
 	.name = "rate",
 	.create = rate_create,
 	.packet = rate_packet,
+	.expect = rate_expect,
 	.typed = rate_typed,
 	.flow_end = rate_flow_end,
 	.tick = rate_tick,

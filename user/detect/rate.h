@@ -39,16 +39,17 @@ struct limiter;
 
 /* One direction of a flow. */
 struct path {
+	struct series *s; /* with what each packet writes: a cache line */
+	uint64_t last_ns;
+	struct path_limits lim;
 	struct path *prev, *next; /* rate.paths, newest first */
 	struct flow *flow;	  /* NULL once it has ended */
-	struct series *s;
-	uint64_t flow_id, start_ns, last_ns, ended_ns;
+	uint64_t flow_id, start_ns, ended_ns;
 	struct in6_addr from, to;     /* sender, receiver of the data */
 	struct in6_addr client, server;
 	uint16_t ifindex;
 	uint8_t type, way, proto;
 	bool inbound, outbound; /* from outside to inside; from inside to outside */
-	struct path_limits lim;
 	unsigned fitted[SIDES]; /* losses at the last fit alone */
 	bool focused;		/* its packets were asked for one by one */
 	uint64_t shaped_at[SIDES]; /* packets at the last look for a shaper */

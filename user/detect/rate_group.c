@@ -179,11 +179,11 @@ void group_gather(struct rate *r, const struct group *g, enum side side, bool ac
 		for (unsigned j = m; j < m + k; j++) {
 			/* What was delivered is known when its acknowledgment comes. */
 			r->rtts[j].t += acked ? r->rtts[j].rtt : 0;
-			r->rtts[j].rtt -= (float)s->rtt[side]->min_us * 1e-6f;
+			r->rtts[j].rtt -= (float)s->rtt[side].min_us * 1e-6f;
 		}
 		m += k;
 		for (unsigned j = 0; j < SIDES; j++)
-			rtt += s->rtt[j] ? s->rtt[j]->min_us * 1e-6 : 0;
+			rtt += s->rtt[j].min_us * 1e-6;
 		slice = fmax(slice, rtt);
 	}
 	merge(r->packets, r->room, end, g->n);

@@ -18,8 +18,7 @@ static uint32_t rtt_min_us(const struct series *s)
 	uint32_t sum = 0;
 
 	for (unsigned i = 0; i < SIDES; i++)
-		if (s->rtt[i])
-			sum += s->rtt[i]->min_us;
+		sum += s->rtt[i].min_us;
 	return sum;
 }
 
@@ -82,10 +81,10 @@ bool limits_window(const struct path *p)
 static bool queued(const struct path *p)
 {
 	for (unsigned i = 0; i < SIDES; i++) {
-		const struct rtt_ring *g = p->s->rtt[i];
+		const struct rtt_ring *g = &p->s->rtt[i];
 		unsigned high = 0, at;
 
-		if (!g || g->n < 16)
+		if (g->n < 16)
 			continue;
 		at = QUEUE_MIN_US > g->min_us / 2 ? QUEUE_MIN_US : g->min_us / 2;
 		for (unsigned j = 0; j < g->n; j++)

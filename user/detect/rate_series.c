@@ -59,8 +59,8 @@ void series_free(struct series *s, struct series_budget *b)
 	free(s->o);
 	free(s->ack);
 	free(s->held.s);
-	free(s->rtt[SIDE_BEFORE]);
-	free(s->rtt[SIDE_AFTER]);
+	free(s->rtt[SIDE_BEFORE].o);
+	free(s->rtt[SIDE_AFTER].o);
 	free(s);
 }
 
@@ -117,8 +117,7 @@ static void note_loss(struct series *s, enum side side, uint64_t t_ns)
 	uint64_t rtt = 0;
 
 	for (unsigned i = 0; i < SIDES; i++)
-		if (s->rtt[i])
-			rtt += s->rtt[i]->min_us * 1000ull;
+		rtt += s->rtt[i].min_us * 1000ull;
 	if (rtt < 10000000)
 		rtt = 10000000;
 	s->lost[side]++;
@@ -183,13 +182,13 @@ static void lost_after(struct series *s, const struct weir_rec *r)
 
 static void rtt_sample(struct series *s, enum side side, uint64_t t_ns, uint32_t us)
 {
-	struct rtt_ring *g = s->rtt[side];
+	struct rtt_ring *g = &s->rtt[side];
 
-	if (!g) {
+	if (!g->o) {
 		if (s->n < 8)
 			return;
-		g = s->rtt[side] = calloc(1, sizeof(*g));
-		if (!g)
+		g->o = malloc(SERIES_RTTS * sizeof(*g->o));
+		if (!g->o)
 			return;
 		g->every_us = 1000;
 	}
@@ -216,23 +215,21 @@ static void rtt_sample(struct series *s, enum side side, uint64_t t_ns, uint32_t
 static void echo_sent(struct series *s, enum side side, const struct weir_rec *r)
 {
 	struct echoes *e = &s->echo[side];
-	uint64_t apart = 1000000;
-	unsigned newest = (e->head + e->n + SERIES_ECHOES - 1u) % SERIES_ECHOES;
+	uint64_t apart = 1000000 + s->rtt[side].min_us * 125ull; /* an eighth of a round trip */
 
-	if (s->rtt[side])
-		apart += s->rtt[side]->min_us * 125ull; /* an eighth of a round trip */
-	if (e->n && (!before(e->o[newest].tsval, r->tsval) ||
-		     r->time_ns < e->o[newest].t_ns + apart))
+	if (e->n && (!before(e->newest, r->tsval) || r->time_ns < e->newest_ns + apart))
 		return;
 	if (e->n == SERIES_ECHOES) {
 		/* The echo is late where a queue is long: wait for it. */
-		if (r->time_ns < e->o[e->head].t_ns + 10000000000ull)
+		if (r->time_ns < s->echoed[side][e->head].t_ns + 10000000000ull)
 			return;
 		e->n = 0;
 	}
-	newest = (e->head + e->n++) % SERIES_ECHOES;
-	e->o[newest].t_ns = r->time_ns;
-	e->o[newest].tsval = r->tsval;
+	if (!e->n)
+		e->oldest = r->tsval;
+	s->echoed[side][(e->head + e->n++) % SERIES_ECHOES] = (struct echo){ r->time_ns, r->tsval };
+	e->newest = r->tsval;
+	e->newest_ns = r->time_ns;
 }
 
 /* The first echo of a timestamp makes a round trip. */
@@ -240,14 +237,15 @@ static void echo_back(struct series *s, enum side side, const struct weir_rec *r
 {
 	struct echoes *e = &s->echo[side];
 
-	while (e->n && !before(r->tsecr, e->o[e->head].tsval)) {
-		uint64_t sent = e->o[e->head].t_ns;
+	while (e->n && !before(r->tsecr, e->oldest)) {
+		uint64_t sent = s->echoed[side][e->head].t_ns;
 
-		if (r->tsecr == e->o[e->head].tsval && r->time_ns > sent)
+		if (r->tsecr == e->oldest && r->time_ns > sent)
 			rtt_sample(s, side, side == SIDE_BEFORE ? r->time_ns : sent,
 				   (uint32_t)((r->time_ns - sent) / 1000) + 1);
 		e->head = (e->head + 1) % SERIES_ECHOES;
 		e->n--;
+		e->oldest = s->echoed[side][e->head].tsval;
 	}
 }
 
@@ -308,8 +306,8 @@ void series_packet(struct series *s, struct series_budget *b, const struct weir_
 		uint32_t least = i == SIDE_BEFORE ? r->rtt_min_us : r->rtt_peer_us;
 
 		/* The engine saw the handshake. */
-		if (s->rtt[i] && least && least < s->rtt[i]->min_us)
-			s->rtt[i]->min_us = least;
+		if (least && least < s->rtt[i].min_us)
+			s->rtt[i].min_us = least;
 	}
 	if (r->label == WEIR_RETX_FILL)
 		lost_before(s, b, r);
@@ -467,10 +465,10 @@ static uint32_t span_cut(struct spans *s, uint32_t ack)
  */
 static void sack_rtt(struct series *s, const struct weir_rec *r, uint32_t seq)
 {
-	const struct rtt_ring *g = s->rtt[SIDE_AFTER];
+	const struct rtt_ring *g = &s->rtt[SIDE_AFTER];
 	const struct obs *o;
 
-	if (g && r->time_ns < g->last_ns + g->every_us * 1000ull)
+	if (g->o && r->time_ns < g->last_ns + g->every_us * 1000ull)
 		return;
 	o = sent(s, seq);
 	if (o && !(o->flags & OBS_RESEND) && r->time_ns > o->t_ns)
@@ -569,10 +567,10 @@ unsigned series_acked(const struct series *s, uint64_t from_ns, uint64_t origin_
 unsigned series_rtts(const struct series *s, enum side side, uint64_t from_ns, uint64_t origin_ns,
 		     struct fit_rtt *r, unsigned max)
 {
-	const struct rtt_ring *g = s->rtt[side];
+	const struct rtt_ring *g = &s->rtt[side];
 	unsigned k = 0;
 
-	for (unsigned i = 0; g && i < g->n && k < max; i++) {
+	for (unsigned i = 0; i < g->n && k < max; i++) {
 		if (g->o[i].t_ns < from_ns)
 			continue;
 		r[k].t = (double)(int64_t)(g->o[i].t_ns - origin_ns) * 1e-9;
@@ -583,10 +581,10 @@ unsigned series_rtts(const struct series *s, enum side side, uint64_t from_ns, u
 
 bool series_waits(const struct series *s, enum side side)
 {
-	const struct rtt_ring *g = s->rtt[side];
-	unsigned high = 0, from = g && g->n < 16 ? g->n : 16;
+	const struct rtt_ring *g = &s->rtt[side];
+	unsigned high = 0, from = g->n < 16 ? g->n : 16;
 
-	if (!g || g->n < 4)
+	if (g->n < 4)
 		return false;
 	for (unsigned i = g->n - from; i < g->n; i++)
 		high += g->o[i].us >= g->min_us + 3000;

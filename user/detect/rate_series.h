@@ -41,10 +41,10 @@ struct rtt_obs {
 };
 
 struct rtt_ring {
-	struct rtt_obs o[SERIES_RTTS];
+	struct rtt_obs *o; /* SERIES_RTTS; NULL until the first */
+	uint64_t last_ns;
 	unsigned n;
 	uint32_t every_us; /* thinned to one in so much */
-	uint64_t last_ns;
 	uint32_t min_us;
 };
 
@@ -71,32 +71,37 @@ struct spans {
 /* Timestamps (RFC 7323) of one end that wait for their echo. */
 #define SERIES_ECHOES 16
 struct echoes {
-	struct {
-		uint64_t t_ns;
-		uint32_t tsval;
-	} o[SERIES_ECHOES]; /* ring */
+	uint64_t newest_ns;
+	uint32_t newest, oldest; /* timestamps */
 	uint8_t head, n;
 };
 
+struct echo {
+	uint64_t t_ns;
+	uint32_t tsval;
+};
+
+/* What every packet touches comes first: it is four cache lines. */
 struct series {
 	struct obs *o; /* ring */
 	unsigned cap, n, head; /* head: oldest */
+	uint32_t end, acked; /* sequence: highest seen, highest acknowledged */
+	bool end_known, acked_known;
+	bool whole; /* from the flow's start on, nothing left out */
+	uint16_t segs_max;
 	uint64_t from_ns;      /* complete since */
 	uint64_t packets, bytes, payload; /* all that were added since from_ns */
+	struct echoes echo[SIDES]; /* [SIDE_AFTER] the sender's, [SIDE_BEFORE] the receiver's */
+	struct rtt_ring rtt[SIDES];
+	struct ack_obs *ack; /* ring, NULL until the first */
+	unsigned acks, ack_cap, ack_head;
+	struct spans held;
 	unsigned lost[SIDES];  /* marked in it, also those that left the ring */
 	unsigned events[SIDES]; /* losses, those within a round trip taken as one */
 	uint64_t event_ns[SIDES];
 	uint64_t lost_ns[SIDES]; /* the last one's time */
-	uint32_t end, acked; /* sequence: highest seen, highest acknowledged */
-	bool end_known, acked_known;
 	uint64_t bridged; /* bytes that passed without a record, taken as evenly spread */
-	bool whole; /* from the flow's start on, nothing left out */
-	uint16_t segs_max;
-	struct spans held;
-	struct ack_obs *ack; /* ring, NULL until the first */
-	unsigned acks, ack_cap, ack_head;
-	struct rtt_ring *rtt[SIDES];
-	struct echoes echo[SIDES]; /* [SIDE_AFTER] the sender's, [SIDE_BEFORE] the receiver's */
+	struct echo echoed[SIDES][SERIES_ECHOES]; /* rings */
 };
 
 struct series_budget {
@@ -106,6 +111,21 @@ struct series_budget {
 
 struct series *series_new(struct series_budget *b);
 void series_free(struct series *s, struct series_budget *b);
+
+/* Both directions' packets come soon: fetches what they will touch. */
+static inline void series_expect(const struct series *s)
+{
+	for (size_t at = 0; at < offsetof(struct series, lost); at += 64)
+		__builtin_prefetch((const char *)s + at, 1);
+}
+
+/* Where the next packet and the next acknowledgment will be written, or about there. */
+static inline const void *series_tail(const struct series *s)
+{
+	unsigned k = s->head + s->n;
+
+	return s->o + (k < s->cap ? k : k - s->cap);
+}
 
 /*
  * A packet of the series' direction. What passed between without a record is bridged where that was

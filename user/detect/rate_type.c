@@ -39,12 +39,9 @@ static double median(double *v, unsigned n)
 /* Round trips of a path while the limiter was at work, above the path's least. */
 static void add_waits(struct sample *s, const struct path *p, const struct limiter *l)
 {
-	const struct rtt_ring *g = p->s->rtt[l->side];
-	unsigned step;
+	const struct rtt_ring *g = &p->s->rtt[l->side];
+	unsigned step = 1 + g->n / 64;
 
-	if (!g)
-		return;
-	step = 1 + g->n / 64;
 	for (unsigned i = 0; i < g->n && s->n < 512; i += step)
 		if (g->o[i].t_ns >= l->start_ns && g->o[i].t_ns <= l->last_ns)
 			s->rtt[s->n++] = (g->o[i].us - g->min_us) * 1e-6;

@@ -412,6 +412,15 @@ static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r,
 		rst_residual(d, f, r->time_ns, false);
 }
 
+static void rst_expect(const void *arg, const struct flow *f, unsigned way)
+{
+	const struct rst_detector *d = arg;
+	const struct rst_flow *s = f->detector[d->env->slot];
+
+	for (size_t at = 0; s && at < sizeof(s->side[way]); at += 64)
+		__builtin_prefetch((const char *)&s->side[way] + at, 1);
+}
+
 static void rst_flow_end(void *arg, struct flow *f)
 {
 	struct rst_detector *d = arg;
@@ -451,6 +460,7 @@ const struct detector detect_rst = {
 	.name = "rst",
 	.create = rst_create,
 	.packet = rst_on_packet,
+	.expect = rst_expect,
 	.flow_end = rst_flow_end,
 	.tick = rst_tick,
 	.finish = rst_finish,

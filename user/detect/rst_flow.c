@@ -22,7 +22,7 @@ static struct rst_flow *fresh_flow(struct rst_flows *p)
 	struct rst_flow **c = &p->chunk[p->used / RST_CHUNK];
 
 	if (!*c)
-		*c = calloc(RST_CHUNK, sizeof(**c));
+		*c = aligned_alloc(64, RST_CHUNK * sizeof(**c));
 	return *c ? &(*c)[p->used++ % RST_CHUNK] : NULL;
 }
 

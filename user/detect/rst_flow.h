@@ -37,13 +37,13 @@ struct rst_burst {
 
 struct rst_flow {
 	struct flow *flow;	 /* NULL: free */
-	struct rst_side side[2]; /* by way: what the client, what the server sent */
 	struct rst_burst *burst[2];
 	uint8_t rtt_samples; /* given to the host table */
 	bool touched;
 	bool asked_once; /* one SYN, and a SYN-ACK */
 	bool suspect;
 	struct rst_flow *next_free;
+	struct rst_side side[2]; /* by way: what the client, what the server sent */
 };
 
 #define RST_CHUNK 128

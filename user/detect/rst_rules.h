@@ -34,7 +34,6 @@ struct rst_mark {
 
 /* What one end of a flow was seen to send, resets apart. Times in µs that wrap. */
 struct rst_side {
-	struct rst_mark sent[RST_SENT], acked[RST_ACKED]; /* rings; [n % size] is next */
 	uint32_t nsent, nacked;
 	bool end_known;
 	bool forgot;		  /* sent[] does not reach back without a gap */
@@ -59,7 +58,8 @@ struct rst_side {
 	bool hole;	 /* bytes before hole_end did not pass us so far */
 	uint32_t hole_end;
 	uint16_t in_if, out_if; /* interface + 1 it came in by, went out by; 0 none */
-};
+	struct rst_mark sent[RST_SENT], acked[RST_ACKED]; /* rings; [n % size] is next */
+} __attribute__((aligned(64)));
 
 /* The flow of r negotiated timestamps (RFC 7323): every segment but a reset carries them. */
 static inline bool rec_uses_ts(const struct weir_rec *r)

@@ -8,7 +8,6 @@
 
 #define CHUNK	 256
 #define MAX_APPS 256
-#define EXPECT_LINES 3 /* of each detector's state of a flow */
 #define TCP_RST	 4
 #define TCP_SYN	 2
 #define TCP_FIN	 1
@@ -215,33 +214,18 @@ struct flow *model_flow(struct model *m, uint64_t id)
 	return f;
 }
 
-void model_expect(const struct model *m, uint64_t id)
+void model_expect_flow(const struct flow *f)
 {
-	__builtin_prefetch(&m->bucket[id & m->mask]);
+	for (size_t i = 0; i < sizeof(*f); i += 64)
+		__builtin_prefetch((const char *)f + i, 1);
 }
 
-void model_expect_flow(const struct model *m, uint64_t id)
+void model_expect_parts(const struct flow *f)
 {
-	const char *f = (const char *)m->bucket[id & m->mask];
-
-	for (size_t i = 0; f && i < sizeof(struct flow); i += 64)
-		__builtin_prefetch(f + i, 1);
-}
-
-void model_expect_parts(struct model *m, uint64_t id)
-{
-	const struct flow *f = model_flow(m, id);
-
-	if (!f)
-		return;
 	__builtin_prefetch(f->unacked, 1);
 	__builtin_prefetch(f->rtt, 1);
-	for (unsigned i = 0; i < DETECTORS_MAX; i++) {
-		const char *state = f->detector[i];
-
-		for (size_t line = 0; state && line < EXPECT_LINES; line++)
-			__builtin_prefetch(state + line * 64, 1);
-	}
+	for (unsigned i = 0; i < DETECTORS_MAX; i++)
+		__builtin_prefetch(f->detector[i], 1);
 }
 
 static void grow(struct model *m)
@@ -332,41 +316,44 @@ struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flo
 	return f;
 }
 
-static void add_history(struct flow *f, char letter, bool client)
-{
-	char c = client ? letter : letter | 0x20;
-	size_t n = strlen(f->history);
-
-	if (n + 1 < HISTORY_LEN && !strchr(f->history, c))
-		f->history[n] = c;
-}
+/* What a packet may tell of its flow, each way once: the letters of the history. */
+enum { SAID_SYN, SAID_SYN_ACK, SAID_RST, SAID_ACK, SAID_HOLE, SAID_AGAIN, SAID_DATA, SAID_CLOSED, SAID_FIN, SAID };
+static const char letters[] = "SHRAGTDWF";
+_Static_assert(2 * SAID < HISTORY_LEN, "all of them find room");
 
 static void history(struct flow *f, const struct weir_rec *r)
 {
-	bool client = r->dir == f->client_dir;
+	unsigned shift = r->dir == f->client_dir ? 0 : 16;
 	uint8_t fl = r->tcp_flags;
+	uint32_t now = 0;
+	size_t n;
 
-	if (r->proto != IPPROTO_TCP) {
-		if (r->payload_len)
-			add_history(f, 'D', client);
-		return;
-	}
-	if (fl & TCP_SYN)
-		add_history(f, fl & TCP_ACK ? 'H' : 'S', client);
-	else if (fl & TCP_RST)
-		add_history(f, 'R', client);
-	else if (!r->payload_len && !(fl & TCP_FIN))
-		add_history(f, 'A', client);
-	if (r->label == WEIR_HOLE)
-		add_history(f, 'G', client);
-	if (r->label == WEIR_RETX_FILL || r->label == WEIR_RETX_SEEN || r->label == WEIR_RETX_ACKED)
-		add_history(f, 'T', client);
 	if (r->payload_len && !(fl & TCP_RST))
-		add_history(f, 'D', client);
-	if (!r->win && !(fl & (TCP_RST | TCP_SYN)))
-		add_history(f, 'W', client);
-	if (fl & TCP_FIN)
-		add_history(f, 'F', client);
+		now = 1 << SAID_DATA;
+	if (r->proto == IPPROTO_TCP) {
+		if (fl & TCP_SYN)
+			now |= fl & TCP_ACK ? 1 << SAID_SYN_ACK : 1 << SAID_SYN;
+		else if (fl & TCP_RST)
+			now |= 1 << SAID_RST;
+		else if (!r->payload_len && !(fl & TCP_FIN))
+			now |= 1 << SAID_ACK;
+		if (r->label == WEIR_HOLE)
+			now |= 1 << SAID_HOLE;
+		if (r->label == WEIR_RETX_FILL || r->label == WEIR_RETX_SEEN || r->label == WEIR_RETX_ACKED)
+			now |= 1 << SAID_AGAIN;
+		if (!r->win && !(fl & (TCP_RST | TCP_SYN)))
+			now |= 1 << SAID_CLOSED;
+		if (fl & TCP_FIN)
+			now |= 1 << SAID_FIN;
+	}
+	now &= ~(f->said >> shift);
+	if (!now)
+		return;
+	n = (size_t)__builtin_popcount(f->said);
+	for (unsigned i = 0; i < SAID; i++)
+		if (now >> i & 1)
+			f->history[n++] = shift ? letters[i] | 0x20 : letters[i];
+	f->said |= now << shift;
 }
 
 static void count_packet(struct type_stats *t, struct flow *f, const struct weir_rec *r)
@@ -420,7 +407,7 @@ void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, boo
 	model_set_now(m, r->time_ns);
 	if (r->time_ns > f->last_ns)
 		f->last_ns = r->time_ns;
-	if (m->newest != f) {
+	if (!count && m->newest != f) { /* a capture's flows are the engine's to end: no order is kept of them */
 		unlink_lru(m, f);
 		link_lru(m, f);
 	}

@@ -96,6 +96,7 @@ struct flow {
 	uint32_t focus_at;	/* its packets when its records were last asked for one by one; 0: never */
 	bool fragile;		/* records of it were lost: detectors mark their findings degraded */
 	char history[HISTORY_LEN]; /* Zeek's letters, upper case by the client */
+	uint32_t said;		   /* which of them are in it */
 	char *hint;		/* SNI, Host, name asked for; NULL none; owned */
 	struct flow_rtt *rtt;	/* NULL until the first sample */
 	struct unacked *unacked; /* captures only: what waits for its ACK; the model's */
@@ -125,6 +126,7 @@ struct type_stats {
 
 /* The model's parts that others read. */
 uint64_t model_now(const struct model *m); /* newest packet time, ns since the epoch */
+uint64_t model_refused(const struct model *m); /* flows, types and apps that found no room */
 const char *model_type_name(const struct model *m, unsigned type);
 const char *model_app_name(const struct model *m, unsigned app); /* NULL for app 0 */
 unsigned model_types(const struct model *m);			 /* how many */
@@ -140,7 +142,7 @@ unsigned model_app_id(struct model *m, const char *name);
 /* Notes how much there is to judge a type's drops by: type_stats.drop_have, drop_need. */
 void model_drop_trials(struct model *m, unsigned type, uint32_t have, uint32_t need);
 
-/* Every flow held, most recently active first; stop when fn returns false. */
+/* Every flow held, most recently active first (of captures: begun); stop when fn returns false. */
 void model_each_flow(struct model *m, bool (*fn)(struct flow *f, void *arg), void *arg);
 
 /* A flow by id, NULL if it is not (any longer) held. */

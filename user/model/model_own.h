@@ -16,10 +16,9 @@ void model_set_now(struct model *m, uint64_t ns); /* never steps back */
 /* The flow of a record, made where new. NULL: out of memory, or full (then *evict is the oldest). */
 struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flow **evict);
 
-/* A flow's next record comes soon: brings near its place in the table; then itself; then what it points to. */
-void model_expect(const struct model *m, uint64_t id);
-void model_expect_flow(const struct model *m, uint64_t id);
-void model_expect_parts(struct model *m, uint64_t id);
+/* A flow's next record comes soon: brings near itself; then what it points to. */
+void model_expect_flow(const struct flow *f);
+void model_expect_parts(const struct flow *f);
 
 /* One recorded packet: history, RTT; counters too when count is set. */
 void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, bool count);
@@ -37,7 +36,5 @@ void model_put_type(struct model *m, unsigned type, const struct type_stats *t);
 
 /* Takes a flow out; its pointers must be freed by then. */
 void model_flow_end(struct model *m, struct flow *f);
-
-uint64_t model_refused(const struct model *m); /* names and flows that found no room */
 
 #endif

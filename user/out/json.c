@@ -117,6 +117,12 @@ static void json_tool(void *s, const struct tool_event *e)
 	jb_str(&j->b, "why", e->why);
 	if (e->totals)
 		counts(&j->b, e->totals);
+	if (e->action == TOOL_STOP) {
+		jb_open(&j->b, "refused", '{');
+		jb_u64(&j->b, "findings", e->refused_findings);
+		jb_u64(&j->b, "flows", e->refused_flows);
+		jb_close(&j->b, '}');
+	}
 	jb_close(&j->b, '}');
 	event_end(j);
 }

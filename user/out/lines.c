@@ -229,6 +229,9 @@ static void lines_tool(void *s, const struct tool_event *e)
 		output_printf(" flows=%lu records=%lu lost=%lu", (unsigned long)t->flows_started,
 			      (unsigned long)t->records, (unsigned long)lost);
 		reasons(" (", WEIR_UNSENT, t->lost, unsent_name);
+		if (e->refused_findings || e->refused_flows)
+			output_printf(" refused: %lu findings, %lu flows", (unsigned long)e->refused_findings,
+				      (unsigned long)e->refused_flows);
 	}
 	output_printf("\n");
 }

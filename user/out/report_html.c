@@ -224,9 +224,9 @@ static void limits(FILE *to, const struct report *r, const struct report_source 
 		degraded += r->finding[i].f.degraded;
 	fputs("<h2>Limits</h2>\n<ul>\n<li>One vantage point: it shows that packets are missing, "
 	      "late or forged, not who does it "
-	      "or why.</li>\n<li><i>Possible</i> is no claim. <i>Likely</i> is one, from one place "
-	      "only; <i>corroborated</i> "
-	      "was seen from a second place too.</li>\n<li>A type that was alone on the path has "
+	      "or why.</li>\n<li><i>Possible</i> is no claim. <i>Likely</i> is one; "
+	      "<i>corroborated</i> is one that several servers or several clients bear "
+	      "witness to.</li>\n<li>A type that was alone on the path has "
 	      "nothing to be compared with.</li>\n",
 	      to);
 	fputs(r->history ? "<li>Only what passed this gateway's processor was seen: what hardware "

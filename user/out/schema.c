@@ -138,6 +138,9 @@ static void def_tool(struct jbuf *b)
 	object(b, "flows");
 	properties(b, "count", "started active evicted");
 	object_end(b, "started active evicted", true);
+	object(b, "refused");
+	properties(b, "count", "findings flows");
+	object_end(b, "findings flows", true);
 	object_end(b, "action", true);
 }
 

@@ -21,6 +21,8 @@ struct tool_event {
 	enum tool_action action;
 	const char *iface, *hook, *why; /* NULL where it does not apply */
 	const struct totals *totals;	/* TOOL_STOP, TOOL_LOST */
+	/* TOOL_STOP: what userspace had no room for; types and apps count as flows. */
+	uint64_t refused_findings, refused_flows;
 };
 
 struct sink {
