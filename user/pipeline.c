@@ -366,6 +366,7 @@ void pipeline_expect(const struct pipeline *p, const void *at, unsigned dir, uns
 		return;
 	}
 	way = dir == f->client_dir ? TO_SERVER : TO_CLIENT;
+	model_expect_deep(f, way);
 	for (unsigned i = 0; i < p->ndetectors; i++)
 		if (p->detector[i]->expect)
 			p->detector[i]->expect(p->state[i], f, way);

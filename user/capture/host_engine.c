@@ -18,14 +18,14 @@
 
 struct entry {
 	struct weir_flow flow;
-	struct weir_key6 key;
+	struct weir_key6 key; /* with what the look-up needs: a cache line */
 	u32 hash;
-	u64 epoch, touched;	      /* of its last packet: when, about, and which one */
 	struct entry *next;	      /* in the bucket, or free */
+	void *user;
+	u64 epoch, touched;	      /* of its last packet: when, about, and which one */
 	struct entry *older, *newer;  /* by the epoch of the last packet: see in_order() */
 	struct weir_holes *holes;
-	void *user;
-};
+} __attribute__((aligned(64)));
 
 struct chunk {
 	struct chunk *next;
@@ -216,7 +216,7 @@ static void end_flow(struct host_engine *e, struct entry *x, enum flow_end why)
 
 static bool add_chunk(struct host_engine *e)
 {
-	struct chunk *c = malloc(sizeof(*c));
+	struct chunk *c = aligned_alloc(64, sizeof(*c));
 
 	if (!c)
 		return false;
@@ -378,10 +378,10 @@ uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, co
 
 void host_engine_expect_entry(const struct host_engine *e, uint32_t hash)
 {
-	const char *x = (const char *)e->bucket[hash & e->mask];
+	const struct entry *x = e->bucket[hash & e->mask];
 
-	for (size_t i = 0; x && i < sizeof(struct entry); i += 64)
-		__builtin_prefetch(x + i, 1);
+	if (x)
+		__builtin_prefetch(&x->key, 1);
 }
 
 void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash)
@@ -390,7 +390,11 @@ void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash)
 
 	while (x && x->hash != hash)
 		x = x->next;
-	return x ? x->user : NULL;
+	if (!x)
+		return NULL;
+	for (size_t at = 0; at < sizeof(*x); at += 64)
+		__builtin_prefetch((const char *)x + at, 1);
+	return x->user;
 }
 
 void host_engine_interface(struct host_engine *e, uint16_t ifindex)

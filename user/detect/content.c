@@ -23,6 +23,7 @@
 #define SEGMENTS   3	       /* kept per direction */
 #define PAGES	   32	       /* strange first answers remembered across flows */
 #define REORDER_US 25000u
+#define FAR_APART  (1u << 26)  /* sequence numbers: of no one stream's start */
 #define SYNACK_US  3000000u    /* two answers to one SYN: not further apart */
 
 /* A doubtful packet of one direction, followed. */
@@ -38,11 +39,12 @@ struct doubt {
 /* Every packet writes the first two cache lines. */
 struct content_side {
 	struct content_look last, usual; /* usual: newest behind the handshake, before any doubt */
+	uint32_t kept_from, kept_to; /* seg[] lies within, unless it is scattered */
 	unsigned nseg;
 	uint16_t ipid_near, ipid_far;
 	uint16_t mss;
 	uint8_t wscale;
-	bool has_last, has_usual, has_fin, has_synack, data;
+	bool has_last, has_usual, has_fin, has_synack, data, scattered;
 	struct content_look fin, synack;
 	struct content_look seg[SEGMENTS];
 	uint8_t bytes[SEGMENTS][CONTENT_KEPT];
@@ -54,6 +56,7 @@ struct content_flow {
 	uint32_t syns;
 	bool touched;
 	bool doubted[2];	     /* doubt holds something */
+	struct rst_host *host[2];    /* by way: where the sender's was found last */
 	struct content_side side[2]; /* by way */
 	struct doubt doubt[2];
 };
@@ -165,9 +168,15 @@ static void first_line(char line[48], const uint8_t *p, size_t len)
 	line[i] = 0;
 }
 
-static struct rst_base base_of(struct content_detector *d, const struct flow *f, unsigned way, uint64_t now_ns)
+static struct rst_host *host_of(struct content_detector *d, struct content_flow *s, unsigned way, uint64_t now_ns)
 {
-	const struct rst_host *h = rst_host(&d->hosts, way == TO_CLIENT ? &f->server.ip : &f->client.ip, now_ns);
+	return rst_host_at(&d->hosts, &s->host[way], way == TO_CLIENT ? &s->flow->server.ip : &s->flow->client.ip,
+			   now_ns);
+}
+
+static struct rst_base base_of(struct content_detector *d, struct content_flow *s, unsigned way, uint64_t now_ns)
+{
+	const struct rst_host *h = host_of(d, s, way, now_ns);
 
 	return (struct rst_base){ .min_us = rst_host_rtt_min(h, now_ns), .n = h->rtt_n,
 				  .mean_us = (uint32_t)h->rtt_mean_us, .reorders = h->reorders };
@@ -193,7 +202,7 @@ static void report(struct content_detector *d, struct content_flow *s, unsigned 
 	const struct flow *f = s->flow;
 	const struct content_side *x = &s->side[way];
 	struct doubt *q = &s->doubt[way];
-	struct rst_base base = base_of(d, f, way, q->odd_ns);
+	struct rst_base base = base_of(d, s, way, q->odd_ns);
 	struct inject_case k = {
 		.kind = KIND_CONTENT_INJECTION,
 		.subkind = q->subkind,
@@ -278,21 +287,20 @@ static struct doubt *doubt(struct content_detector *d, struct content_flow *s, c
 	return q;
 }
 
-static bool counts_ipid(struct content_detector *d, const struct content_flow *s, unsigned way, uint64_t now_ns)
+static bool counts_ipid(struct content_detector *d, struct content_flow *s, unsigned way, uint64_t now_ns)
 {
 	const struct content_side *x = &s->side[way];
-	const struct in6_addr *ip = way == TO_CLIENT ? &s->flow->server.ip : &s->flow->client.ip;
 
 	if (x->ipid_near || x->ipid_far)
 		return x->ipid_near && !x->ipid_far;
-	return rst_host_counts_ipid(rst_host(&d->hosts, ip, now_ns));
+	return rst_host_counts_ipid(host_of(d, s, way, now_ns));
 }
 
 static void second_synack(struct content_detector *d, struct content_flow *s, const struct weir_rec *r,
 			  const struct content_look *l)
 {
 	struct content_side *x = &s->side[TO_CLIENT];
-	struct rst_base base = base_of(d, s->flow, TO_CLIENT, r->time_ns);
+	struct rst_base base = base_of(d, s, TO_CLIENT, r->time_ns);
 	struct doubt *q;
 
 	if (s->syns > 1 || l->seq == x->synack.seq || l->ack != x->synack.ack || l->us - x->synack.us > SYNACK_US)
@@ -327,7 +335,7 @@ static void on_synack(struct content_detector *d, struct content_flow *s, const 
 	if (r->peer_pkts > 1)
 		s->syns = r->peer_pkts;
 	if (r->rtt_us)
-		rst_host_rtt(rst_host(&d->hosts, &s->flow->server.ip, r->time_ns), r->rtt_us, r->time_ns);
+		rst_host_rtt(host_of(d, s, TO_CLIENT, r->time_ns), r->rtt_us, r->time_ns);
 }
 
 static enum subkind subkind_of(enum content_first what)
@@ -341,7 +349,7 @@ static void first_answer(struct content_detector *d, struct content_flow *s, con
 {
 	struct content_side *x = &s->side[TO_CLIENT];
 	enum content_first what = content_first(payload, r->caplen);
-	struct rst_base base = base_of(d, s->flow, TO_CLIENT, r->time_ns);
+	struct rst_base base = base_of(d, s, TO_CLIENT, r->time_ns);
 	bool uses_ts = rec_uses_ts(r);
 	uint32_t set = 0, stack = 0;
 	int soon = rst_too_soon(r->ack_age_us, &base);
@@ -431,8 +439,7 @@ static void behind_fin(struct content_detector *d, struct content_flow *s, unsig
 static void after_doubt(struct content_detector *d, struct content_flow *s, unsigned way, const struct weir_rec *r,
 			const struct content_look *l)
 {
-	const struct in6_addr *ip = way == TO_CLIENT ? &s->flow->server.ip : &s->flow->client.ip;
-	const struct rst_host *h = rst_host(&d->hosts, ip, r->time_ns);
+	const struct rst_host *h = host_of(d, s, way, r->time_ns);
 	struct doubt *q = &s->doubt[way];
 	uint32_t age = l->us - q->odd.us, had = q->rules;
 
@@ -463,6 +470,27 @@ static void note_strange(struct content_detector *d, struct content_flow *s, uns
 	d->page[d->npages++ % PAGES] = (struct strange_page){ s->flow->id, q->odd.ipid };
 }
 
+/* The range that holds all that is kept; numbers too far apart have no order. */
+static void keep_range(struct content_side *x, const struct content_look *l)
+{
+	if (!x->nseg) {
+		x->kept_from = l->seq;
+		x->kept_to = l->seq + l->kept;
+		return;
+	}
+	x->scattered |= l->seq - x->kept_from + FAR_APART > 2 * FAR_APART;
+	if (seq_dist(l->seq, x->kept_from) < 0)
+		x->kept_from = l->seq;
+	if (seq_dist(l->seq + l->kept, x->kept_to) > 0)
+		x->kept_to = l->seq + l->kept;
+}
+
+/* May it overlap what is kept? Most come long after. */
+static bool near_kept(const struct content_side *x, const struct content_look *l)
+{
+	return x->scattered || (seq_dist(l->seq, x->kept_to) < 0 && seq_dist(l->seq + l->kept, x->kept_from) > 0);
+}
+
 static void on_payload(struct content_detector *d, struct content_flow *s, unsigned way, const struct weir_rec *r,
 		       const struct content_look *l, const uint8_t *payload)
 {
@@ -470,7 +498,7 @@ static void on_payload(struct content_detector *d, struct content_flow *s, unsig
 	const struct doubt *q = &s->doubt[way];
 	bool had = s->doubted[way];
 
-	for (unsigned i = 0; i < x->nseg; i++)
+	for (unsigned i = 0; i < x->nseg && near_kept(x, l); i++)
 		if (content_conflict(&x->seg[i], x->bytes[i], l, payload)) {
 			conflict(d, s, way, i, r, l, payload);
 			break;
@@ -483,6 +511,7 @@ static void on_payload(struct content_detector *d, struct content_flow *s, unsig
 		note_strange(d, s, way);
 	if (x->nseg < SEGMENTS && l->kept) {
 		memcpy(x->bytes[x->nseg], payload, l->kept);
+		keep_range(x, l);
 		x->seg[x->nseg++] = *l;
 	}
 	x->data = true;
@@ -537,7 +566,7 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 	if (r->label == WEIR_DUPLICATE || again(x, &l))
 		return;
 	if (r->label == WEIR_REORDER)
-		rst_host(&d->hosts, way == TO_CLIENT ? &f->server.ip : &f->client.ip, r->time_ns)->reorders = true;
+		host_of(d, s, way, r->time_ns)->reorders = true;
 	if (r->tcp_flags & TCP_SYN) {
 		if (way == TO_SERVER)
 			s->syns++;
@@ -548,8 +577,7 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 	}
 	/* How far its sender is, by what is not easily forged unseen. */
 	if (r->rtt_us && !l.len && !(r->tcp_flags & TCP_SYN) && r->own_pkts < 64 && (!rec_uses_ts(r) || l.ts))
-		rst_host_rtt(rst_host(&d->hosts, way == TO_CLIENT ? &f->server.ip : &f->client.ip, r->time_ns), r->rtt_us,
-			     r->time_ns);
+		rst_host_rtt(host_of(d, s, way, r->time_ns), r->rtt_us, r->time_ns);
 	if (l.len && !(r->tcp_flags & TCP_SYN))
 		on_payload(d, s, way, r, &l, payload);
 	if ((r->tcp_flags & TCP_FIN) && !x->has_fin) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "drop_ends.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define DOWN_NS 15000000000ull
@@ -55,13 +56,16 @@ static void grow(uint16_t *v, unsigned by)
 	*v = *v + by > UINT16_MAX ? UINT16_MAX : *v + by;
 }
 
-static void tally(struct end_bucket *b, uint32_t no, unsigned channel, unsigned n, unsigned lost)
+static void tally(struct end_bucket *b, uint16_t *held, uint32_t no, unsigned channel, unsigned n, unsigned lost)
 {
+	unsigned bit = 1u << no % END_BUCKETS;
+
 	b += no % END_BUCKETS;
-	if (b->no != no) {
-		if (no < b->no) /* older than the ring */
+	if (!(*held & bit) || b->no != no) {
+		if (*held & bit && no < b->no) /* older than the ring */
 			return;
 		*b = (struct end_bucket){ .no = no };
+		*held |= (uint16_t)bit;
 	}
 	grow(&b->n[channel], n);
 	if (lost)
@@ -72,25 +76,27 @@ static void tally(struct end_bucket *b, uint32_t no, unsigned channel, unsigned 
 static struct end *get(struct ends *e, const struct in6_addr *ip, unsigned type)
 {
 	uint32_t tag;
-	unsigned at, way = 0;
-	struct end *x = find(e, ip, type, &at, &tag), *set = e->end[at];
+	unsigned set, way = 0;
+	struct end *x = find(e, ip, type, &set, &tag);
 
 	if (x)
 		return x;
 	for (unsigned i = 0; i < ENDS_WAYS; i++) {
-		if (!set[i].used) {
+		if (!e->tag[set][i]) {
 			way = i;
 			break;
 		}
-		if (newest(&set[i]) < newest(&set[way]))
+		if (e->newest[set][i] < e->newest[set][way])
 			way = i;
 	}
-	x = &set[way];
-	memset(x, 0, sizeof(*x));
+	e->tag[set][way] = tag;
+	e->newest[set][way] = 0;
+	x = &e->end[set][way];
+	memset(x, 0, offsetof(struct end, fine));
 	x->ip = *ip;
 	x->type = type;
 	x->used = true;
-	e->tag[at][way] = tag;
+	x->at = (uint16_t)(set * ENDS_WAYS + way);
 	return x;
 }
 
@@ -101,8 +107,8 @@ void ends_add(struct ends *e, struct end **at, const struct in6_addr *ip, unsign
 
 	if (!x || !is_end(x, ip, type))
 		x = *at = get(e, ip, type);
-	tally(x->fine, (uint32_t)(time_ns / END_FINE_NS), channel, n, lost);
-	tally(x->coarse, (uint32_t)(time_ns / END_COARSE_NS), channel, n, lost);
+	tally(x->fine, &x->fines, (uint32_t)(time_ns / END_FINE_NS), channel, n, lost);
+	tally(x->coarse, &x->coarses, (uint32_t)(time_ns / END_COARSE_NS), channel, n, lost);
 	if (lost && time_ns > x->fail_ns)
 		x->fail_ns = time_ns;
 	if (n > lost) {
@@ -113,6 +119,7 @@ void ends_add(struct ends *e, struct end **at, const struct in6_addr *ip, unsign
 		else if (x->ok_flow != flow)
 			x->many = true;
 	}
+	e->newest[x->at / ENDS_WAYS][x->at % ENDS_WAYS] = newest(x);
 }
 
 bool ends_alive(const struct ends *e, const struct in6_addr *ip, uint64_t since_ns, uint64_t flow)
@@ -148,11 +155,12 @@ void end_count(const struct end *x, unsigned channels, uint64_t from_ns, uint64_
 {
 	bool fine = from_ns + (END_BUCKETS - 1) * END_FINE_NS > newest(x);
 	const struct end_bucket *b = fine ? x->fine : x->coarse;
+	unsigned held = fine ? x->fines : x->coarses;
 	uint64_t width = fine ? END_FINE_NS : END_COARSE_NS;
 
 	*n = *lost = 0;
 	for (unsigned i = 0; i < END_BUCKETS; i++) {
-		if (b[i].no < from_ns / width || b[i].no > to_ns / width)
+		if (!(held >> i & 1) || b[i].no < from_ns / width || b[i].no > to_ns / width)
 			continue;
 		for (unsigned c = 0; c < ENDS_KINDS; c++) {
 			if (!(channels & 1u << c))

@@ -37,11 +37,15 @@ struct end {
 	bool used, many; /* many: flows got through other than ok_flow */
 	uint64_t ok_flow;
 	uint64_t ok_ns, fail_ns; /* newest; 0 never */
+	uint16_t at;		 /* its place among all */
+	uint16_t fines, coarses; /* which of the buckets hold something, bits */
 	struct end_bucket fine[END_BUCKETS], coarse[END_BUCKETS];
 };
 
 struct ends {
-	uint32_t tag[ENDS_SETS][ENDS_WAYS]; /* of address and type; 0: free */
+	/* What a look-up needs of a set, on few lines: hash of address and type, newest packet. 0: free. */
+	uint32_t tag[ENDS_SETS][ENDS_WAYS];
+	uint64_t newest[ENDS_SETS][ENDS_WAYS];
 	struct end end[ENDS_SETS][ENDS_WAYS];
 };
 

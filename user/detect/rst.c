@@ -353,7 +353,7 @@ static void tell_host(struct rst_detector *d, const struct flow *f, struct rst_f
 		return;
 	if (s->rtt_samples >= HOST_SAMPLES && r->rtt_us >= r->rtt_min_us)
 		return;
-	h = rst_host(&d->hosts, sender_ip(f, way), r->time_ns);
+	h = rst_host_at(&d->hosts, &s->host[way], sender_ip(f, way), r->time_ns);
 	h->reorders |= r->label == WEIR_REORDER;
 	if (sample)
 		rst_host_rtt(h, r->rtt_us, r->time_ns);

@@ -15,6 +15,8 @@
 #define RST_HOLD_NS 2000000000ull  /* what follows a reset counts for so long */
 #define RST_BURST_NS 1000000000ull /* copies within this are one burst */
 
+struct rst_host;
+
 struct rst_burst {
 	struct flow *flow;
 	struct rst_case c;
@@ -43,6 +45,7 @@ struct rst_flow {
 	bool asked_once; /* one SYN, and a SYN-ACK */
 	bool suspect;
 	struct rst_flow *next_free;
+	struct rst_host *host[2]; /* by way: where the sender's was found last */
 	struct rst_side side[2]; /* by way: what the client, what the server sent */
 };
 

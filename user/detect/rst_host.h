@@ -7,6 +7,8 @@
 #ifndef WEIR_RST_HOST_H
 #define WEIR_RST_HOST_H
 
+#include <string.h>
+
 #include "model.h"
 
 #define RST_HOSTS 4096
@@ -32,6 +34,18 @@ struct rst_hosts {
 
 /* The host's entry, made where missing; never NULL. Valid until the next call. */
 struct rst_host *rst_host(struct rst_hosts *t, const struct in6_addr *ip, uint64_t now_ns);
+
+/* The same where the caller remembers where it was found last: *at, NULL not yet. */
+static inline struct rst_host *rst_host_at(struct rst_hosts *t, struct rst_host **at, const struct in6_addr *ip,
+					   uint64_t now_ns)
+{
+	struct rst_host *h = *at;
+
+	if (!h || !h->used_ns || memcmp(&h->ip, ip, sizeof(*ip)))
+		return *at = rst_host(t, ip, now_ns);
+	h->used_ns = now_ns ? now_ns : 1;
+	return h;
+}
 
 /* A round trip us -> host -> us. */
 void rst_host_rtt(struct rst_host *h, uint32_t us, uint64_t now_ns);

@@ -228,6 +228,13 @@ void model_expect_parts(const struct flow *f)
 		__builtin_prefetch(f->detector[i], 1);
 }
 
+void model_expect_deep(const struct flow *f, unsigned way)
+{
+	if (f->rtt)
+		__builtin_prefetch(f->rtt->side[!way].block, 1);
+	unacked_expect(f, way);
+}
+
 static void grow(struct model *m)
 {
 	size_t size = (m->mask + 1) * 2;

@@ -16,9 +16,10 @@ void model_set_now(struct model *m, uint64_t ns); /* never steps back */
 /* The flow of a record, made where new. NULL: out of memory, or full (then *evict is the oldest). */
 struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flow **evict);
 
-/* A flow's next record comes soon: brings near itself; then what it points to. */
+/* A flow's next record comes soon: brings near itself; then what it points to; then what that points to. */
 void model_expect_flow(const struct flow *f);
 void model_expect_parts(const struct flow *f);
+void model_expect_deep(const struct flow *f, unsigned way);
 
 /* One recorded packet: history, RTT; counters too when count is set. */
 void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, bool count);

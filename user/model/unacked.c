@@ -109,3 +109,17 @@ void unacked_free(struct flow *f)
 	free(f->unacked);
 	f->unacked = NULL;
 }
+
+void unacked_expect(const struct flow *f, unsigned way)
+{
+	const struct ring *own, *peer;
+
+	if (!f->unacked)
+		return;
+	own = &f->unacked->way[way];
+	peer = &f->unacked->way[!way];
+	if (own->s)
+		__builtin_prefetch(&own->s[(own->from + own->n) & (own->size - 1)], 1);
+	if (peer->n)
+		__builtin_prefetch(&peer->s[peer->from], 1);
+}

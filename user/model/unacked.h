@@ -17,4 +17,7 @@
 uint32_t unacked_packet(struct flow *f, const struct weir_rec *r);
 void unacked_free(struct flow *f);
 
+/* A packet of the flow that way comes soon: fetches what it will write and take out. */
+void unacked_expect(const struct flow *f, unsigned way);
+
 #endif
