@@ -15,6 +15,7 @@
 #define CALLS_MAX	 64   /* calls that are followed packet by packet */
 #define FOCUS_PACKETS	 8192 /* asked for again before the engine's focus ends */
 #define TYPE_PATIENCE_NS 10000000000ULL
+#define FOLLOWED_MAX	 16384 /* flows, live: of the others only counters are kept */
 
 struct pipeline {
 	struct pipeline_config cfg;
@@ -131,6 +132,8 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 	p->findings = findings_new(FINDINGS_MAX, finding_changed, p);
 	if (!p->model || !p->findings)
 		goto fail;
+	if (cfg->live)
+		model_follow(p->model, FOLLOWED_MAX);
 	findings_number(p->findings, cfg->first_finding);
 	findings_wanted(p->findings, wanted, p);
 	p->classifier = classifier_new(p->model, cfg->rules);
@@ -250,6 +253,16 @@ static void classify(struct pipeline *p, struct flow *f, const struct weir_rec *
 	}
 }
 
+/* The detectors let go of it: it has ended, or is followed no longer. */
+static void let_go(struct pipeline *p, struct flow *f)
+{
+	p->calls -= !!f->focus_at;
+	f->focus_at = 0;
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->flow_end)
+			p->detector[i]->flow_end(p->state[i], f);
+}
+
 static void end_flow(struct pipeline *p, struct flow *f, enum flow_end why)
 {
 	if (!f->typed) {
@@ -259,19 +272,58 @@ static void end_flow(struct pipeline *p, struct flow *f, enum flow_end why)
 			apply_class(p, f, &c);
 		classify_flow_free(p->classifier, f);
 	}
-	p->calls -= !!f->focus_at;
 	f->ended = why;
 	f->end_ns = f->last_ns;
-	for (unsigned i = 0; i < p->ndetectors; i++)
-		if (p->detector[i]->flow_end)
-			p->detector[i]->flow_end(p->state[i], f);
+	let_go(p, f);
 	SINKS(p, flow, p->model, f);
 	model_flow_end(p->model, f);
 }
 
+/* What its bytes said so far is all that they will say; of one that had none yet the first may still come. */
+static bool park(struct pipeline *p, struct flow *f)
+{
+	struct class_result c = { 0 };
+
+	if (!f->typed && classify_begun(f)) {
+		if (classify_finish(p->classifier, f, &c))
+			apply_class(p, f, &c);
+		settle_class(p, f);
+	}
+	classify_flow_free(p->classifier, f);
+	let_go(p, f);
+	return model_park(p->model, f);
+}
+
+static bool busy(void *arg, const struct flow *f)
+{
+	struct pipeline *p = arg;
+
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		if (p->detector[i]->busy && p->detector[i]->busy(p->state[i], f))
+			return true;
+	return false;
+}
+
+/* No more flows are followed than may be; keep is among them. */
+static void make_room(struct pipeline *p, const struct flow *keep)
+{
+	struct flow *f;
+
+	while ((f = model_crowd(p->model, keep, busy, p)) && park(p, f))
+		;
+}
+
+/* A flow that is held, followed from now on. */
+static struct flow *known_flow(struct pipeline *p, uint64_t id)
+{
+	struct flow *f = model_flow(p->model, id);
+
+	return f ? f : model_unpark(p->model, id);
+}
+
 static void reused(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
 {
-	struct flow *f = model_flow(p->model, r->flow_id);
+	struct flow *f = known_flow(p, r->flow_id);
 	struct weir_flow c;
 
 	if (!f || r->caplen < sizeof(c))
@@ -281,7 +333,7 @@ static void reused(struct pipeline *p, const struct weir_rec *r, const uint8_t *
 	end_flow(p, f, END_REUSED);
 }
 
-/* The flow of a record, made where new, at the price of the oldest where the model is full. */
+/* The flow of a record, made where new, at the price of one that was still for long where the model is full. */
 static struct flow *flow_of(struct pipeline *p, const struct weir_rec *r)
 {
 	struct flow *evict, *f = model_flow_of(p->model, r, &evict);
@@ -296,7 +348,7 @@ static struct flow *flow_of(struct pipeline *p, const struct weir_rec *r)
 static struct flow *flow_of_counters(struct pipeline *p, const struct weir_key6 *key,
 				     const struct weir_flow *c)
 {
-	struct flow *f = model_flow(p->model, c->id);
+	struct flow *f = known_flow(p, c->id);
 	struct weir_rec r = { .kind = WEIR_REC_PACKET, .flow_id = c->id, .time_ns = c->start_ns,
 			      .sport = key->lo_port, .dport = key->hi_port, .proto = key->proto,
 			      .ifindex = key->ifindex, .client = c->client };
@@ -338,6 +390,7 @@ void pipeline_record_at(struct pipeline *p, void **at, const struct weir_rec *r,
 	} else {
 		if (!f)
 			f = flow_of(p, r);
+		make_room(p, f);
 		if (f)
 			take(p, f, r, payload);
 	}
@@ -372,12 +425,22 @@ void pipeline_expect(const struct pipeline *p, const void *at, unsigned dir, uns
 			p->detector[i]->expect(p->state[i], f, way);
 }
 
+void pipeline_expect_counters(const struct pipeline *p, uint64_t id, unsigned stage)
+{
+	model_expect_counters(p->model, id, stage);
+}
+
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c)
 {
-	struct flow *f = flow_of_counters(p, key, c);
+	struct flow *f;
 
-	if (f)
-		model_counters(p->model, f, c);
+	if (model_parked_counters(p->model, c))
+		return;
+	f = flow_of_counters(p, key, c);
+	if (!f)
+		return;
+	model_counters(p->model, f, c);
+	make_room(p, f);
 }
 
 void pipeline_flow_end(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c,
@@ -393,7 +456,7 @@ void pipeline_flow_end(struct pipeline *p, const struct weir_key6 *key, const st
 
 void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets)
 {
-	struct flow *f = model_flow(p->model, flow_id);
+	struct flow *f = known_flow(p, flow_id);
 
 	if (f)
 		f->own_drops += packets < UINT32_MAX - f->own_drops ? packets : UINT32_MAX - f->own_drops;
@@ -438,11 +501,14 @@ void pipeline_finish(struct pipeline *p, const struct totals *t)
 {
 	uint64_t now = model_now(p->model);
 	struct tool_event e = { .time_ns = now, .action = TOOL_STOP, .totals = t };
+	struct flow *f;
 
 	for (unsigned i = 0; i < p->ndetectors; i++)
 		if (p->detector[i]->tick)
 			p->detector[i]->tick(p->state[i], now);
 	model_each_flow(p->model, end_each, p);
+	while ((f = model_unpark_any(p->model)))
+		end_flow(p, f, END_STOP);
 	for (unsigned i = 0; i < p->ndetectors; i++)
 		if (p->detector[i]->finish)
 			p->detector[i]->finish(p->state[i], now);

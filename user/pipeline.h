@@ -69,6 +69,9 @@ void pipeline_record_at(struct pipeline *p, void **at, const struct weir_rec *r,
  */
 void pipeline_expect(const struct pipeline *p, const void *at, unsigned dir, unsigned stage);
 
+/* That comes soon for this flow: stage 0 first, then 1. Changes nothing. */
+void pipeline_expect_counters(const struct pipeline *p, uint64_t id, unsigned stage);
+
 /* A sweep's word on a flow: its counters now. IPv4 keys mapped. */
 void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const struct weir_flow *c);
 

@@ -38,6 +38,15 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* What this thread took of a CPU: others on the machine don't count. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static void pin(int cpu)
 {
 	cpu_set_t set;
@@ -273,7 +282,7 @@ static void two_cpus(void)
 {
 	struct way w[2] = { { 0, 16, 0 }, { 1, 16, 0 } }, alone = { 0, 16, 0 };
 	struct pairs pairs = { 16, 0, 0 };
-	struct sweep_ops ops = { ignore, on_pair, &pairs };
+	struct sweep_ops ops = { ignore, on_pair, &pairs, NULL };
 	struct sweep *s;
 	pthread_t t[2];
 	double mpps, single;
@@ -321,6 +330,11 @@ static void on_flood_counters(void *arg, const struct weir_key6 *key, const stru
 	on_counters(((struct flood *)arg)->p, key, f);
 }
 
+static void on_flood_expect(void *arg, uint64_t id, unsigned stage)
+{
+	pipeline_expect_counters(((struct flood *)arg)->p, id, stage);
+}
+
 static double rss_mb(void)
 {
 	FILE *f = fopen("/proc/self/statm", "r");
@@ -336,7 +350,7 @@ static double rss_mb(void)
 static void syn_flood(void)
 {
 	struct flood x = { .p = new_pipeline(TABLE) };
-	struct sweep_ops ops = { on_flood_counters, on_end, &x };
+	struct sweep_ops ops = { on_flood_counters, on_end, &x, on_flood_expect };
 	struct reader r = { .p = x.p };
 	struct weir_counters c;
 	struct ring_buffer *ring;
@@ -423,6 +437,48 @@ static void memory(uint32_t flows)
 	unload();
 }
 
+/* So many flows in the engine's table, their records and counters in userspace, the ring apart; per flow beside it. */
+static void user_memory(uint32_t flows)
+{
+	struct flood x = { .p = new_pipeline(2 * flows + 4096) };
+	struct sweep_ops ops = { on_flood_counters, on_end, &x, on_flood_expect };
+	struct reader r = { .p = x.p };
+	struct ring_buffer *ring;
+	struct sweep *s;
+	double before, took;
+	uint64_t start;
+	char row[64];
+
+	load(flows + flows / 8, NULL);
+	ring = ring_buffer__new(bpf_map__fd(tc->maps.ring), on_record, &r, NULL);
+	s = new_sweep(&ops);
+	/* All pages of the ring are mapped from the start. */
+	before = rss_mb();
+	for (uint32_t i = 0; i < flows; i += 16384) {
+		send_packets(0, &packet[0], 16384, true, i, 0);
+		ring_buffer__consume(ring);
+		pipeline_tick(x.p, now_ns());
+	}
+	start = cpu_ns();
+	if (sweep_run(s, now_ns(), SWEEP_CALM))
+		fail("sweep");
+	took = (double)(cpu_ns() - start);
+	snprintf(row, sizeof(row), "userspace memory of %zu flows held", model_flows(pipeline_model(x.p)));
+	bench_row(row, rss_mb() - before, "MB", "bytes a flow", (rss_mb() - before) * 1e6 / flows);
+	snprintf(row, sizeof(row), "a sweep of %u flows, each of which moved", flows);
+	bench_row(row, took / 1e6, "ms of a CPU", "ns a flow", took / flows);
+	start = cpu_ns();
+	if (sweep_run(s, now_ns(), SWEEP_CALM))
+		fail("sweep");
+	took = (double)(cpu_ns() - start);
+	snprintf(row, sizeof(row), "a sweep of %u flows, all of them still", flows);
+	bench_row(row, took / 1e6, "ms of a CPU", "ns a flow", took / flows);
+	ring_buffer__free(ring);
+	sweep_free(s);
+	pipeline_free(x.p);
+	unload();
+}
+
 int main(int argc, char **argv)
 {
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
@@ -449,6 +505,8 @@ int main(int argc, char **argv)
 	bench_row("new flows without loss, the whole of userspace", without_loss(true, true), "/s", NULL, 0);
 	two_cpus();
 	syn_flood();
+	user_memory(65536);
+	user_memory(MAX_FLOWS);
 	memory(65536);
 	memory(MAX_FLOWS);
 	return 0;

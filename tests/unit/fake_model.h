@@ -50,6 +50,16 @@ void model_each_flow(struct model *m, bool (*fn)(struct flow *f, void *arg), voi
 			return;
 }
 
+size_t model_flows(const struct model *m)
+{
+	return m->nflows;
+}
+
+size_t model_parked(const struct model *m)
+{
+	return 0;
+}
+
 struct flow *model_flow(struct model *m, uint64_t id)
 {
 	for (unsigned i = 0; i < m->nflows; i++)

@@ -211,7 +211,7 @@ static void on_end(void *arg, const struct weir_key6 *key, const struct weir_flo
 /* Eight tables full of SYNs that nobody answers, swept as live capture does: who talks stays, every packet is counted. */
 static void flood(void **state)
 {
-	const struct sweep_ops ops = { on_counters, on_end, &left };
+	const struct sweep_ops ops = { on_counters, on_end, &left, NULL };
 	struct sweep_fds fds;
 	struct weir_counters c;
 	struct sweep *s;

@@ -78,6 +78,16 @@ static void pressure_grows_with_the_table(void **state)
 	assert_int_equal(sweep_pressure(70000, 65536), SWEEP_CHOKED);
 }
 
+static void large_tables_are_swept_less_often(void **state)
+{
+	assert_int_equal(sweep_interval_ns(S / 1000, SWEEP_CALM), S);
+	assert_int_equal(sweep_interval_ns(S / 5, SWEEP_CALM), 2 * S);
+	assert_int_equal(sweep_interval_ns(3 * S, SWEEP_CALM), 4 * S);
+	assert_int_equal(sweep_interval_ns(S / 1000, SWEEP_TIGHT), S / 10);
+	assert_int_equal(sweep_interval_ns(S / 5, SWEEP_FLOODED), 2 * S / 5);
+	assert_int_equal(sweep_interval_ns(3 * S, SWEEP_CHOKED), S);
+}
+
 static void the_time_of_day_is_followed_slowly(void **state)
 {
 	struct wallclock w;
@@ -105,6 +115,7 @@ int main(void)
 		cmocka_unit_test(closed_flows_end_after_five_seconds),
 		cmocka_unit_test(a_flood_goes_first),
 		cmocka_unit_test(pressure_grows_with_the_table),
+		cmocka_unit_test(large_tables_are_swept_less_often),
 		cmocka_unit_test(the_time_of_day_is_followed_slowly),
 	};
 

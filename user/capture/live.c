@@ -75,6 +75,13 @@ static void on_flow_end(void *arg, const struct weir_key6 *key, const struct wei
 	pipeline_flow_end(l->pipeline, &name, &stamped, why);
 }
 
+static void on_expect(void *arg, uint64_t id, unsigned stage)
+{
+	struct live *l = arg;
+
+	pipeline_expect_counters(l->pipeline, id, stage);
+}
+
 /* The key of the flow that a record is of. */
 static void record_key(const struct weir_rec *r, struct weir_key6 *key)
 {
@@ -205,6 +212,7 @@ int live_sweep(struct live *l, uint64_t mono, enum sweep_pressure pressure)
 	live_drain(l);
 	err = sweep_run(l->sweep, mono, pressure);
 	l->sweep_ns = mono;
+	l->sweep_took_ns = live_mono_ns() - mono;
 	l->flows_at_sweep = l->now.flows;
 	l->active_at_sweep = sweep_active(l->sweep);
 	wallclock_read(&l->clock, mono, clock_ns(CLOCK_REALTIME));
@@ -254,7 +262,7 @@ struct live *live_open(const struct live_config *cfg, struct live_error *e)
 	l->percpu = calloc(l->ncpus, sizeof(*l->percpu));
 	l->sweep = sweep_new(&(struct sweep_fds){ l->obj.flows4, l->obj.flows6, l->obj.holes,
 						  l->obj.ctl },
-			     &(struct sweep_ops){ on_counters, on_flow_end, l });
+			     &(struct sweep_ops){ on_counters, on_flow_end, l, on_expect });
 	l->ring = ring_buffer__new(l->obj.ring, on_record, l, NULL);
 	if (!l->percpu || !l->sweep || !l->ring || clsact_own(&l->owner)) {
 		live_fail(e, EX_OSERR, "can't set up capture: %s.", strerror(errno));

@@ -42,7 +42,7 @@ struct live {
 	unsigned ncpus;
 	struct weir_counters now; /* as last read */
 	uint64_t lost_told;
-	uint64_t flows_at_sweep, active_at_sweep, sweep_ns;
+	uint64_t flows_at_sweep, active_at_sweep, sweep_ns, sweep_took_ns;
 	uint64_t ended;
 	int epoll, timer, signals, monitor;
 	int conntrack, conntrack_err; /* events; why connections can't be read, 0 */

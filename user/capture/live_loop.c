@@ -10,9 +10,7 @@
 #include "live_impl.h"
 
 #define POLL_NS	 50000000L  /* records wait no longer than this */
-#define SWEEP_NS 1000000000ULL
 #define LOOK_NS  5000000000ULL /* between looks at what can not be seen */
-#define HURRY_NS 100000000ULL /* between sweeps under pressure */
 
 static void on_signal(struct live *l, const struct live_ui *ui)
 {
@@ -59,7 +57,7 @@ static int on_timer(struct live *l)
 	tell_losses(l);
 	active = l->active_at_sweep + l->now.flows - l->flows_at_sweep;
 	pressure = sweep_pressure(active, l->cfg.max_flows);
-	if (mono - l->sweep_ns >= (pressure > SWEEP_CALM ? HURRY_NS : SWEEP_NS))
+	if (mono - l->sweep_ns >= sweep_interval_ns(l->sweep_took_ns, pressure))
 		err = live_sweep(l, mono, pressure);
 	if (mono - l->looked_ns >= LOOK_NS) {
 		live_look_around(l);

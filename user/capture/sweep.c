@@ -11,6 +11,11 @@
 #define CLOSED_NS    (5 * SECOND)
 #define TCP_IDLE_NS  (300 * SECOND)
 #define IDLE_NS	     (120 * SECOND)
+#define CALM_NS	     SECOND
+#define CALM_MOST_NS (4 * SECOND)
+#define HURRY_NS     (SECOND / 10)
+#define NEAR	     4 /* flows ahead that are made ready */
+#define FAR	     12
 #define BATCH	     1024u
 #define BATCH_MAX    65536u
 /* A test run takes a page less head- and tailroom; the engine reads 64 behind a head of 16 bytes. */
@@ -90,6 +95,18 @@ enum sweep_pressure sweep_pressure(uint64_t active, uint64_t max)
 	if (active > max - max / 8)
 		return SWEEP_FLOODED;
 	return active > max - max / 4 ? SWEEP_TIGHT : SWEEP_CALM;
+}
+
+static uint64_t between(uint64_t x, uint64_t low, uint64_t high)
+{
+	return x < low ? low : x > high ? high : x;
+}
+
+uint64_t sweep_interval_ns(uint64_t took_ns, enum sweep_pressure pressure)
+{
+	if (pressure == SWEEP_CALM)
+		return between(10 * took_ns, CALM_NS, CALM_MOST_NS);
+	return between(2 * took_ns, HURRY_NS, CALM_NS);
 }
 
 /* Did its ends close it? */
@@ -198,6 +215,12 @@ static int bury(struct sweep *s, const struct table *t, unsigned ndead, unsigned
 	return err;
 }
 
+static void expect(const struct sweep *s, unsigned i, unsigned n, unsigned stage)
+{
+	if (i < n && (newest(&s->flows[i]) >= s->last_ns || s->flows[i].state & WEIR_FLOW_DYING))
+		s->ops.expect(s->ops.arg, s->flows[i].id, stage);
+}
+
 /* Looks at n flows just read; all: the engine is still, all of them end. */
 static int judge(struct sweep *s, const struct table *t, unsigned n, uint64_t now_ns,
 		 enum sweep_pressure pressure, bool all)
@@ -213,6 +236,10 @@ static int judge(struct sweep *s, const struct table *t, unsigned n, uint64_t no
 		enum flow_end why;
 		struct weir_key6 key;
 
+		if (s->ops.expect) {
+			expect(s, i + FAR, n, 0);
+			expect(s, i + NEAR, n, 1);
+		}
 		if (!f->id && !all) {
 			s->count++; /* just being made */
 			continue;

@@ -30,6 +30,8 @@ struct sweep_ops {
 	void (*flow_end)(void *arg, const struct weir_key6 *key, const struct weir_flow *f,
 			 enum flow_end why);
 	void *arg;
+	/* What is held of this flow is needed soon: stage 0 its place, stage 1 itself. NULL: nobody prepares. */
+	void (*expect)(void *arg, uint64_t id, unsigned stage);
 };
 
 struct sweep_fds {
@@ -58,6 +60,13 @@ int sweep_ctl(struct sweep *s, const struct weir_ctl *ctl, unsigned n);
 
 /* Which pressure active of max flows is. */
 enum sweep_pressure sweep_pressure(uint64_t active, uint64_t max);
+
+/*
+ * From the start of one sweep to that of the next, if it took so long: a second, sooner under pressure. A large
+ * table takes its time to read: a tenth of a core at most goes into that, half of one under pressure; but no
+ * counters are older than four seconds, and under pressure no flow waits longer than one.
+ */
+uint64_t sweep_interval_ns(uint64_t took_ns, enum sweep_pressure pressure);
 
 /* Is the flow over at now_ns, and why? END_OPEN: no. END_EVICTED: only for the pressure's sake. */
 enum flow_end sweep_verdict(const struct weir_flow *f, uint8_t proto, uint64_t now_ns,

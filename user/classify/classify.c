@@ -85,6 +85,11 @@ void classify_flow_free(struct classifier *c, struct flow *f)
 	f->classify = NULL;
 }
 
+bool classify_begun(const struct flow *f)
+{
+	return f->classify && f->classify->w;
+}
+
 static struct classify_flow *flow_state(struct flow *f)
 {
 	if (!f->classify)

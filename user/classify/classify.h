@@ -46,6 +46,9 @@ bool classify_packet(struct classifier *c, struct flow *f, const struct weir_rec
 /* The flow is at its end or old: the best guess without further payload (peer, port, address). */
 bool classify_finish(struct classifier *c, struct flow *f, struct class_result *out);
 
+/* Has it begun on the flow's bytes? */
+bool classify_begun(const struct flow *f);
+
 /* Frees f->classify; harmless when there is none. */
 void classify_flow_free(struct classifier *c, struct flow *f);
 

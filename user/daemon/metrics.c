@@ -346,6 +346,7 @@ void metrics_look(struct metrics *mx)
 
 	if (mx->model) {
 		model_each_flow(mx->model, look_at_flow, &k);
+		model_each_parked(mx->model, look_at_flow, &k);
 		look_at_types(mx);
 	}
 	for (unsigned i = 0; i < mx->nifaces; i++) {

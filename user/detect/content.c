@@ -612,6 +612,14 @@ static void content_flow_end(void *arg, struct flow *f)
 	d->free = s;
 }
 
+static bool content_busy(void *arg, const struct flow *f)
+{
+	struct content_detector *d = arg;
+	const struct content_flow *s = f->detector[d->env->slot];
+
+	return s && (s->doubted[0] || s->doubted[1]);
+}
+
 static void content_tick(void *arg, uint64_t now_ns)
 {
 	struct content_detector *d = arg;
@@ -642,6 +650,7 @@ const struct detector detect_content = {
 	.packet = content_on_packet,
 	.expect = content_expect,
 	.flow_end = content_flow_end,
+	.busy = content_busy,
 	.tick = content_tick,
 	.finish = content_tick,
 	.destroy = content_destroy,

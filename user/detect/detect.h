@@ -54,8 +54,13 @@ struct detector {
 	void (*expect)(const void *d, const struct flow *f, unsigned way);
 	/* The flow's l7, app or type became known or changed; its old type is given. */
 	void (*typed)(void *d, struct flow *f, unsigned old_type);
-	/* The flow ends; flow->detector[slot] must be freed here. */
+	/*
+	 * The flow ends, or is followed no longer for others need its place (flow->ended is END_OPEN
+	 * then; it may come back); flow->detector[slot] must be freed here.
+	 */
 	void (*flow_end)(void *d, struct flow *f);
+	/* What comes of it in the next seconds decides something: it is followed on, if that can be. */
+	bool (*busy)(void *d, const struct flow *f);
 	/* About once a second of packet time, and once at the end of a capture. */
 	void (*tick)(void *d, uint64_t now_ns);
 	/* The end: every flow has ended. Last findings. */

@@ -436,6 +436,14 @@ static void rst_flow_end(void *arg, struct flow *f)
 	rst_flow_free(&d->flows, s, d->env->slot);
 }
 
+static bool rst_busy(void *arg, const struct flow *f)
+{
+	struct rst_detector *d = arg;
+	const struct rst_flow *s = f->detector[d->env->slot];
+
+	return s && (s->burst[0] || s->burst[1]);
+}
+
 static void rst_tick(void *arg, uint64_t now_ns)
 {
 	struct rst_detector *d = arg;
@@ -462,6 +470,7 @@ const struct detector detect_rst = {
 	.packet = rst_on_packet,
 	.expect = rst_expect,
 	.flow_end = rst_flow_end,
+	.busy = rst_busy,
 	.tick = rst_tick,
 	.finish = rst_finish,
 	.destroy = rst_destroy,

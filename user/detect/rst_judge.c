@@ -304,7 +304,9 @@ static void tell_event(struct rst_detector *d, const struct rst_burst *b, const 
 	for (unsigned r = 0; r < RST_RULES; r++)
 		if ((rules & RST_BIT(r)) && e.nreasons < sizeof(e.reasons) / sizeof(e.reasons[0]))
 			e.reasons[e.nreasons++] = rst_rule_name(r);
-	if (b->first_ns >= d->event_second + 1000000000ull || b->first_ns < d->event_second) {
+	/* Bursts of flows that end are decided before older ones: those count in the newest second, too. */
+	if (b->first_ns >= d->event_second + 1000000000ull ||
+	    b->first_ns + RST_HOLD_NS + RST_BURST_NS < d->event_second) {
 		rst_tell_held(d);
 		d->event_second = b->first_ns;
 		d->events[0] = d->events[1] = 0;

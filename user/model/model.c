@@ -3,11 +3,14 @@
 #include <string.h>
 
 #include "model_own.h"
+#include "parked.h"
 #include "pipeline.h"
 #include "unacked.h"
 
 #define CHUNK	 256
 #define MAX_APPS 256
+#define LIVES	 3   /* of a flow that both ends talk on: more than a question and its answer */
+#define SPARED	 4   /* at most, for one that is parked */
 #define TCP_RST	 4
 #define TCP_SYN	 2
 #define TCP_FIN	 1
@@ -20,7 +23,9 @@ struct flow_chunk {
 
 struct model {
 	struct flow **bucket;
-	size_t mask, n, max;
+	size_t mask, n, max; /* n: followed */
+	size_t follow;
+	struct parking *parking;
 	struct flow *newest, *oldest, *free;
 	struct flow_chunk *chunks;
 	struct type_stats type[MAX_TYPES];
@@ -51,8 +56,12 @@ struct model *model_new(unsigned max_flows, const struct local_net *local, unsig
 		return NULL;
 	m->mask = 1023;
 	m->max = max_flows ? max_flows : SIZE_MAX;
+	m->follow = SIZE_MAX;
 	m->bucket = calloc(m->mask + 1, sizeof(*m->bucket));
-	if (!m->bucket) {
+	m->parking = parking_new();
+	if (!m->bucket || !m->parking) {
+		parking_free(m->parking);
+		free(m->bucket);
 		free(m);
 		return NULL;
 	}
@@ -82,8 +91,24 @@ void model_free(struct model *m)
 		next = c->next;
 		free(c);
 	}
+	parking_free(m->parking);
 	free(m->bucket);
 	free(m);
+}
+
+void model_follow(struct model *m, unsigned flows)
+{
+	m->follow = flows ? flows : SIZE_MAX;
+}
+
+size_t model_flows(const struct model *m)
+{
+	return m->n + parking_count(m->parking);
+}
+
+size_t model_parked(const struct model *m)
+{
+	return parking_count(m->parking);
 }
 
 uint64_t model_now(const struct model *m)
@@ -205,6 +230,11 @@ void model_each_flow(struct model *m, bool (*fn)(struct flow *f, void *arg), voi
 	}
 }
 
+void model_each_parked(const struct model *m, bool (*fn)(struct flow *f, void *arg), void *arg)
+{
+	parking_each(m->parking, fn, arg);
+}
+
 struct flow *model_flow(struct model *m, uint64_t id)
 {
 	struct flow *f = m->bucket[id & m->mask];
@@ -212,6 +242,18 @@ struct flow *model_flow(struct model *m, uint64_t id)
 	while (f && f->id != id)
 		f = f->next_hash;
 	return f;
+}
+
+void model_expect_counters(const struct model *m, uint64_t id, unsigned stage)
+{
+	struct flow *const *place = &m->bucket[id & m->mask];
+
+	if (!stage)
+		__builtin_prefetch(place);
+	else if (*place)
+		model_expect_flow(*place);
+	if (model_parked(m))
+		parking_expect(m->parking, id, stage);
 }
 
 void model_expect_flow(const struct flow *f)
@@ -277,16 +319,84 @@ static struct flow *take_flow(struct model *m)
 static void set_ends(struct flow *f, const struct weir_rec *r)
 {
 	bool lo_is_client = r->client != WEIR_CLIENT_HI, sender_is_lo = !r->dir;
-	struct endpoint from, to;
+	struct endpoint from = { .port = r->sport }, to = { .port = r->dport };
 
 	memcpy(&from.ip, r->saddr, sizeof(from.ip));
 	memcpy(&to.ip, r->daddr, sizeof(to.ip));
-	from.port = r->sport;
-	to.port = r->dport;
 	f->engine_client = r->client;
 	f->client_dir = lo_is_client ? 0 : 1;
 	f->client = lo_is_client == sender_is_lo ? from : to;
 	f->server = lo_is_client == sender_is_lo ? to : from;
+}
+
+static void link_flow(struct model *m, struct flow *f)
+{
+	if (m->n > m->mask)
+		grow(m);
+	f->next_hash = m->bucket[f->id & m->mask];
+	m->bucket[f->id & m->mask] = f;
+	link_lru(m, f);
+	m->n++;
+}
+
+static void unlink_flow(struct model *m, struct flow *f)
+{
+	struct flow **at = &m->bucket[f->id & m->mask];
+
+	while (*at != f)
+		at = &(*at)->next_hash;
+	*at = f->next_hash;
+	unlink_lru(m, f);
+	f->next_hash = m->free;
+	m->free = f;
+	m->n--;
+}
+
+struct flow *model_crowd(struct model *m, const struct flow *keep, bool (*busy)(void *arg, const struct flow *f), void *arg)
+{
+	if (m->n <= m->follow)
+		return NULL;
+	for (unsigned spared = 0; spared < SPARED; spared++) {
+		struct flow *f = m->oldest;
+
+		if (f->lives)
+			f->lives--;
+		else if (f != keep && !busy(arg, f))
+			return f;
+		unlink_lru(m, f);
+		link_lru(m, f);
+	}
+	return m->oldest == keep ? keep->lru_prev : m->oldest;
+}
+
+bool model_park(struct model *m, struct flow *f)
+{
+	if (!parking_put(m->parking, f))
+		return false;
+	unacked_free(f);
+	unlink_flow(m, f);
+	return true;
+}
+
+static struct flow *unpark(struct model *m, struct parked *k)
+{
+	struct flow *f = k ? take_flow(m) : NULL;
+
+	if (!f)
+		return NULL;
+	parking_take(m->parking, k, f);
+	link_flow(m, f);
+	return f;
+}
+
+struct flow *model_unpark(struct model *m, uint64_t id)
+{
+	return unpark(m, parking_find(m->parking, id));
+}
+
+struct flow *model_unpark_any(struct model *m)
+{
+	return unpark(m, parking_stale(m->parking));
 }
 
 struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flow **evict)
@@ -296,12 +406,18 @@ struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flo
 	*evict = NULL;
 	if (f)
 		return f;
-	if (m->n >= m->max) {
-		*evict = m->oldest;
+	if (model_parked(m)) {
+		struct parked *k = parking_find(m->parking, r->flow_id);
+
+		if (k)
+			return unpark(m, k);
+	}
+	if (model_flows(m) >= m->max) {
+		*evict = model_unpark_any(m);
+		if (!*evict)
+			*evict = m->oldest;
 		return NULL;
 	}
-	if (m->n > m->mask)
-		grow(m);
 	f = take_flow(m);
 	if (!f) {
 		m->refused++;
@@ -314,10 +430,7 @@ struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flo
 	f->complete = r->flags & WEIR_REC_NEW &&
 		      (r->proto != IPPROTO_TCP || (r->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN);
 	set_ends(f, r);
-	f->next_hash = m->bucket[f->id & m->mask];
-	m->bucket[f->id & m->mask] = f;
-	link_lru(m, f);
-	m->n++;
+	link_flow(m, f);
 	m->type[0].flows_started++;
 	m->type[0].flows_active++;
 	return f;
@@ -325,7 +438,7 @@ struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flo
 
 /* What a packet may tell of its flow, each way once: the letters of the history. */
 enum { SAID_SYN, SAID_SYN_ACK, SAID_RST, SAID_ACK, SAID_HOLE, SAID_AGAIN, SAID_DATA, SAID_CLOSED, SAID_FIN, SAID };
-static const char letters[] = "SHRAGTDWF";
+static const char letters[] = HISTORY_LETTERS;
 _Static_assert(2 * SAID < HISTORY_LEN, "all of them find room");
 
 static void history(struct flow *f, const struct weir_rec *r)
@@ -418,6 +531,8 @@ void model_packet(struct model *m, struct flow *f, const struct weir_rec *r, boo
 		unlink_lru(m, f);
 		link_lru(m, f);
 	}
+	if (r->own_pkts && r->peer_pkts)
+		f->lives = LIVES;
 	if (r->kind == WEIR_REC_ICMP)
 		f->icmp = (uint16_t)r->seq;
 	if (r->kind != WEIR_REC_PACKET)
@@ -479,6 +594,27 @@ void model_counters(struct model *m, struct flow *f, const struct weir_flow *c)
 	}
 	move_counts(&m->type[f->type], f, 1);
 	f->handshake_us = c->handshake_us;
+	if (c->dir[0].packets && c->dir[1].packets && c->dir[0].packets + c->dir[1].packets > 2)
+		f->lives = LIVES;
+}
+
+bool model_parked_counters(struct model *m, const struct weir_flow *c)
+{
+	struct parked *k = model_parked(m) ? parking_find(m->parking, c->id) : NULL;
+	struct flow_counts old[2], now[2];
+	struct type_stats *t;
+
+	if (!k || !parked_count(k, c, old, now))
+		return false;
+	t = &m->type[parked_type(k)];
+	for (unsigned way = 0; way < 2; way++) {
+		t->packets[way] += now[way].packets - old[way].packets;
+		t->bytes[way] += now[way].bytes - old[way].bytes;
+		t->data_packets[way] += now[way].data_packets - old[way].data_packets;
+		if (parked_proto(k) == IPPROTO_TCP)
+			t->tcp_data_packets[way] += now[way].data_packets - old[way].data_packets;
+	}
+	return true;
 }
 
 void model_set_type(struct model *m, struct flow *f, unsigned type)
@@ -507,18 +643,10 @@ void model_drop_trials(struct model *m, unsigned type, uint32_t have, uint32_t n
 
 void model_flow_end(struct model *m, struct flow *f)
 {
-	struct flow **at = &m->bucket[f->id & m->mask];
-
-	while (*at != f)
-		at = &(*at)->next_hash;
-	*at = f->next_hash;
-	unlink_lru(m, f);
 	m->type[f->type].flows_active--;
 	m->type[f->type].flows_ended++;
 	free(f->hint);
 	flow_rtt_free(f);
 	unacked_free(f);
-	f->next_hash = m->free;
-	m->free = f;
-	m->n--;
+	unlink_flow(m, f);
 }

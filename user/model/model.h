@@ -18,6 +18,7 @@
 #define MAX_TYPES     256 /* a type id is one byte in the engine's flow */
 #define TYPE_NAME_LEN 40
 #define HISTORY_LEN   24
+#define HISTORY_LETTERS "SHRAGTDWF" /* SYN, SYN-ACK, reset, ACK, hole, sent again, data, closed window, FIN */
 
 struct model;
 struct classify_flow;
@@ -95,8 +96,9 @@ struct flow {
 	bool typed;		/* the classifier is done with it */
 	uint32_t focus_at;	/* its packets when its records were last asked for one by one; 0: never */
 	bool fragile;		/* records of it were lost: detectors mark their findings degraded */
+	uint8_t lives;		/* the model's: how often it is spared when a flow must be parked */
 	char history[HISTORY_LEN]; /* Zeek's letters, upper case by the client */
-	uint32_t said;		   /* which of them are in it */
+	uint32_t said;		   /* which of them are in it: by HISTORY_LETTERS, the server's 16 bits higher */
 	char *hint;		/* SNI, Host, name asked for; NULL none; owned */
 	struct flow_rtt *rtt;	/* NULL until the first sample */
 	struct unacked *unacked; /* captures only: what waits for its ACK; the model's */
@@ -142,10 +144,17 @@ unsigned model_app_id(struct model *m, const char *name);
 /* Notes how much there is to judge a type's drops by: type_stats.drop_have, drop_need. */
 void model_drop_trials(struct model *m, unsigned type, uint32_t have, uint32_t need);
 
-/* Every flow held, most recently active first (of captures: begun); stop when fn returns false. */
+/*
+ * Flows are followed or, where there are many, parked: of these only what they counted is kept (parked.h).
+ * Every flow followed, most recently active first (of captures: begun); stop when fn returns false.
+ */
 void model_each_flow(struct model *m, bool (*fn)(struct flow *f, void *arg), void *arg);
+/* Every parked one, as a copy without hint and RTT that holds for the call. */
+void model_each_parked(const struct model *m, bool (*fn)(struct flow *f, void *arg), void *arg);
+size_t model_flows(const struct model *m);  /* how many, parked ones too */
+size_t model_parked(const struct model *m); /* of these */
 
-/* A flow by id, NULL if it is not (any longer) held. */
+/* A flow by id, NULL if it is not (any longer) followed. */
 struct flow *model_flow(struct model *m, uint64_t id);
 
 /* Which way a record went: TO_SERVER or TO_CLIENT. */
@@ -168,6 +177,10 @@ double flow_rtt_us(const struct flow *f, unsigned side, double q);
 uint32_t flow_rtt_samples(const struct flow *f, unsigned side);
 void flow_rtt_add(struct flow *f, unsigned side, uint32_t us);
 void flow_rtt_free(struct flow *f);
+
+/* As few bytes as hold it; to NULL: how many. And back, all of it; NULL: out of memory. */
+size_t flow_rtt_pack(const struct flow_rtt *r, uint8_t *to);
+struct flow_rtt *flow_rtt_unpack(const uint8_t *from);
 
 /* Is this address inside (--local-net; default RFC 1918, RFC 4193, link-local)? */
 bool model_is_local(const struct model *m, const struct in6_addr *ip);

@@ -10,11 +10,32 @@ struct local_net;
 /* max_flows 0: no bound but memory. The local nets are copied. NULL: out of memory. */
 struct model *model_new(unsigned max_flows, const struct local_net *local, unsigned nlocal);
 void model_free(struct model *m);
+/* No more flows than so many are followed, the others are to be parked; 0: all are followed. */
+void model_follow(struct model *m, unsigned flows);
 
 void model_set_now(struct model *m, uint64_t ns); /* never steps back */
 
-/* The flow of a record, made where new. NULL: out of memory, or full (then *evict is the oldest). */
+/*
+ * The flow of a record, made where new, followed again where it was parked. NULL: out of memory, or full
+ * (then *evict is one that was still for long).
+ */
 struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flow **evict);
+
+/*
+ * The one to be parked, for too many are followed: the one that was still for longest, those spared that talk both ways,
+ * or that are busy; and keep. Only so many are spared for one, so that a flood of those costs no time. NULL: none.
+ */
+struct flow *model_crowd(struct model *m, const struct flow *keep, bool (*busy)(void *arg, const struct flow *f), void *arg);
+/* Parks it: classifier and detectors have let go of it, it is no more. False: no memory, it is followed on. */
+bool model_park(struct model *m, struct flow *f);
+/* A parked flow is followed again; NULL: it is not parked, or no memory. */
+struct flow *model_unpark(struct model *m, uint64_t id);
+struct flow *model_unpark_any(struct model *m);
+/* The engine's counters of a parked flow. False: it is none, or so much happened that it is to be followed. */
+bool model_parked_counters(struct model *m, const struct weir_flow *c);
+
+/* Counters of a flow come soon: brings near its place in the tables; then itself. */
+void model_expect_counters(const struct model *m, uint64_t id, unsigned stage);
 
 /* A flow's next record comes soon: brings near itself; then what it points to; then what that points to. */
 void model_expect_flow(const struct flow *f);

@@ -108,6 +108,21 @@ double rtt_quantile_us(const struct rtt_hist *h, double q)
 	return quantile(weight, q);
 }
 
+/* The bucket's count, its block made where missing; NULL: out of memory. */
+static uint8_t *bucket_of(struct rtt_side *s, unsigned octave, unsigned in)
+{
+	if (!s->block_of[octave]) {
+		uint8_t(*block)[RTT_OCTAVE] = realloc(s->block, (s->blocks + 1) * sizeof(*block));
+
+		if (!block)
+			return NULL;
+		s->block = block;
+		memset(block[s->blocks], 0, sizeof(*block));
+		s->block_of[octave] = ++s->blocks;
+	}
+	return &s->block[s->block_of[octave] - 1][in];
+}
+
 void flow_rtt_add(struct flow *f, unsigned side, uint32_t us)
 {
 	unsigned octave, in;
@@ -120,16 +135,9 @@ void flow_rtt_add(struct flow *f, unsigned side, uint32_t us)
 		return;
 	s = &f->rtt->side[side];
 	place(us, &octave, &in);
-	if (!s->block_of[octave]) {
-		uint8_t(*block)[RTT_OCTAVE] = realloc(s->block, (s->blocks + 1) * sizeof(*block));
-
-		if (!block)
-			return;
-		s->block = block;
-		memset(block[s->blocks], 0, sizeof(*block));
-		s->block_of[octave] = ++s->blocks;
-	}
-	c = &s->block[s->block_of[octave] - 1][in];
+	c = bucket_of(s, octave, in);
+	if (!c)
+		return;
 	if (*c == UINT8_MAX)
 		for (unsigned b = 0; b < s->blocks; b++)
 			for (unsigned i = 0; i < RTT_OCTAVE; i++)
@@ -169,6 +177,73 @@ double flow_rtt_us(const struct flow *f, unsigned side, double q)
 		if (side == BOTH_SIDES || side == s)
 			add_side(weight, &f->rtt->side[s]);
 	return quantile(weight, q);
+}
+
+/* A packed side: n, min_us, how many buckets follow; each its place and what is in it. */
+struct packed_side {
+	uint32_t n, min_us;
+	uint16_t buckets;
+};
+
+struct packed_bucket {
+	uint16_t place; /* octave * RTT_OCTAVE + bucket */
+	uint8_t count;
+} __attribute__((packed));
+
+size_t flow_rtt_pack(const struct flow_rtt *r, uint8_t *to)
+{
+	size_t at = 0;
+
+	for (unsigned side = 0; side < 2; side++) {
+		const struct rtt_side *s = &r->side[side];
+		struct packed_side head;
+		size_t start = at;
+
+		memset(&head, 0, sizeof(head));
+		head.n = s->n;
+		head.min_us = s->min_us;
+		at += sizeof(head);
+		for (unsigned o = 0; o <= RTT_OCTAVES; o++)
+			for (unsigned i = 0; s->block_of[o] && i < RTT_OCTAVE; i++) {
+				struct packed_bucket b = { (uint16_t)(o * RTT_OCTAVE + i),
+							   s->block[s->block_of[o] - 1][i] };
+
+				if (!b.count)
+					continue;
+				head.buckets++;
+				if (to)
+					memcpy(to + at, &b, sizeof(b));
+				at += sizeof(b);
+			}
+		if (to)
+			memcpy(to + start, &head, sizeof(head));
+	}
+	return at;
+}
+
+struct flow_rtt *flow_rtt_unpack(const uint8_t *from)
+{
+	struct flow_rtt *r = calloc(1, sizeof(*r));
+
+	for (unsigned side = 0; r && side < 2; side++) {
+		struct packed_side head;
+
+		memcpy(&head, from, sizeof(head));
+		from += sizeof(head);
+		r->side[side].n = head.n;
+		r->side[side].min_us = head.min_us;
+		for (unsigned i = 0; i < head.buckets; i++) {
+			struct packed_bucket b;
+			uint8_t *c;
+
+			memcpy(&b, from, sizeof(b));
+			from += sizeof(b);
+			c = bucket_of(&r->side[side], b.place / RTT_OCTAVE, b.place % RTT_OCTAVE);
+			if (c)
+				*c = b.count;
+		}
+	}
+	return r;
 }
 
 void flow_rtt_free(struct flow *f)

@@ -95,19 +95,17 @@ static bool mark_flow(struct flow *f, void *arg)
 	return true;
 }
 
-static bool count_flow(struct flow *f, void *arg)
+static size_t followed(const struct screen *s)
 {
-	++*(uint64_t *)arg;
-	return true;
+	return model_flows(s->m) - model_parked(s->m);
 }
 
 static void flow_rates(struct screen *s, double interval_s)
 {
 	struct marking k = { .s = s, .n = 256, .interval_s = interval_s };
 
-	s->flows_held = 0;
-	model_each_flow(s->m, count_flow, &s->flows_held);
-	while (k.n < s->flows_held * 2 + 2)
+	s->flows_held = model_flows(s->m);
+	while (k.n < followed(s) * 2 + 2)
 		k.n *= 2;
 	k.to = calloc(k.n, sizeof(*k.to));
 	if (!k.to)
@@ -423,7 +421,7 @@ void data_flows(struct screen *s)
 		refresh_rows(s);
 		return;
 	}
-	model_each_flow(s->m, count_flow, &g.size);
+	g.size = followed(s);
 	g.c = malloc((g.size + 1) * sizeof(*g.c));
 	if (!g.c)
 		return;
