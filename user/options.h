@@ -57,6 +57,7 @@ struct options {
 	double interval_s;  /* default 1 */
 	bool wait;	    /* for interfaces that are not there yet */
 	unsigned count;	    /* stop after so many intervals; 0: never */
+	unsigned jobs;	    /* captures analysed at a time; 0: one a processor */
 	char *rules;	    /* --rules FILE; NULL: built in; owned, as all below */
 	char *history;	    /* --history FILE; NULL: none */
 	char *since, *until; /* findings, report; NULL: all */

@@ -368,6 +368,11 @@ static void get_interval(const struct options *o, char *out, size_t len)
 	snprintf(out, len, "%g", o->interval_s);
 }
 
+static bool set_jobs(struct options *o, const char *v, char *why, size_t len)
+{
+	return whole(v, 1024, &o->jobs, why, len);
+}
+
 static bool set_count(struct options *o, const char *v, char *why, size_t len)
 {
 	return whole(v, 1000000000, &o->count, why, len);
@@ -665,6 +670,8 @@ const struct option_row option_table[] = {
 	  set_wait, NULL, "wait for interfaces that are not there yet", NULL },
 	{ "count", 'n', "N", NULL, NULL, CMD_ENGINE | CMD_EVENTS,
 	  set_count, NULL, "stop after N intervals", NULL },
+	{ "jobs", 0, "N", NULL, NULL, CMD_ANALYZE,
+	  set_jobs, NULL, "captures analysed at a time; default: one a processor", NULL },
 	{ "history", 0, "FILE", "history", "file", CONFIGURED | CMD_FINDINGS | CMD_REPORT,
 	  set_history, get_history, "findings and what each type carried, kept in FILE (SQLite)", NULL },
 	{ "since", 0, "TIME", NULL, NULL, CMD_FINDINGS | CMD_REPORT,

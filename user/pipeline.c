@@ -488,7 +488,10 @@ void pipeline_tick(struct pipeline *p, uint64_t now_ns)
 
 void pipeline_tool(struct pipeline *p, const struct tool_event *e)
 {
-	SINKS(p, tool, e);
+	struct tool_event named = *e;
+
+	named.file = p->cfg.file;
+	SINKS(p, tool, &named);
 }
 
 static bool end_each(struct flow *f, void *arg)
@@ -516,7 +519,7 @@ void pipeline_finish(struct pipeline *p, const struct totals *t)
 	findings_finish(p->findings);
 	e.refused_findings = findings_refused(p->findings);
 	e.refused_flows = model_refused(p->model);
-	SINKS(p, tool, &e);
+	pipeline_tool(p, &e);
 	for (unsigned i = 0; i < p->cfg.nsinks; i++)
 		if (p->cfg.sink[i].ops->close)
 			p->cfg.sink[i].ops->close(p->cfg.sink[i].s);

@@ -28,6 +28,7 @@ struct pipeline_config {
 	unsigned nlocal;
 	const struct rules *rules; /* NULL: built in */
 	double interval_s;	   /* between stats events */
+	const char *file;	   /* named in tool events; NULL: not. The caller's */
 	struct sink_ref sink[PIPELINE_SINKS];
 	unsigned nsinks;
 	struct evidence *evidence; /* every record goes there, too; NULL: none is kept. Its sink is one of the above */

@@ -35,15 +35,16 @@ def run(row, quick):
         row("analyze, all detectors, a core's second", rate / 1e6, "Mpps", "Mpps by the clock",
             packets / statistics.median(r[1] for r in runs) / 1e6)
         row("analyze, peak memory", statistics.median(r[2] for r in runs), "MB", "MB of capture", os.path.getsize(path) / 1e6)
-        two = []
+        # Per-core scaling: the same files, one at a time and several; in turns, for the machine may have other work.
+        cores = [n for n in (1, 2, 4, 8, 16) if n <= len(os.sched_getaffinity(0))]
+        files = [path] * 2 * cores[-1]
+        wall = {n: [] for n in cores}
         for _ in range(3):
-            start = time.monotonic()
-            both = [subprocess.Popen([WEIR, "analyze", path], stdout=subprocess.DEVNULL) for _ in range(2)]
-            for p in both:
-                p.wait()
-            two.append(2 * packets / (time.monotonic() - start))
-        row("analyze, two files on two cores", statistics.median(two) / 1e6, "Mpps", "one after the other",
-            packets / statistics.median(r[1] for r in runs) / 1e6)
+            for n in cores:
+                wall[n].append(spent([WEIR, "analyze", "--jobs", str(n), *files])[1])
+        for n in cores[1:]:
+            row(f"analyze, {len(files)} files, {n} at a time", len(files) * packets / statistics.median(wall[n]) / 1e6, "Mpps",
+                "one at a time", len(files) * packets / statistics.median(wall[1]) / 1e6)
         for tool, argv, n in (("ndpiReader", ["ndpiReader", "-q", "-i", path], packets),
                               ("tshark, TCP analysis", ["tshark", "-c", "20000", "-r", path, "-T", "fields", "-e",
                                                         "tcp.analysis.ack_rtt"], 20000)):

@@ -115,6 +115,7 @@ static void json_tool(void *s, const struct tool_event *e)
 		jb_str(&j->b, "version", WEIR_VERSION);
 	jb_str(&j->b, "hook", e->hook);
 	jb_str(&j->b, "why", e->why);
+	jb_str(&j->b, "file", e->file);
 	if (e->totals)
 		counts(&j->b, e->totals);
 	if (e->action == TOOL_STOP) {

@@ -119,7 +119,7 @@ static void def_tool(struct jbuf *b)
 {
 	object(b, "tool");
 	choice(b, "action", "start attach detach reload lost stop");
-	properties(b, "string", "version hook why");
+	properties(b, "string", "version hook why file");
 	object(b, "packets");
 	properties(b, "count", "seen in_flows");
 	reasons(b, "elsewhere", elsewhere_name, WEIR_ELSEWHERE);

@@ -20,6 +20,7 @@ struct tool_event {
 	uint64_t time_ns;
 	enum tool_action action;
 	const char *iface, *hook, *why; /* NULL where it does not apply */
+	const char *file; /* one of several captures; NULL: there is but one, or none */
 	const struct totals *totals;	/* TOOL_STOP, TOOL_LOST */
 	/* TOOL_STOP: what userspace had no room for; types and apps count as flows. */
 	uint64_t refused_findings, refused_flows;
