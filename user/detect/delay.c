@@ -35,7 +35,7 @@
 #define FREE_ALL       8
 #define FREE_ENDS      2
 #define LOAD_VARIED    .6 /* mean of the lower third by that of the upper: a full queue has one load */
-#define LOAD_NONE      .2 /* of the delay: what more of it there is at high load */
+#define LOAD_NONE      .12 /* of the delay: what more of it there is at high load */
 #define QUIET_S	       60
 #define REPORT_S       10
 #define POOL_MAX       512

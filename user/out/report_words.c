@@ -16,8 +16,11 @@ static const struct word explanations[] = {
 	{ "app", "The application sent no more" },
 	{ "receiver", "The receiver's window" },
 	{ "sender_pacing", "The sender paces itself" },
+	{ "distance", "Servers that are far away" },
+	{ "route", "Another way there" },
+	{ "slow_server", "A slow server" },
 	{ "path_loss", "The path loses packets of every type" },
-	{ "near_side", "Loss between the client and this gateway" },
+	{ "near_side", "Between the client and this gateway" },
 	{ "server_down", "The servers are down" },
 	{ "one_server", "One bad server" },
 	{ "rate_limit", "A rate limit" },
@@ -250,6 +253,22 @@ static void limit(FILE *to, const struct finding *f)
 	fputs(" on the same path at the same time.", to);
 }
 
+static void delayed(FILE *to, const struct finding *f)
+{
+	double added = fact_value(&f->estimate, "added_delay_ms"),
+	       control = fact_value(&f->control, "added_delay_ms");
+	const struct fact *types = report_fact(&f->control, "types");
+
+	fprintf(to, " delayed by %.0f ms", added);
+	between(to, &f->estimate, "added_delay_ms_low", "added_delay_ms_high");
+	if (types && isfinite(control)) {
+		fputs(". Control: ", to);
+		html_text(to, types->text);
+		fprintf(to, " by %.0f ms in the same minutes", control);
+	}
+	fputs(".", to);
+}
+
 static void dropped(FILE *to, const struct finding *f)
 {
 	double ratio = fact_value(&f->estimate, "drop_ratio"),
@@ -301,7 +320,9 @@ void report_sentence(FILE *to, const struct report *r, const struct report_findi
 	fprintf(to, "<b>%s:</b> ", level[f->level < LEVEL_COUNT ? f->level : LEVEL_POSSIBLE]);
 	html_text(to, report_subject(r, p));
 	fprintf(to, " %s", way[f->direction < DIRECTION_COUNT ? f->direction : DIRECTION_BOTH]);
-	if (f->kind == KIND_RATE_LIMIT)
+	if (f->kind == KIND_RATE_LIMIT && f->subkind == SUBKIND_DELAY)
+		delayed(to, f);
+	else if (f->kind == KIND_RATE_LIMIT)
 		limit(to, f);
 	else if (f->kind == KIND_SELECTIVE_DROP)
 		dropped(to, f);
