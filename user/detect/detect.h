@@ -71,6 +71,6 @@ struct detector {
 /* All of them, NULL at the end. Any hook may be NULL but create and destroy. */
 extern const struct detector *const detectors[];
 
-extern const struct detector detect_rst, detect_content, detect_dns, detect_rate, detect_drop, detect_delay;
+extern const struct detector detect_rst, detect_content, detect_dns, detect_rate, detect_drop, detect_delay, detect_opens;
 
 #endif
