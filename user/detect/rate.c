@@ -36,6 +36,7 @@
 #define BULK_BYTES    8000 /* a flow that has carried more may go on to carry much more */
 #define LINE_S	      2
 #define SAME_RATE     .01
+#define LINE_J	      .94 /* a line that holds is worth as much */
 #define LINE_ONCE_S   3.2 /* where the bucket was seen empty once only */
 #define BURST_LINK    24 /* packets: what a link, a card or a sender's window passes at once may look like so much */
 #define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
@@ -402,19 +403,60 @@ static void loss_times(const struct fit_input *in, uint64_t origin, uint64_t *fr
 		}
 }
 
+/* A look at a group. */
+struct look {
+	enum verdict verdict;
+	struct rate_fit fit;
+	struct loss_line line;
+	bool by_line;
+	uint64_t from_ns, to_ns; /* first and last loss */
+};
+
+/*
+ * Which packet of several flows was lost when is known less well the less they
+ * send: a bucket of another rate may part them better. The line has no such choice.
+ */
+static void take_line(struct look *k, const struct fit_input *in)
+{
+	struct rate_fit *f = &k->fit;
+
+	k->by_line = true;
+	k->fit.rate = k->line.rate;
+	k->fit.rate_low = k->line.rate_low;
+	k->fit.rate_high = k->line.rate_high;
+	f->burst = 0;
+	if (in->whole)
+		line_burst(in->packet, in->packets, f->rate, &f->burst, &f->burst_low, &f->burst_high);
+	f->whole = in->whole;
+}
+
 /* One group against one token bucket. */
-static enum verdict try_group(struct rate *r, const struct group *g, enum side side,
-			      const struct rate_fit *near, struct rate_fit *fit, uint64_t *from,
-			      uint64_t *to)
+static void try_group(struct rate *r, const struct group *g, enum side side,
+		      const struct rate_fit *near, struct look *k)
 {
 	struct fit_input in;
 	uint64_t origin, cost = 0;
 
+	memset(k, 0, sizeof(*k));
 	group_gather(r, g, side, false, &in, &origin);
-	rate_fit(r->work, &in, near, fit, &cost);
-	r->credit -= (double)cost;
-	loss_times(&in, origin, from, to);
-	return verdict_of(&in, fit, side);
+	rate_fit(r->work, &in, near, &k->fit, &cost);
+	loss_line(in.packet, in.packets, &k->line);
+	r->credit -= (double)cost + 2.0 * in.packets;
+	loss_times(&in, origin, &k->from_ns, &k->to_ns);
+	k->verdict = verdict_of(&in, &k->fit, side);
+	if (k->verdict == VERDICT_POLICER && g->n > 1 && k->fit.j < ALONE_J && line_holds(&k->line))
+		take_line(k, &in);
+	if (k->verdict == VERDICT_NONE && g->kind == GROUP_TYPE) {
+		k->verdict = verdict_of_line(&in, &k->line);
+		if (k->verdict != VERDICT_NONE)
+			take_line(k, &in);
+	}
+}
+
+/* How well is it told? */
+static double score(const struct look *k)
+{
+	return k->by_line ? fmax(k->fit.j, LINE_J) : k->fit.j;
 }
 
 static bool same_group(const struct group *a, const struct group *b)
@@ -443,13 +485,19 @@ static void goes_on_losing(struct limiter *l, const struct group *g)
 	}
 }
 
+static void take_look(struct limiter *l, const struct look *k)
+{
+	l->fit = k->fit;
+	l->line = k->line;
+	l->by_line = k->by_line;
+}
+
 /* The limiter of a group that is known already: again, with what has come since. */
 static void look_again(struct rate *r, struct limiter *l, double growth)
 {
-	struct rate_fit fit;
-	uint64_t from, to, packets;
+	struct look k;
+	uint64_t packets;
 	unsigned lossy, lost;
-	enum verdict v;
 
 	group_of(r, &l->like, l->kind, &r->group);
 	lost = group_losses(&r->group, l->side, &lossy);
@@ -461,21 +509,21 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 		return;
 	l->fitted = lost;
 	l->fitted_packets = packets;
-	v = try_group(r, &r->group, l->side, &l->fit, &fit, &from, &to);
+	try_group(r, &r->group, l->side, l->fit.burst > 0 ? &l->fit : NULL, &k);
 	/* Too little is held of all of them packet by packet: that denies nothing. */
-	if (!fit.enough && l->level >= LEVEL_LIKELY) {
+	if (!k.fit.enough && l->level >= LEVEL_LIKELY) {
 		goes_on_losing(l, &r->group);
 		return;
 	}
-	if (v == VERDICT_NONE || v == VERDICT_QUEUE) {
+	if (k.verdict == VERDICT_NONE || k.verdict == VERDICT_QUEUE) {
 		if (l->level < LEVEL_LIKELY || ++l->doubts >= DOUBTS_MAX)
 			rate_close(r, l);
 		return;
 	}
-	if (v == VERDICT_UNKNOWN && l->verdict == VERDICT_POLICER)
-		v = VERDICT_POLICER;
-	l->fit = fit;
-	confirm(r, l, &r->group, v, from, to);
+	if (k.verdict == VERDICT_UNKNOWN && l->verdict == VERDICT_POLICER)
+		k.verdict = VERDICT_POLICER;
+	take_look(l, &k);
+	confirm(r, l, &r->group, k.verdict, k.from_ns, k.to_ns);
 }
 
 /* Was this group tried in vain with about as many losses? */
@@ -508,18 +556,14 @@ static void look_new(struct rate *r, struct path *p, enum side side, double grow
 {
 	static const enum group_kind order[] = { GROUP_PATH, GROUP_HOST_TYPE, GROUP_PAIR,
 						 GROUP_HOST, GROUP_TYPE, GROUP_ALL };
-	struct rate_fit best = { .j = 0 };
+	struct look best = { .verdict = VERDICT_NONE };
 	enum group_kind kind = GROUP_PATH;
-	enum verdict verdict = VERDICT_NONE;
-	uint64_t from = 0, to = 0;
 	struct limiter *l;
 
 	r->other.n = 0;
 	for (unsigned i = 0; i < sizeof(order) / sizeof(*order); i++) {
-		struct rate_fit fit;
-		uint64_t f, t;
+		struct look k;
 		unsigned lossy, lost;
-		enum verdict v;
 
 		group_of(r, p, order[i], &r->group);
 		lost = group_losses(&r->group, side, &lossy);
@@ -532,22 +576,19 @@ static void look_new(struct rate *r, struct path *p, enum side side, double grow
 		r->other = r->group;
 		if (order[i] != GROUP_PATH && tried(r, p, order[i], side, lost, growth))
 			continue;
-		v = try_group(r, &r->group, side, NULL, &fit, &f, &t);
+		try_group(r, &r->group, side, NULL, &k);
 		if (order[i] == GROUP_PATH)
-			p->queued |= v == VERDICT_QUEUE;
-		if (v == VERDICT_NONE || v == VERDICT_QUEUE)
+			p->queued |= k.verdict == VERDICT_QUEUE;
+		if (k.verdict == VERDICT_NONE || k.verdict == VERDICT_QUEUE)
 			continue;
-		if (fit.j > best.j + (best.j > 0 ? -J_CLOSE : 0)) {
-			best = fit;
+		if (best.verdict == VERDICT_NONE || score(&k) > score(&best) - J_CLOSE) {
+			best = k;
 			kind = order[i];
-			verdict = v;
-			from = f;
-			to = t;
 		}
-		if (order[i] != GROUP_PATH && fit.j >= J_GOOD)
+		if (order[i] != GROUP_PATH && score(&k) >= J_GOOD)
 			break;
 	}
-	if (verdict == VERDICT_NONE)
+	if (best.verdict == VERDICT_NONE)
 		return;
 	l = limiter_new(r, p, kind, side);
 	if (!l)
@@ -555,8 +596,8 @@ static void look_new(struct rate *r, struct path *p, enum side side, double grow
 	group_of(r, p, kind, &r->group);
 	l->fitted = group_losses(&r->group, side, &(unsigned){ 0 });
 	l->fitted_packets = group_packets(&r->group);
-	l->fit = best;
-	confirm(r, l, &r->group, verdict, from, to);
+	take_look(l, &best);
+	confirm(r, l, &r->group, best.verdict, best.from_ns, best.to_ns);
 }
 
 static void look_losses(struct rate *r, struct path *p, enum side side, double growth)

@@ -11,6 +11,7 @@
 
 #include "detect.h"
 #include "rate_fit.h"
+#include "rate_line.h"
 #include "rate_series.h"
 #include "rate_shape.h"
 
@@ -87,6 +88,8 @@ struct limiter {
 	int type;	       /* -1: not of one type */
 	uint8_t ways;	       /* bit TO_SERVER, TO_CLIENT */
 	struct rate_fit fit;
+	struct loss_line line; /* of the same packets */
+	bool by_line;	       /* fit's rate and bucket are the line's */
 	struct shape shape;
 	unsigned fitted;       /* losses at the last look */
 	uint64_t fitted_packets;
@@ -155,6 +158,8 @@ unsigned group_losses(const struct group *g, enum side side, unsigned *lossy);
 /* rate_verdict.c */
 /* Of a group's fit, with the input that it was made of. */
 enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, enum side side);
+/* The same by the line of the losses alone, where no bucket could be fitted. */
+enum verdict verdict_of_line(const struct fit_input *in, const struct loss_line *l);
 
 /* rate_limit.c */
 void limits_packet(struct path *p, const struct weir_rec *r, unsigned rtt_us);

@@ -40,20 +40,34 @@ static double l3_share(const struct rate *r, const struct limiter *l)
 static void policer_reasons(const struct limiter *l, struct finding *f)
 {
 	const struct rate_fit *x = &l->fit;
+	bool fits = x->j >= FIT_WEAK_J; /* else the line alone told it */
 
-	fact_num(&f->reasons, "fit_j", x->j);
+	if (fits)
+		fact_num(&f->reasons, "fit_j", x->j);
 	fact_num(&f->reasons, "losses", x->lost);
 	fact_num(&f->reasons, "loss_episodes", x->slices);
 	fact_num(&f->reasons, "loss_ratio", (double)x->lost / (x->lost + x->passed));
-	fact_num(&f->reasons, "misfit_packets", x->misfit);
-	if (!isnan(x->dx)) {
+	if (fits)
+		fact_num(&f->reasons, "misfit_packets", x->misfit);
+	if (fits && !isnan(x->dx)) {
 		fact_num(&f->reasons, "predicted_delay_ms", x->dx * 1e3);
 		fact_num(&f->reasons, "measured_delay_ms", x->dq * 1e3);
 		fact_num(&f->reasons, "delay_slope", x->slope);
 	}
-	fact_text(&f->ruled_out, "random_loss",
-		  "one bucket parts lost from passed packets (J %.2f); chance would not", x->j);
-	if (l->verdict == VERDICT_POLICER)
+	if (l->by_line)
+		fact_text(&f->reasons, "line_of_losses", "between losses one rate passes: %.0f %% of the stretches",
+			  100 * l->line.agree);
+	if (fits)
+		fact_text(&f->ruled_out, "random_loss",
+			  "one bucket parts lost from passed packets (J %.2f); chance would not", x->j);
+	else
+		fact_text(&f->ruled_out, "random_loss",
+			  "as much passes between any losses, and what passes finds more in the bucket (%.2f)",
+			  l->line.below);
+	if (!fits)
+		fact_text(&f->ruled_out, "congestion", "what was ahead varied by %.0f ms, and nobody waited for it",
+			  l->line.depth / l->line.rate * 1e3);
+	else if (l->verdict == VERDICT_POLICER)
 		fact_text(&f->ruled_out, "congestion",
 			  "a queue would add %.0f ms where the bucket is low; measured %.1f ms",
 			  x->dx * 1e3, x->dq * 1e3);

@@ -3,6 +3,7 @@
 #include "rate.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define TOP_MIN	     6	 /* round trips at a high backlog that decide */
 #define TOP_MOST     .6
@@ -30,6 +31,9 @@
 #define UNKNOWN_RUNS 8
 #define UNKNOWN_LOST 60
 #define UNKNOWN_SLICES 12
+#define LINE_DEPTH_S .035 /* a queue that varies by so much shows */
+#define LINE_RTTS    24
+#define LINE_RISE    .5 /* of that depth, at most: no queue */
 
 /*
  * Share of the bytes after the first loss that passed at more than 1.5 times the
@@ -147,4 +151,28 @@ enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, en
 	return isnan(f->dx) || f->lost < UNKNOWN_LOST || f->slices < UNKNOWN_SLICES ||
 			       f->q_mid > FLAT_MAX ?
 		       VERDICT_NONE : VERDICT_UNKNOWN;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * What was ahead of a packet varied by depth: in a queue round trips would, and
+ * three in four did not by half of it.
+ */
+enum verdict verdict_of_line(const struct fit_input *in, const struct loss_line *l)
+{
+	static _Thread_local float rtt[FIT_RTTS_MAX];
+	unsigned n = in->rtts < FIT_RTTS_MAX ? in->rtts : FIT_RTTS_MAX;
+
+	if (!line_holds(l) || in->flows < 2 || n < LINE_RTTS || l->depth < LINE_DEPTH_S * l->rate)
+		return VERDICT_NONE;
+	for (unsigned i = 0; i < n; i++)
+		rtt[i] = in->rtt[i].rtt;
+	qsort(rtt, n, sizeof(*rtt), by_value);
+	return rtt[3 * n / 4] * l->rate <= LINE_RISE * l->depth ? VERDICT_POLICER : VERDICT_NONE;
 }
