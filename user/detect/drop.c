@@ -304,7 +304,8 @@ static void passed_unrecorded(struct drop *d, struct drop_flow *df, const struct
 {
 	unsigned way = rec_way(df->flow, r);
 	struct pace *p = &df->pace[way];
-	uint64_t total = df->flow->count[way].packets, missing = 0, from = p->ns;
+	const struct flow_counts *c = &df->flow->count[way];
+	uint64_t total = c->packets, missing = 0, from = p->ns;
 
 	if (p->ns && r->own_pkts != UINT16_MAX)
 		missing = r->own_pkts > p->seen ? r->own_pkts - p->seen : 0;
@@ -323,6 +324,7 @@ static void passed_unrecorded(struct drop *d, struct drop_flow *df, const struct
 	unsigned parts = (r->time_ns - from) / SLOT_NS + 1;
 	double rtts = (r->time_ns - from) / 1000.0 / (df->rtt_us ? df->rtt_us : 100000);
 	bool thin = missing <= THIN_PER_RTT * rtts;
+	uint16_t mean = total && c->bytes > 40 * total ? fmin(c->bytes / total - 40, 1460) : 0;
 
 	for (unsigned i = 0; i < parts; i++) {
 		uint64_t n = missing * (i + 1) / parts - missing * i / parts;
@@ -332,8 +334,10 @@ static void passed_unrecorded(struct drop *d, struct drop_flow *df, const struct
 				   .stage = STAGE_LATER,
 				   .thin = thin };
 
-		if (n)
-			drop_tell(d, df, &t, 0);
+		if (!n)
+			continue;
+		drop_vq(d, df->flow, way, t.time_ns, t.n, mean, false);
+		drop_tell(d, df, &t, 0);
 	}
 }
 

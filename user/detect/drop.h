@@ -159,6 +159,7 @@ struct drop_type {
 	uint8_t channels;  /* that fired, bits */
 	double reported_ratio;
 	double fit; /* newest drop_queue_fit() of this episode; 0 none */
+	bool line;  /* drop_limit_line() held in it */
 	uint16_t level_yes,
 		level_no;  /* how often what passed was a constant, and not, while it lost */
 	uint64_t level_at; /* slot of the newest loss by then */
@@ -228,6 +229,8 @@ void drop_judge(struct drop *d, uint64_t now_ns, bool last);
 /* How well a queue or bucket of some rate tells lost from passed packets: 0.5 not at all, 1 fully;
  * NaN: too few. */
 double drop_queue_fit(const struct vq_log *log, double since_s);
+/* Does as much pass between any two losses since since_s (s)? Then a limit drops: rate_line.h. */
+bool drop_limit_line(const struct vq_log *log, double since_s);
 /* Is what passes since since_s (s) constant, while what is offered is not? Then it is a limit. -1:
  * too little is held to tell. */
 int drop_plateau(const struct vq_log *log, double since_s);

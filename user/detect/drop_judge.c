@@ -334,7 +334,7 @@ static bool by_flow(const struct drop_type *t, const struct drop_verdict *v)
 
 static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *v)
 {
-	const struct drop_type *t = d->type[type];
+	struct drop_type *t = d->type[type];
 
 	v->queue_fit = NAN;
 	for (unsigned way = 0; way < 2 && t; way++) {
@@ -342,6 +342,7 @@ static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *
 
 		if (!t->vq[way] || !(v->channels & 1 << drop_channel(way)))
 			continue;
+		t->line |= drop_limit_line(t->vq[way], slot_ns(v->first) / 1e9);
 		fit = drop_queue_fit(t->vq[way], slot_ns(v->first) / 1e9);
 		if (!(v->queue_fit >= fit))
 			v->queue_fit = fit;
@@ -351,7 +352,7 @@ static bool load_lost(const struct drop *d, unsigned type, struct drop_verdict *
 		d->type[type]->fit = v->queue_fit;
 	else if (d->type[type] && d->type[type]->fit > 0)
 		v->queue_fit = d->type[type]->fit;
-	return v->queue_fit >= QUEUE_FIT && !by_flow(t, v);
+	return (t && t->line) || (v->queue_fit >= QUEUE_FIT && !by_flow(t, v));
 }
 
 /* Does one constant pass, whatever is offered? */
@@ -449,6 +450,7 @@ static void close_claim(struct drop *d, unsigned type, struct drop_verdict *v)
 	drop_report(d, type, v, slot_ns(v->after));
 	findings_close(d->env->findings, t->key, slot_ns(v->after));
 	t->fit = 0;
+	t->line = false;
 	t->level_yes = t->level_no = 0;
 	t->open = false;
 	t->closed_ns = slot_ns(v->after);
@@ -521,6 +523,7 @@ void drop_judge(struct drop *d, uint64_t now_ns, bool last)
 			memset(t->size_lost, 0, sizeof(t->size_lost));
 			t->lossy = t->after_loss = t->stuck = t->stuck_lost = t->own_lost = 0;
 			t->fit = 0;
+			t->line = false;
 			t->level_yes = t->level_no = 0;
 		}
 	}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "drop.h"
+#include "rate_line.h"
 
 #define LOST_MIN 15
 #define PASSED_MIN 30
@@ -133,6 +134,23 @@ int drop_plateau(const struct vq_log *log, double since_s)
 	for (unsigned i = 0; i < 2; i++)
 		cv[i] = sqrt(fmax(0, BINS * sq[i] / (sum[i] * sum[i]) - 1));
 	return cv[1] <= PLATEAU_CV && cv[0] >= PLATEAU_EVENED * cv[1];
+}
+
+bool drop_limit_line(const struct vq_log *log, double since_s)
+{
+	static _Thread_local struct vq_packet p[VQ_MAX];
+	static _Thread_local struct fit_packet q[VQ_MAX];
+	unsigned n = 0, held = log->n < VQ_MAX ? log->n : VQ_MAX;
+	struct loss_line line;
+
+	for (unsigned i = 0; i < held; i++)
+		if (log->p[i].t >= since_s)
+			p[n++] = log->p[i];
+	qsort(p, n, sizeof(*p), by_time);
+	for (unsigned i = 0; i < n; i++)
+		q[i] = (struct fit_packet){ .t = p[i].t - p[0].t, .len = p[i].len, .lost = p[i].lost };
+	loss_line(q, n, &line);
+	return line_holds(&line);
 }
 
 double drop_queue_fit(const struct vq_log *log, double since_s)
