@@ -99,6 +99,7 @@ static void a_policer(void **state)
 		line_burst(p, n, rate, &burst, &low, &high);
 		assert_true(fabs(burst - c[i].burst) < .05 * c[i].burst + LEN);
 		assert_true(low <= c[i].burst && high >= c[i].burst - LEN);
+		assert_false(line_denies(&l));
 	}
 }
 
@@ -106,6 +107,7 @@ static void a_policer(void **state)
 static void chance_has_none(void **state)
 {
 	static const double share[] = { .02, .1, .25, .5 };
+	unsigned denied = 0;
 
 	for (unsigned k = 0; k < 40; k++) {
 		struct loss_line l;
@@ -116,6 +118,7 @@ static void chance_has_none(void **state)
 		loss_line(p, n, &l);
 		if (line_holds(&l))
 			fail_msg("bursts: agree %g below %g of %u", l.agree, l.below, l.losses);
+		denied += line_denies(&l);
 		for (n = 0; n < 4000; n++)
 			p[n] = (struct fit_packet){ .t = n * .01, .len = LEN };
 		by_chance(share[k % 4]);
@@ -123,6 +126,7 @@ static void chance_has_none(void **state)
 		if (line_holds(&l))
 			fail_msg("stream: agree %g below %g of %u, share %g", l.agree, l.below, l.losses, share[k % 4]);
 	}
+	assert_true(denied >= 8);
 }
 
 static void too_little(void **state)

@@ -444,6 +444,8 @@ static void try_group(struct rate *r, const struct group *g, enum side side,
 	r->credit -= (double)cost + 2.0 * in.packets;
 	loss_times(&in, origin, &k->from_ns, &k->to_ns);
 	k->verdict = verdict_of(&in, &k->fit, side);
+	if (k->fit.j < ALONE_J && line_denies(&k->line))
+		k->verdict = VERDICT_NONE;
 	if (k->verdict == VERDICT_POLICER && g->n > 1 && k->fit.j < ALONE_J && line_holds(&k->line))
 		take_line(k, &in);
 	if (k->verdict == VERDICT_NONE && g->kind == GROUP_TYPE) {

@@ -20,6 +20,7 @@
 #define HOLDS_S	   3
 #define HOLDS_AGREE .9
 #define HOLDS_BELOW .72 /* chance and bursts: up to .68 */
+#define DENIES_AGREE .5 /* limiters that let go in between keep to it by three stretches in four */
 #define HOLDS_DEPTH 1.2 /* packets: a stream that never varies has less, whatever it loses */
 
 static int by_value(const void *a, const void *b)
@@ -136,4 +137,9 @@ bool line_holds(const struct loss_line *l)
 {
 	return l->losses >= HOLDS_LOSSES && l->seconds >= HOLDS_S && l->agree >= HOLDS_AGREE &&
 	       l->below >= HOLDS_BELOW && l->depth >= HOLDS_DEPTH * l->packet;
+}
+
+bool line_denies(const struct loss_line *l)
+{
+	return l->losses >= LOSSES_MIN && l->agree < DENIES_AGREE && l->below < HOLDS_BELOW;
 }

@@ -32,5 +32,7 @@ void line_burst(const struct fit_packet *p, unsigned n, double rate, double *bur
 
 /* Is that a limit's line, and no chance? A queue that drops has one as well. */
 bool line_holds(const struct loss_line *l);
+/* Is there none, though there are losses for one: what is lost is not lost to one rate. */
+bool line_denies(const struct loss_line *l);
 
 #endif
