@@ -411,6 +411,15 @@ static void typed(void *arg, struct flow *f, unsigned old_type)
 		z->type = f->type;
 }
 
+/* The copy of its opening decides. */
+static bool busy(void *arg, const struct flow *f)
+{
+	struct opens *o = arg;
+	const struct opening *x = f->detector[o->env->slot];
+
+	return x && !x->answered && !x->failed && model_now(o->env->model) < x->syn_ns + 2 * SECOND;
+}
+
 static void flow_end(void *arg, struct flow *f)
 {
 	struct opens *o = arg;
@@ -450,6 +459,7 @@ const struct detector detect_opens = {
 	.packet = packet,
 	.typed = typed,
 	.flow_end = flow_end,
+	.busy = busy,
 	.tick = tick,
 	.finish = finish,
 	.destroy = destroy,
