@@ -154,10 +154,33 @@ static void forged_alone(void **state)
 		ask(3000 + i * 100, 5000 + i, "fine.example");
 		answer(3000 + i * 100 + 41, 5000 + i, "fine.example", NORMAL, real, 3, 60, true, 52, 1);
 	}
-	ask(8000, 4000, "blocked.example");
-	answer(8006, 4000, "blocked.example", FORGED, bogus, 1, 300, false, 101, 0);
-	wire_idle(&w, 12000);
+	/* Once it may be a new route to the resolver; the usual answers in between say no. */
+	for (unsigned i = 0; i < 2; i++) {
+		ask(8000 + i * 8000, 4000 + i, "blocked.example");
+		answer(8006 + i * 8000, 4000 + i, "blocked.example", FORGED, bogus, 1, 300, false, 101, 0);
+		assert_int_equal(wire_claims(&w, KIND_DNS_INJECTION), i);
+		ask(11000 + i * 8000, 5000, "fine.example");
+		answer(11040 + i * 8000, 5000, "fine.example", NORMAL, real, 3, 60, true, 52, 1);
+		ask(14500 + i * 8000, 5001, "fine.example");
+	}
+	wire_idle(&w, 30000);
 	check(1, SUBKIND_FORGED);
+}
+
+/* All alike but the time: the first before the resolver can know, the second when it is due. */
+static void nothing_but_too_soon(void **state)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		ask(i * 100, 5000 + i, "fine.example");
+		answer(i * 100 + 40, 5000 + i, "fine.example", NORMAL, real, 3, 60, true, 52, 1);
+	}
+	ask(4000, 4000, "blocked.example");
+	answer(4012, 4000, "blocked.example", NORMAL, public, 1, 60, true, 52, 1);
+	answer(4041, 4000, "blocked.example", NORMAL, real, 3, 60, true, 52, 1);
+	wire_idle(&w, 9000);
+	check(1, SUBKIND_RACE);
+	assert_true(wire_because(&w.finding[0], "too_soon"));
+	assert_string_equal(w.finding[0].estimate.fact[w.finding[0].estimate.n - 2].text, "74.86.12.17");
 }
 
 static void one_name_over_many_flows_is_one_finding(void **state)
@@ -250,6 +273,71 @@ static void cached(void **state)
 	check(0, 0);
 }
 
+/* A resolver of several machines, at other hops; a question that was doubled is answered by two, each with its set. */
+static void two_machines_answer(void **state)
+{
+	for (unsigned i = 0; i < 12; i++) {
+		ask(i * 100, 5000 + i, "fine.example");
+		answer(i * 100 + 40, 5000 + i, "fine.example", NORMAL, real, 3, 60, true, i % 3 ? 52 : 57, 1);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		ask(4000 + i * 3000, 4000 + i, "balanced.example");
+		answer(4040 + i * 3000, 4000 + i, "balanced.example", NORMAL, real, 3, 60, true, 52, 1);
+		answer(4041 + i * 3000, 4000 + i, "balanced.example", NORMAL, rotated, 2, 60, true, 57, 1);
+	}
+	wire_idle(&w, 30000);
+	check(0, 0);
+}
+
+/* Another machine of an anycast resolver, nearer: its first answers are those to names it blocks. */
+static void nearer_machine(void **state)
+{
+	static const struct rr zero[] = { { 1, 0, NULL } };
+
+	for (unsigned i = 0; i < 60; i++) {
+		bool near = i >= 30;
+
+		ask(i * 3000, 5000 + i % 7, near && i < 34 ? "ads.example" : "fine.example");
+		if (near && i < 34)
+			answer(i * 3000 + 8, 5000 + i % 7, "ads.example", NORMAL, zero, 1, 60, true, 58, 1);
+		else
+			answer(i * 3000 + (near ? 8 : 40), 5000 + i % 7, "fine.example", NORMAL, real, 3, 60, true, near ? 58 : 52, 1);
+	}
+	wire_idle(&w, 190000);
+	check(0, 0);
+}
+
+/* First it doesn't know the name, then it does: of two forwarders behind one address, say. */
+static void unknown_then_known(void **state)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		ask(i * 3000, 4000 + i, "fine.example");
+		answer(i * 3000 + 40, 4000 + i, "fine.example", NORMAL | 3, NULL, 0, 60, true, 52, 1);
+		answer(i * 3000 + 60, 4000 + i, "fine.example", NORMAL, real, 3, 60, true, 52, 1);
+	}
+	wire_idle(&w, 20000);
+	check(0, 0);
+}
+
+/* The alias alone, then with its addresses; both families from one socket with one id. */
+static void parts_of_an_answer(void **state)
+{
+	static const struct rr six[] = { { 5, 0, "edge.example.net" } };
+	uint8_t m[512];
+
+	for (unsigned i = 0; i < 6; i++) {
+		unsigned port = 4000 + i;
+
+		ask(i * 3000, port, "fine.example");
+		udp(i * 3000 + 0.1, false, port, m, message(m, port ^ 0x55, 0x0100, "fine.example", 28, NULL, 0, 0, true), 64, 1);
+		answer(i * 3000 + 40, port, "fine.example", NORMAL, real, 3, 60, true, 52, 1);
+		udp(i * 3000 + 41, true, port, m, message(m, port ^ 0x55, NORMAL, "fine.example", 28, six, 1, 60, true), 52, 1);
+	}
+	wire_idle(&w, 20000);
+	check(0, 0);
+	assert_int_equal(w.nfindings, 0);
+}
+
 /* The parser. */
 
 static void parses(void **state)
@@ -316,7 +404,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(forged_wins_the_race), T(forged_loses_the_race), T(forged_alone), T(one_name_over_many_flows_is_one_finding),
 		T(duplicated_answer), T(order_and_ttl_change), T(asked_again), T(question_doubled_behind_us), T(truncated_first),
-		T(resolver_that_blocks), T(cached), cmocka_unit_test(parses), cmocka_unit_test(every_cut_and_every_byte),
+		T(resolver_that_blocks), T(cached), T(nothing_but_too_soon), T(two_machines_answer), T(nearer_machine), T(unknown_then_known), T(parts_of_an_answer), cmocka_unit_test(parses), cmocka_unit_test(every_cut_and_every_byte),
 		cmocka_unit_test(pointers_that_loop),
 	};
 

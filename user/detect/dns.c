@@ -27,7 +27,7 @@ struct question {
 	uint64_t flow_id;
 	struct in6_addr resolver;
 	uint8_t asked, answered;
-	bool reported;
+	bool reported, odd; /* odd: its answer looks forged, though nobody contradicts it */
 	struct dns_answer first;
 	char name[DNS_NAME_TEXT];
 };
@@ -87,19 +87,14 @@ static struct resolver *resolver(struct dns_detector *d, const struct in6_addr *
 static void settle(struct dns_detector *d, struct question *q)
 {
 	const struct dns_answer *a = &q->first;
-	struct dns_habit *h;
-	uint64_t delay;
 
 	if (q->answered == 1 && q->asked == 1 && !q->reported) {
-		h = &resolver(d, &q->resolver, a->time_ns)->habit;
-		delay = (a->time_ns - q->asked_ns) / 1000;
-		if (delay && delay < UINT32_MAX && (!h->rtt_min_us || delay < h->rtt_min_us))
-			h->rtt_min_us = (uint32_t)delay;
-		h->ttl_varies |= h->answers && h->ttl != a->ttl;
-		h->ttl = a->ttl;
-		h->with_aa += !!(a->flags & DNS_AA);
-		h->with_ra += !!(a->flags & DNS_RA);
-		h->answers++;
+		struct dns_habit *h = &resolver(d, &q->resolver, a->time_ns)->habit;
+
+		if (q->odd)
+			dns_learn_odd(h);
+		else
+			dns_learn(h, a, (a->time_ns - q->asked_ns) / 1000);
 	}
 	q->key = 0;
 	d->open--;
@@ -258,11 +253,12 @@ static void on_answer(struct dns_detector *d, const struct flow *f, const struct
 	if (q->answered == 1) {
 		q->first = a;
 		rules = dns_alone(&a, h, (uint32_t)((r->time_ns - q->asked_ns) / 1000), q->qname_case);
-		if (dns_score(rules) >= 6)
+		q->odd = dns_score(rules) >= 6;
+		if (q->odd && h->mixed)
 			report(d, q, f, &a, NULL, rules);
 		return;
 	}
-	rules = dns_pair(&q->first, &a, q->asked, q->answered);
+	rules = dns_pair(&q->first, &a, h, q->asked_ns, q->asked, q->answered);
 	if (!rules || q->reported)
 		return;
 	if (dns_doubt(&a, h) > dns_doubt(&q->first, h))

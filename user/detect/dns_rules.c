@@ -41,7 +41,41 @@ static bool same_content(const struct dns_answer *a, const struct dns_answer *b)
 	return a->ancount == b->ancount || a->payload_len == b->payload_len;
 }
 
-uint32_t dns_pair(const struct dns_answer *a, const struct dns_answer *b, unsigned questions, unsigned answers)
+static bool usual_ttl(const struct dns_habit *h, uint8_t ttl)
+{
+	return h->answers && (!apart(ttl, h->ttl) || (h->ttl2 && !apart(ttl, h->ttl2)));
+}
+
+void dns_learn(struct dns_habit *h, const struct dns_answer *a, uint64_t delay_us)
+{
+	if (delay_us && delay_us < UINT32_MAX && (!h->rtt_min_us || delay_us < h->rtt_min_us))
+		h->rtt_min_us = (uint32_t)delay_us;
+	if (h->answers && h->ttl != a->ttl)
+		h->ttl2 = h->ttl;
+	h->ttl = a->ttl;
+	h->with_aa += !!(a->flags & DNS_AA);
+	h->with_ra += !!(a->flags & DNS_RA);
+	h->answers++;
+	h->mixed |= h->odd > 0;
+	h->odd = 0;
+}
+
+void dns_learn_odd(struct dns_habit *h)
+{
+	if (++h->odd >= 3)
+		*h = (struct dns_habit){ 0 };
+}
+
+/* The first sooner than the resolver can be, the second when it is due. */
+static bool first_too_soon(const struct dns_answer *a, const struct dns_answer *b, const struct dns_habit *h,
+			   uint64_t asked_ns)
+{
+	return h->answers >= 5 && h->rtt_min_us >= MIN_RTT_US && (a->time_ns - asked_ns) / 1000 < h->rtt_min_us / 2 &&
+	       (b->time_ns - asked_ns) / 1000 >= h->rtt_min_us / 10 * 8;
+}
+
+uint32_t dns_pair(const struct dns_answer *a, const struct dns_answer *b, const struct dns_habit *h, uint64_t asked_ns,
+		  unsigned questions, unsigned answers)
 {
 	uint32_t set = 0;
 
@@ -64,8 +98,11 @@ uint32_t dns_pair(const struct dns_answer *a, const struct dns_answer *b, unsign
 		set |= DNS_BIT(DNS_EDNS);
 	if (a->question && b->question && a->qname_case != b->qname_case)
 		set |= DNS_BIT(DNS_CASE);
-	if (apart(a->ttl, b->ttl))
+	/* Several machines of one resolver differ, and are known by that. */
+	if (apart(a->ttl, b->ttl) && !(usual_ttl(h, a->ttl) && usual_ttl(h, b->ttl)))
 		set |= DNS_BIT(DNS_TTL);
+	if (first_too_soon(a, b, h, asked_ns))
+		set |= DNS_BIT(DNS_TOO_SOON);
 	if (a->df != b->df)
 		set |= DNS_BIT(DNS_DF);
 	if (questions >= answers)
@@ -88,7 +125,7 @@ uint32_t dns_alone(const struct dns_answer *a, const struct dns_habit *h, uint32
 		return 0;
 	if (h->rtt_min_us >= MIN_RTT_US && delay_us < h->rtt_min_us / 2)
 		set |= DNS_BIT(DNS_TOO_SOON);
-	if (!h->ttl_varies && apart(a->ttl, h->ttl))
+	if (!h->ttl2 && apart(a->ttl, h->ttl))
 		set |= DNS_BIT(DNS_TTL);
 	if (strange_flags(a, h))
 		set |= DNS_BIT(DNS_FLAGS);
@@ -118,7 +155,7 @@ int dns_doubt(const struct dns_answer *a, const struct dns_habit *h)
 
 	doubt += 2 * (a->full && a->bogus);
 	doubt += (a->flags & DNS_AA) && !(a->flags & DNS_RA);
-	doubt += h->answers >= 3 && !h->ttl_varies && apart(a->ttl, h->ttl) ? 2 : 0;
+	doubt += h->answers >= 3 && !h->ttl2 && apart(a->ttl, h->ttl) ? 2 : 0;
 	doubt += strange_flags(a, h);
 	return doubt;
 }

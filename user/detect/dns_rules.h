@@ -35,13 +35,24 @@ struct dns_answer {
 /* What a resolver's answers looked like so far, those in doubt left out. */
 struct dns_habit {
 	uint32_t answers, rtt_min_us;
-	uint8_t ttl;	/* of all of them; 0: they differ */
-	bool ttl_varies;
+	uint8_t ttl, ttl2; /* of the newest, and of the newest with another; ttl2 0: none */
 	uint32_t with_aa, with_ra;
+	uint32_t odd;	   /* answers in a row that look forged, nobody contradicting them */
+	bool mixed;	   /* such were followed by usual ones: it's no new route to the resolver */
 };
 
-/* Both answer the same question; which is forged is not said. 0: they agree. */
-uint32_t dns_pair(const struct dns_answer *a, const struct dns_answer *b, unsigned questions, unsigned answers);
+/*
+ * Both answer the same question, a first; which is forged is not said. 0: they
+ * agree. asked_ns: when it was asked.
+ */
+uint32_t dns_pair(const struct dns_answer *a, const struct dns_answer *b, const struct dns_habit *h, uint64_t asked_ns,
+		  unsigned questions, unsigned answers);
+
+/* An answer that nobody contradicted, delay_us after its question. */
+void dns_learn(struct dns_habit *h, const struct dns_answer *a, uint64_t delay_us);
+
+/* One that looks forged was not contradicted, either: a few in a row are another route, and all is learned anew. */
+void dns_learn_odd(struct dns_habit *h);
 
 /* One answer on its own. asked_case: hash of the name as asked; 0 unknown. */
 uint32_t dns_alone(const struct dns_answer *a, const struct dns_habit *h, uint32_t delay_us, uint64_t asked_case);
