@@ -159,7 +159,77 @@ static void syn_ack_of_another(void **state)
 	assert_int_equal(f->subkind, SUBKIND_SYN_ACK);
 }
 
+/* Its time alone gives a FIN away whose sender goes on: no header differs. */
+static void fin_too_soon(void **state)
+{
+	const struct finding *f;
+	struct conn c;
+	double t = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		c = wire_conn(100 + i);
+		t = wire_exchange(&w, wire_open_conn(&w, t, &c, 40) + 1, &c, 40) + 1;
+	}
+	c = wire_conn(0);
+	t = wire_open_conn(&w, t + 50, &c, 40);
+	wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+	wire_seg(&w, t + 12, &c, false, FIN | ACK, c.sseq, c.cseq, NULL, 0, OWN);
+	wire_send(&w, t + 42, &c, false, PSH | ACK, REAL, sizeof(REAL) - 1);
+	wire_idle(&w, t + 5000);
+	f = the_claim();
+	assert_int_equal(f->subkind, SUBKIND_FIN);
+	assert_true(wire_because(f, "ack_too_soon"));
+}
+
+/* One field of the header and other bytes: of one flow a chance, of three none. */
+static void other_bytes_on_three_flows(void **state)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct conn c = wire_conn(i);
+		double t = wire_open_conn(&w, i * 1000, &c, 40);
+
+		wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + 38, &c, false, PSH | ACK, c.sseq, c.cseq, "bytes of somebody else here", 27,
+			 (struct look){ 101, AUTO, 1, 1, 502, 0 });
+		assert_int_equal(wire_claims(&w, KIND_CONTENT_INJECTION), 0);
+		wire_send(&w, t + 41, &c, false, PSH | ACK, REAL, sizeof(REAL) - 1);
+	}
+	wire_idle(&w, 9000);
+	the_claim();
+}
+
 /* The benign. */
+
+/* Bytes that broke on the way, and the same ones sound. */
+static void damaged_on_the_way(void **state)
+{
+	for (unsigned i = 0; i < 5; i++) {
+		char broken[sizeof(REAL)] = REAL;
+		struct conn c = wire_conn(i);
+		double t = wire_open_conn(&w, i * 2000, &c, 40);
+
+		memset(broken + 20, 0xaa, 16);
+		wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + 41, &c, false, PSH | ACK, c.sseq, c.cseq, broken, sizeof(REAL) - 1, OWN);
+		wire_seg(&w, t + 300, &c, false, PSH | ACK, c.sseq, c.cseq, REAL, sizeof(REAL) - 1, OWN);
+	}
+	wire_idle(&w, 15000);
+	no_claim();
+}
+
+/* The second SYN was not seen; by then the server answers with cookies. */
+static void syn_cookies_to_an_unseen_syn(void **state)
+{
+	for (unsigned i = 0; i < 5; i++) {
+		struct conn c = wire_conn(i);
+
+		wire_send(&w, i * 4000, &c, true, SYN, NULL, 0);
+		wire_seg(&w, i * 4000 + 40, &c, false, SYN | ACK, c.sseq, c.cseq, NULL, 0, OWN);
+		wire_seg(&w, i * 4000 + 1040, &c, false, SYN | ACK, c.sseq + 4711, c.cseq, NULL, 0, (struct look){ 52, 0, 1, 0, 8192, 0 });
+	}
+	wire_idle(&w, 25000);
+	no_claim();
+}
 
 static void retransmission(void **state)
 {
@@ -330,7 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(page_then_the_real_one), T(the_real_one_then_data), T(page_of_a_box_in_the_path), T(alert_then_the_hello), T(alert_behind_the_hello),
-		T(fin_then_data), T(syn_ack_of_another), T(retransmission), T(repacketized), T(overlap_of_the_same_host),
+		T(fin_then_data), T(fin_too_soon), T(other_bytes_on_three_flows), T(damaged_on_the_way), T(syn_cookies_to_an_unseen_syn), T(syn_ack_of_another), T(retransmission), T(repacketized), T(overlap_of_the_same_host),
 		T(redirect_of_the_server), T(alert_of_the_server), T(captive_portal), T(keepalive_with_a_byte),
 		T(syn_sent_again_to_syn_cookies), T(decoy_of_the_client), cmocka_unit_test(first_bytes),
 		cmocka_unit_test(overlaps), cmocka_unit_test(nothing_without_a_contradiction),

@@ -19,8 +19,7 @@ struct injector {
 	unsigned copies, step;
 	double delay, gap;
 	int ttl, ttl_step, ipid, win, df; /* ttl, ipid -1: copied, -2: random */
-	bool zero_ack;
-	char text[120];
+	bool closes;
 };
 
 static void tell(const char *what, unsigned long long seed, const char *how)
@@ -163,6 +162,10 @@ static void look_all(const struct sim *s)
 	for (unsigned i = 0; i < w.nfindings; i++)
 		fprintf(stderr, "finding %s/%s level %d %s\n", kind_name(w.finding[i].kind), subkind_name(w.finding[i].subkind),
 			w.finding[i].level, w.finding[i].what);
+	for (unsigned i = 0; i < w.nfindings; i++)
+		for (unsigned k = 0; k < w.finding[i].reasons.n; k++)
+			fprintf(stderr, " %s", w.finding[i].reasons.fact[k].name);
+	fprintf(stderr, "\n");
 }
 
 static void judge(const struct sim *s, uint64_t seed, const char *how, struct tally *t, bool forging)
@@ -276,6 +279,105 @@ static void forged(void **state)
 	assert_true(only || t.far_claimed * 100 >= t.far * 90);
 	assert_int_equal(t.honest_suspected, 0);
 	assert_int_equal(t.other_claims, 0);
+}
+
+/* Bytes, an end or a beginning that the server did not send. */
+enum put { PUT_PAGE, PUT_DATA, PUT_ALERT, PUT_FIN, PUT_SYNACK, PUTS };
+
+static const char *const put_names[PUTS] = { "page", "data", "alert", "fin", "syn-ack" };
+static const char page[] = "HTTP/1.1 302 Found\r\nLocation: http://notice.example/\r\nContent-Length: 0\r\n\r\n";
+static const char bytes[] = "just other bytes than those that the server is going to send for this request";
+static const char alert[] = "\x15\x03\x03\x00\x02\x02\x28";
+
+static bool put_in(struct sim *s, struct sim_pkt *p)
+{
+	const struct injector *j = s->arg;
+	struct sim_flow *f = &s->f[p->flow];
+	const struct sim_stack *k = &s->stack[0];
+	struct sim_pkt r = { .flow = p->flow, .flags = PSH | ACK, .seq = p->ack, .ack = p->seq + p->len };
+
+	if (!strikes(j, f, p))
+		return true;
+	f->hits++;
+	f->forged = true;
+	switch (j->nth) {
+	case PUT_PAGE:
+		r.data = (const uint8_t *)page;
+		r.len = sizeof(page) - 1;
+		r.flags |= j->closes ? FIN : 0;
+		break;
+	case PUT_DATA:
+		r.data = (const uint8_t *)bytes;
+		r.len = sizeof(bytes) - 1;
+		break;
+	case PUT_ALERT:
+		r.data = (const uint8_t *)alert;
+		r.len = sizeof(alert) - 1;
+		break;
+	case PUT_FIN:
+		r.flags = FIN | ACK;
+		break;
+	default:
+		r.flags = SYN | ACK;
+		r.seq = sim_rnd(s);
+		r.ack++;
+	}
+	r.look.ttl = j->ttl == -1 ? k->ttl : j->ttl == -2 ? (int)(40 + sim_below(s, 160)) : j->ttl;
+	r.look.ipid = j->ipid == -1 ? f->c.sipid + 1 : j->ipid == -2 ? (int)(1 + sim_below(s, 65535)) : j->ipid;
+	r.look.df = j->df;
+	r.look.win = j->win;
+	sim_forge(s, r, j->delay);
+	return true;
+}
+
+static void forged_content(void **state)
+{
+	unsigned worlds[PUTS] = { 0 }, claimed[PUTS] = { 0 }, n, resets = 0, all = 0, found = 0;
+	char how[300];
+
+	for (uint64_t seed = only ? only : 1; seed <= (only ? only : 200); seed++) {
+		struct injector j;
+		unsigned forged = 0, claims;
+
+		world(&sim, seed ^ 0xc0de);
+		sim.box = sim_real(&sim, 0.05, 0.6);
+		j = some_injector(&sim);
+		j.nth = sim_below(&sim, PUTS);
+		j.on = j.nth == PUT_SYNACK ? ON_SYN : ON_REQUEST;
+		j.closes = sim_chance(&sim, 0.5);
+		sim.middle = put_in;
+		sim.arg = &j;
+		n = 8 + sim_below(&sim, 6);
+		for (unsigned i = 0; i < n; i++) {
+			struct sim_script k = plain(&sim, i * sim_real(&sim, 200, 700));
+
+			k.trigger = i % 3 == 1;
+			sim_flow(&sim, k);
+		}
+		sim_run(&sim, 20000);
+		wire_idle(&w, sim.now + 4000);
+		wire_close(&w);
+		for (unsigned i = 0; i < n; i++)
+			forged += sim.f[i].forged;
+		claims = wire_claims(&w, KIND_CONTENT_INJECTION);
+		resets += wire_suspects(&w);
+		describe(&sim, &j, how, sizeof(how));
+		worlds[j.nth] += forged > 0;
+		claimed[j.nth] += forged && claims;
+		if (forged && !claims)
+			tell(put_names[j.nth], seed, how);
+		if (wire_suspects(&w))
+			tell("resets suspected", seed, how);
+		if (only)
+			look_all(&sim);
+	}
+	for (unsigned i = 0; i < PUTS; i++) {
+		printf("forged %s: %u worlds, %u claimed\n", put_names[i], worlds[i], claimed[i]);
+		all += worlds[i];
+		found += claimed[i];
+	}
+	assert_int_equal(resets, 0);
+	assert_true(only || found * 100 >= all * 95);
 }
 
 /* What honest boxes do. */
@@ -422,7 +524,7 @@ static void honest(void **state)
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(forged), cmocka_unit_test(honest) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(forged), cmocka_unit_test(forged_content), cmocka_unit_test(honest) };
 
 	if (argc > 2) {
 		only = strtoull(argv[2], NULL, 10);

@@ -24,7 +24,7 @@
 #define PAGES	   32	       /* strange first answers remembered across flows */
 #define REORDER_US 25000u
 #define FAR_APART  (1u << 26)  /* sequence numbers: of no one stream's start */
-#define SYNACK_US  3000000u    /* two answers to one SYN: not further apart */
+#define SYNACK_US  900000u     /* two answers to one SYN: beyond, it may have been sent again, unseen (RFC 6298) */
 
 /* A doubtful packet of one direction, followed. */
 struct doubt {
@@ -45,6 +45,7 @@ struct content_side {
 	uint16_t mss;
 	uint8_t wscale;
 	bool has_last, has_usual, has_fin, has_synack, data, scattered;
+	uint8_t first_soon, fin_soon; /* rst_too_soon() of the first bytes, of the FIN */
 	struct content_look fin, synack;
 	struct content_look seg[SEGMENTS];
 	uint8_t bytes[SEGMENTS][CONTENT_KEPT];
@@ -210,6 +211,7 @@ static void report(struct content_detector *d, struct content_flow *s, unsigned 
 		.time_ns = q->odd_ns,
 		.score = content_score(q->rules),
 		.rules = q->rules,
+		.firm = content_score(q->rules) >= 5 && q->rules & CONTENT_CONTRADICTS,
 		.toward_client = way == TO_CLIENT,
 		.degraded = f->fragile,
 		.ttl = q->odd.ttl,
@@ -343,6 +345,11 @@ static enum subkind subkind_of(enum content_first what)
 	return what == CONTENT_IS_PAGE ? SUBKIND_PAGE : what == CONTENT_IS_ALERT ? SUBKIND_ALERT : SUBKIND_DATA;
 }
 
+static uint32_t soon_rule(unsigned soon)
+{
+	return soon == 2 ? CONTENT_BIT(CONTENT_CERTAIN) : soon ? CONTENT_BIT(CONTENT_SOON) : 0;
+}
+
 /* The first bytes of an answer. */
 static void first_answer(struct content_detector *d, struct content_flow *s, const struct weir_rec *r,
 			 const struct content_look *l, const uint8_t *payload)
@@ -357,6 +364,7 @@ static void first_answer(struct content_detector *d, struct content_flow *s, con
 
 	if (!s->side[TO_SERVER].data)
 		return;
+	x->first_soon = (uint8_t)soon;
 	if (what != CONTENT_OTHER)
 		set |= CONTENT_BIT(CONTENT_PAGE);
 	if (soon == 2)
@@ -413,6 +421,8 @@ static void conflict(struct content_detector *d, struct content_flow *s, unsigne
 	q->rules |= CONTENT_BIT(CONTENT_CONFLICT) | content_stack(odd, real, uses_ts, counts_ipid(d, s, way, r->time_ns));
 	if (what != CONTENT_OTHER)
 		q->rules |= CONTENT_BIT(CONTENT_PAGE);
+	if (odd == old && !i)
+		q->rules |= soon_rule(x->first_soon);
 	if (seq_dist(odd->ack, real->ack) < 0 && odd == l)
 		q->rules |= CONTENT_BIT(CONTENT_STALE_ACK);
 	first_line(q->odd_line, bytes, odd->kept);
@@ -430,7 +440,7 @@ static void behind_fin(struct content_detector *d, struct content_flow *s, unsig
 	if (seq_dist(l->seq + l->len, x->fin.seq + x->fin.len) <= 0 || (s->doubted[way] && q->odd.seq != x->fin.seq))
 		return;
 	q = doubt(d, s, &x->fin, way, x->fin.len ? SUBKIND_DATA : SUBKIND_FIN, r->time_ns);
-	q->rules |= CONTENT_BIT(CONTENT_AFTER_FIN) |
+	q->rules |= CONTENT_BIT(CONTENT_AFTER_FIN) | soon_rule(x->fin_soon) |
 		    content_stack(&x->fin, l, rec_uses_ts(r), counts_ipid(d, s, way, r->time_ns));
 	weigh(d, s, way);
 }
@@ -576,13 +586,16 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 		after_doubt(d, s, way, r, &l);
 	}
 	/* How far its sender is, by what is not easily forged unseen. */
-	if (r->rtt_us && !l.len && !(r->tcp_flags & TCP_SYN) && r->own_pkts < 64 && (!rec_uses_ts(r) || l.ts))
+	if (r->rtt_us && !l.len && !(r->tcp_flags & (TCP_SYN | TCP_FIN)) && r->own_pkts < 64 && (!rec_uses_ts(r) || l.ts))
 		rst_host_rtt(host_of(d, s, way, r->time_ns), r->rtt_us, r->time_ns);
 	if (l.len && !(r->tcp_flags & TCP_SYN))
 		on_payload(d, s, way, r, &l, payload);
 	if ((r->tcp_flags & TCP_FIN) && !x->has_fin) {
+		struct rst_base base = base_of(d, s, way, r->time_ns);
+
 		x->fin = l;
 		x->has_fin = true;
+		x->fin_soon = (uint8_t)rst_too_soon(r->ack_age_us, &base);
 	}
 	note_usual(x, &l, s, way);
 }

@@ -34,8 +34,7 @@ const char *content_rule_name(unsigned rule)
 
 double content_score(uint32_t set)
 {
-	const uint32_t needed = CONTENT_BIT(CONTENT_CONFLICT) | CONTENT_BIT(CONTENT_AFTER_FIN) |
-				CONTENT_BIT(CONTENT_TWO_ISNS) | CONTENT_BIT(CONTENT_CERTAIN) | CONTENT_BIT(CONTENT_PAGE);
+	const uint32_t needed = CONTENT_CONTRADICTS | CONTENT_BIT(CONTENT_CERTAIN) | CONTENT_BIT(CONTENT_PAGE);
 	double score = 0;
 
 	bool contradicts = false;

@@ -37,6 +37,9 @@ enum content_rule {
 
 #define CONTENT_BIT(rule) (1u << (rule))
 
+/* What no one sender does. */
+#define CONTENT_CONTRADICTS (CONTENT_BIT(CONTENT_CONFLICT) | CONTENT_BIT(CONTENT_AFTER_FIN) | CONTENT_BIT(CONTENT_TWO_ISNS))
+
 /* A segment's look. */
 struct content_look {
 	uint64_t time_ns;
