@@ -454,6 +454,11 @@ void pipeline_flow_end(struct pipeline *p, const struct weir_key6 *key, const st
 	end_flow(p, f, why);
 }
 
+void pipeline_local(struct pipeline *p, const struct in6_addr *ip, unsigned prefix)
+{
+	model_learn_local(p->model, ip, prefix);
+}
+
 void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets)
 {
 	struct flow *f = known_flow(p, flow_id);

@@ -329,3 +329,43 @@ def test_another_name_under_way():
         events = ended(w)
         equal(len(flows_of(events)), 10, "flows")
         equal({e["in_iface"] for e in flows_of(events)}, {"uplink0"}, "where")
+
+
+def test_in_and_out_by_one_interface():
+    """A router on a stick: each packet shows twice, and that is said; nothing is found in it."""
+    with Gateway(offloads=False) as gw:
+        gw.ip("c", "addr", "flush", "dev", "c0")
+        gw.ip("c", "link", "add", "brc", "type", "bridge")
+        gw.ip("c", "link", "add", "p1", "type", "veth", "peer", "name", "i1", "netns", gw.ns("s"))
+        for dev in ("c0", "p1"):
+            gw.ip("c", "link", "set", dev, "master", "brc", "up")
+        addresses(gw, "c", "brc", f"{CLIENT4}/24")
+        addresses(gw, "s", "i1", f"{INSIDE}/24")
+        gw.ip("g", "addr", "add", "192.168.8.1/24", "dev", "lan0")
+        gw.ip("g", "neigh", "del", CLIENT4, "dev", "lan0")
+        gw.ip("c", "route", "add", "192.168.8.0/24", "via", "192.168.7.1")
+        gw.ip("s", "route", "add", "192.168.7.0/24", "via", "192.168.8.1")
+        gw.sysctl("g", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.lan0.send_redirects=0")
+        gw.serve(INSIDE)
+        w = gw.weir("watch", "lan0", "-j")
+        gw.fetch(INSIDE, conns=40, size=100000, at_once=2)
+        wait_for(lambda: [e for e in w.tool("lost") if "twice" in e["tool"]["why"]], "it is said", 40)
+        equal({e["src_ip"] for e in flows_of(ended(w))}, {CLIENT4}, "clients")
+
+
+def test_public_addresses_inside_are_redacted():
+    """IPv6 without NAT, called from outside: the server is somebody of the LAN, whatever its prefix."""
+    with Gateway() as gw:
+        inside = "2001:db8:7::2"
+        gw.ip("g", "-6", "route", "add", "default", "via", SERVER6)
+        gw.ip("g", "addr", "add", "2001:db8:7::1/64", "dev", "lan0", "nodad")
+        gw.ip("c", "addr", "add", f"{inside}/64", "dev", "c0", "nodad")
+        gw.ip("g", "neigh", "replace", inside, "lladdr", gw.mac("c", "c0"), "dev", "lan0", "nud", "permanent")
+        p = gw.popen("c", [TRAFFIC, "serve", inside, "7000"])
+        wait_for(lambda: ":7000 " in gw.run("c", "ss", "-Hltn"), "the server listens")
+        w = gw.weir("watch", "lan0", "wan0", "-j", "--redact", "clients", attached=2)
+        gw.run("s", TRAFFIC, "fetch", inside, "7000", "5", "1000", "5")
+        flows = flows_of(ended(w))
+        equal(len(flows), 5, "flows")
+        check(not any(inside in (e["src_ip"], e["dest_ip"]) for e in flows), f"an address inside: {flows[0]}")
+        p.kill()

@@ -79,7 +79,7 @@ struct scenario {
 	double sessions;   /* share of the traffic's sessions that must come out well; < 0: no check
 			    */
 	char watch[64];	/* the gateway's interfaces, by blanks */
-	char own[96];	/* a tool event of losses must say so */
+	char own[96];	/* each of these words must be said by a tool event of losses */
 	char weir_args[256], need[160], todo[200];
 	char link[16];	       /* what the watched link is: veth, tun or virtio */
 	char says[4][120];     /* what weir's words or events must hold, live */

@@ -24,7 +24,7 @@ struct judge {
 	json_t *claim[CLAIMS]; /* the last word of each finding that reached likely */
 	unsigned claims;
 	json_t *finding; /* id -> {"best": n, "last": finding} */
-	bool own;
+	unsigned own; /* a bit for each word of j->s->own that was said */
 	struct key suspect[KEYS], forged[KEYS];
 	unsigned suspects, forgeries;
 	unsigned flows[SCEN_WANTS];
@@ -174,6 +174,25 @@ static void note_flow(struct judge *j, const json_t *e, const json_t *flow)
 	}
 }
 
+#define OWN_WORDS 8
+
+static int own_words(const struct scenario *s, char word[OWN_WORDS][32])
+{
+	int n = 0, used;
+
+	for (const char *p = s->own; n < OWN_WORDS && sscanf(p, "%31s%n", word[n], &used) == 1; p += used)
+		n++;
+	return n;
+}
+
+static void note_own(struct judge *j, const char *why)
+{
+	char word[OWN_WORDS][32];
+
+	for (int i = 0; i < own_words(j->s, word); i++)
+		j->own |= strstr(why, word[i]) ? 1u << i : 0;
+}
+
 static int read_events(struct judge *j, const char *file)
 {
 	FILE *f = fopen(file, "r");
@@ -204,7 +223,7 @@ static int read_events(struct judge *j, const char *file)
 			note_flow(j, e, json_object_get(e, "flow"));
 		else if (!strcmp(type, "tool") &&
 			 !strcmp(text(json_object_get(e, "tool"), "action"), "lost"))
-			j->own |= strstr(text(json_object_get(e, "tool"), "why"), j->s->own) != NULL;
+			note_own(j, text(json_object_get(e, "tool"), "why"));
 		else if (!strcmp(type, "tool") &&
 			 !strcmp(text(json_object_get(e, "tool"), "action"), "stop")) {
 			json_decref(j->stop);
@@ -386,6 +405,7 @@ static void judge_totals(struct judge *j)
 	 * table. */
 	double lost = json_number_value(json_object_get(l, "ring_full")) +
 		      json_number_value(json_object_get(l, "budget"));
+	char word[OWN_WORDS][32];
 	double least = j->t->iface_least, most = j->t->iface_most;
 
 	if (!j->stop || isnan(seen) || isnan(in)) {
@@ -393,10 +413,11 @@ static void judge_totals(struct judge *j)
 		j->bad = true;
 		return;
 	}
-	if (*j->s->own && j->t->on && !j->own) {
-		say(j, "WRONG: no word of \"%s\"", j->s->own);
-		j->bad = true;
-	}
+	for (int i = 0; i < own_words(j->s, word) && j->t->on; i++)
+		if (!(j->own & 1u << i)) {
+			say(j, "WRONG: no word of \"%s\"", word[i]);
+			j->bad = true;
+		}
 	if (seen != in + sum(json_object_get(p, "elsewhere"))) {
 		say(j, "WRONG: seen %.0f, in flows %.0f, elsewhere %.0f", seen, in,
 		    sum(json_object_get(p, "elsewhere")));

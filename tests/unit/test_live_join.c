@@ -537,6 +537,28 @@ static void split_over_two_uplinks_is_learned(void **state)
 	join_free(j);
 }
 
+/* What comes back takes a road that nobody watches. */
+static void half_seen_on_the_wan_is_learned(void **state)
+{
+	struct join_config c = both_sides();
+	struct join_stats s;
+	struct join *j = join_new(&c);
+
+	for (unsigned i = 0; i < 40; i++) {
+		struct weir_rec lan = rec(1000 + i, LAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
+		struct weir_rec out = rec(2000 + i, WAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
+
+		join_record(j, &lan);
+		join_record(j, &out);
+		end_of(j, 2000 + i, WAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443, 5, 0);
+		end_of(j, 1000 + i, LAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443, 5, 7);
+	}
+	join_stats(j, &s);
+	assert_true(s.lan_reports);
+	assert_int_equal(s.own_drops[0] + s.own_drops[1], 0);
+	join_free(j);
+}
+
 /* Guests of an unwatched LAN: only the WAN shows them, whatever the uplinks are. */
 static void an_unwatched_lan_is_told_by_the_wan(void **state)
 {
@@ -612,6 +634,7 @@ int main(void)
 		cmocka_unit_test(scans_leave_room),
 		cmocka_unit_test(leaving_unseen_is_learned),
 		cmocka_unit_test(split_over_two_uplinks_is_learned),
+		cmocka_unit_test(half_seen_on_the_wan_is_learned),
 		cmocka_unit_test(an_unwatched_lan_is_told_by_the_wan),
 		cmocka_unit_test(lost_news_are_forgotten),
 		cmocka_unit_test(roles_follow_routes),

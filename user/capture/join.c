@@ -326,11 +326,24 @@ static void note(struct join *j, struct join_value *pair, bool wan, const struct
 	pair->partial |= f->state & WEIR_FLOW_EARLY || f->start_ns < j->cfg.since_ns;
 }
 
+/* The WAN shows one way of it only, the LAN both: the other way takes a road that nobody watches. */
+static bool is_half(const struct join_value *pair)
+{
+	for (int way = 0; way < 2; way++)
+		if (!pair->packets[1][way] && pair->packets[0][way] && pair->packets[1][!way] && pair->packets[0][!way])
+			return true;
+	return false;
+}
+
 /* Both sightings of it are over. */
 static void finish(struct join *j, const struct join_value *pair, const struct join_key *name)
 {
-	if (!pair->partial)
+	if (is_half(pair)) {
+		j->stats.split++;
+		learn(j);
+	} else if (!pair->partial) {
 		compare(j, pair);
+	}
 	join_table_del(&j->pairs, name);
 }
 

@@ -88,7 +88,7 @@ struct join_stats {
 	uint64_t joined;		   /* echoes of a flow that was reported */
 	uint64_t unmatched;		   /* flows foreseen on the other side that never showed there, though answered */
 	uint64_t nat64;			   /* likewise, to addresses that a NAT64 translates */
-	uint64_t split;			   /* flows that showed on two uplinks: out by one, back by the other */
+	uint64_t split;			   /* flows that left by one uplink and came back by another, watched or not */
 	uint64_t renamed;		   /* flows given their true ends */
 	uint64_t refused;		   /* no room: a flow was kept as it was */
 	unsigned connections;		   /* translated ones known now */

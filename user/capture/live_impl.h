@@ -23,6 +23,7 @@ struct live_iface {
 	unsigned told;	/* problems told already, a bit each */
 	unsigned one_way, both_ways; /* TCP flows since the last look */
 	unsigned gaps, whole;	     /* TCP flows that ended: bytes acknowledged that never showed */
+	unsigned twice;	     /* TCP flows that ended: each packet showed twice */
 	uint64_t missed;  /* by the card */
 	char said[256]; /* the fall-back told last: told once, not at each return */
 };

@@ -13,6 +13,8 @@
 #include "coverage.h"
 #include "drops.h"
 #include "error.h"
+#include "join_side.h"
+#include "join_table.h"
 #include "live_impl.h"
 #include "routes.h"
 
@@ -80,6 +82,18 @@ static void describe(struct live *l, struct join_config *c)
 	c->all_wans = c->nwan && !away;
 }
 
+/* Addresses of the LANs' own networks are inside, public ones too: their people's. */
+static void learn_inside(struct live *l, const struct join_config *c)
+{
+	struct join_key k = { 0 };
+
+	for (unsigned i = 0; i < c->nown && !c->local_given; i++) {
+		k.end[0].ip = c->own[i].ip;
+		if (c->own[i].prefix < 127 && join_from_lan(c, &k))
+			pipeline_local(l->pipeline, &c->own[i].ip, c->own[i].prefix);
+	}
+}
+
 static bool on_connection(void *arg, const struct ct_entry *e)
 {
 	join_conntrack(arg, e);
@@ -111,6 +125,7 @@ void live_sight_changed(struct live *l)
 	if (!l->join)
 		return;
 	describe(l, &c);
+	learn_inside(l, &c);
 	join_configure(l->join, &c);
 	for (unsigned i = 0; l->drops && i < l->nifaces; i++)
 		if (l->iface[i].attached)
@@ -162,6 +177,18 @@ static int lacks_bytes(const struct weir_key6 *key, const struct weir_flow *f)
 	return known;
 }
 
+/* Every other packet is the very same again: both copies passed one interface. */
+static bool is_twice(const struct weir_flow *f)
+{
+	for (int d = 0; d < 2; d++) {
+		uint32_t data = f->dir[d].data_packets;
+
+		if (data >= LONG_WAY && f->cold[d].duplicated >= data / 3 && f->cold[d].duplicated <= data / 2 + 1)
+			return true;
+	}
+	return false;
+}
+
 void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f, bool ended)
 {
 	uint32_t lo = f->dir[0].packets, hi = f->dir[1].packets;
@@ -179,6 +206,7 @@ void live_note_ways(struct live *l, const struct weir_key6 *key, const struct we
 			at->one_way++;
 		if (ended && lacks_bytes(key, f) >= 0)
 			++*(lacks_bytes(key, f) ? &at->gaps : &at->whole);
+		at->twice += ended && is_twice(f);
 	}
 }
 
@@ -216,6 +244,20 @@ static void look_at_gaps(struct live *l, struct live_iface *f)
 		f->gaps /= 2;
 		f->whole /= 2;
 	}
+}
+
+/* Routed back out by where it came in, or a mirror of what goes in and comes out. */
+static void look_at_copies(struct live *l, struct live_iface *f)
+{
+	char why[256];
+
+	if (f->twice < ONE_WAY)
+		return;
+	snprintf(why, sizeof(why), "%s shows the packets of %u TCP flows twice (routed out again where they came in, or "
+		 "mirrored in both directions?): they count double, and their times are of the first copy.", f->name,
+		 f->twice);
+	problem(l, f, 64, "PACKETS COUNT TWICE", why);
+	f->twice /= 2;
 }
 
 /* LRO's work can't be undone. */
@@ -394,6 +436,7 @@ void live_look_around(struct live *l)
 		if (l->iface[i].attached) {
 			look_at_ways(l, &l->iface[i]);
 			look_at_gaps(l, &l->iface[i]);
+			look_at_copies(l, &l->iface[i]);
 			look_at_lro(l, &l->iface[i]);
 			look_at_card(l, &l->iface[i]);
 		}

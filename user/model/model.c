@@ -33,7 +33,7 @@ struct model {
 	char app[MAX_APPS][TYPE_NAME_LEN];
 	unsigned napps;
 	struct local_net local[LOCAL_NETS];
-	unsigned nlocal;
+	unsigned nlocal, given, learned; /* those said or usual; how many were added ever */
 	uint64_t now_ns, refused;
 };
 
@@ -71,6 +71,7 @@ struct model *model_new(unsigned max_flows, const struct local_net *local, unsig
 	}
 	m->nlocal = nlocal < LOCAL_NETS ? nlocal : LOCAL_NETS;
 	memcpy(m->local, local, m->nlocal * sizeof(*local));
+	m->given = m->nlocal;
 	m->ntypes = m->napps = 1;
 	strcpy(m->type[0].name, "unknown");
 	return m;
@@ -194,6 +195,17 @@ bool model_is_local(const struct model *m, const struct in6_addr *ip)
 			return true;
 	}
 	return false;
+}
+
+void model_learn_local(struct model *m, const struct in6_addr *ip, unsigned prefix)
+{
+	unsigned room = LOCAL_NETS - m->given;
+
+	if (!room || prefix > 128 || model_is_local(m, ip))
+		return;
+	/* A provider that renumbers each day: the oldest goes. */
+	m->local[m->given + m->learned++ % room] = (struct local_net){ *ip, prefix };
+	m->nlocal = m->given + (m->learned < room ? m->learned : room);
 }
 
 static void unlink_lru(struct model *m, struct flow *f)

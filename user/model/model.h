@@ -182,7 +182,7 @@ void flow_rtt_free(struct flow *f);
 size_t flow_rtt_pack(const struct flow_rtt *r, uint8_t *to);
 struct flow_rtt *flow_rtt_unpack(const uint8_t *from);
 
-/* Is this address inside (--local-net; default RFC 1918, RFC 4193, link-local)? */
+/* Is this address inside (--local-net; default RFC 1918, RFC 4193, link-local, live also the LAN's own networks)? */
 bool model_is_local(const struct model *m, const struct in6_addr *ip);
 
 #endif

@@ -13,6 +13,9 @@ void model_free(struct model *m);
 /* No more flows than so many are followed, the others are to be parked; 0: all are followed. */
 void model_follow(struct model *m, unsigned flows);
 
+/* A network that this host's own routes say is inside: beside the usual ones, each once, the oldest may go. */
+void model_learn_local(struct model *m, const struct in6_addr *ip, unsigned prefix);
+
 void model_set_now(struct model *m, uint64_t ns); /* never steps back */
 
 /*
