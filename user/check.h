@@ -29,6 +29,11 @@ int check_end(struct check *c, bool btf);
 /* The machine: kernel, rights, programs, hooks, extras. True: collecting is possible. */
 bool check_machine(struct check *c, bool *btf, bool *tcx);
 
+struct coverage;
+
+/* Flow offload, as the firewall has it: nothing where it has none. */
+void check_offload(struct check *c, const struct coverage *cov);
+
 /* The gateway: interfaces with roles and hooks, NAT, offloads. names: those to look at, or n 0: all. */
 void check_gateway(struct check *c, char *const *names, unsigned n, unsigned hook, bool tcx);
 

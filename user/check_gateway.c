@@ -85,7 +85,7 @@ static void check_link(struct check *c, const struct view *v, unsigned i, unsign
 		check_line(c, &(struct check_line){ CHECK_OK, l->name, found, NULL, NULL });
 }
 
-static void check_offload(struct check *c, const struct coverage *cov)
+void check_offload(struct check *c, const struct coverage *cov)
 {
 	char found[256];
 

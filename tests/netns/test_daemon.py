@@ -427,3 +427,46 @@ def test_metrics():
                                stderr=subprocess.STDOUT, check=False)
             equal((r.returncode, r.stdout), (0, ""), "promtool check metrics")
         d.stop()
+
+
+def test_what_is_written_tells_of_nobody():
+    """By default no name, no payload, no address of a client; events of flows, where asked for, have the last."""
+    secrets = (b"secret.example", b"hidden-path", b"private-answer")
+    flow = "[events]\ntypes = flow,rst,finding,stats,tool\n"
+    for conf, addresses in (("", False), (flow, True), (flow + "[privacy]\nredact_events = clients\n", False)):
+        with daemon(conf, argv=("lan0", "wan0")) as d:
+            d.gw.popen("s", ["python3", "-c", """
+import socket
+s = socket.create_server(("203.0.113.2", 80))
+while True:
+    c = s.accept()[0]
+    c.recv(4096)
+    c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 14\\r\\n\\r\\nprivate-answer")
+    c.close()
+"""])
+            wait_for(lambda d=d: ":80 " in d.gw.run("s", "ss", "-Hltn"), "the server listens")
+            d.gw.run("c", "python3", "-c", """
+import socket
+for i in range(5):
+    s = socket.create_connection(("203.0.113.2", 80), 5)
+    s.sendall(b"GET /hidden-path HTTP/1.1\\r\\nHost: www.secret.example\\r\\n\\r\\n")
+    while s.recv(4096):
+        pass
+    s.close()
+""")
+            d.proc.send_signal(signal.SIGUSR1)
+            wait_for(lambda d=d: os.path.exists(d.path("w.prom")), "the textfile")
+            d.stop()
+            files = [os.path.join(at, f) for at, _, names in os.walk(d.dir) for f in names] + [d.dir + ".err"]
+            check(len(files) >= 5, f"too few files: {files}")
+            for f in files:
+                if not stat.S_ISREG(os.stat(f).st_mode):
+                    continue
+                with open(f, "rb") as file:
+                    text = file.read()
+                for word in secrets:
+                    check(word not in text, f"{word} is in {f}")
+                if f != d.log or not addresses:
+                    check(b"192.168.7.2" not in text, f"a client's address is in {f}")
+            flows = [e for e in d.events() if e["event_type"] == "flow" and e.get("dest_port") == 80]
+            equal({e["flow"].get("l7") for e in flows}, {"http"} if conf else set(), "what the bytes were")

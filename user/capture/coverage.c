@@ -39,15 +39,14 @@ static void read_devs(const struct nlattr *hook, struct coverage *c)
 	}
 }
 
-static int on_flowtable(const struct nlmsghdr *h, void *arg)
+static void on_flowtable(const struct nlmsghdr *h, struct coverage *c)
 {
 	char table[32] = "", name[32] = "";
 	const struct nlattr *a, *hook = NULL;
-	struct coverage *c = arg;
 	bool hw = false;
 
 	if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWFLOWTABLE))
-		return MNL_CB_OK;
+		return;
 	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg)) {
 		switch (mnl_attr_get_type(a)) {
 		case NFTA_FLOWTABLE_TABLE:
@@ -72,18 +71,16 @@ static int on_flowtable(const struct nlmsghdr *h, void *arg)
 			read_devs(hook, c);
 	}
 	c->hw_offload |= hw;
-	return MNL_CB_OK;
 }
 
-static int on_chain(const struct nlmsghdr *h, void *arg)
+static void on_chain(const struct nlmsghdr *h, struct coverage *c)
 {
 	char table[32] = "", name[32] = "", type[16] = "";
 	const struct nlattr *a, *b;
-	struct coverage *c = arg;
 	unsigned hook = ~0u;
 
 	if (h->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN))
-		return MNL_CB_OK;
+		return;
 	mnl_attr_for_each(a, h, sizeof(struct nfgenmsg)) {
 		switch (mnl_attr_get_type(a)) {
 		case NFTA_CHAIN_TABLE:
@@ -107,11 +104,24 @@ static int on_chain(const struct nlmsghdr *h, void *arg)
 		c->nat = true;
 		snprintf(c->nat_chain, sizeof(c->nat_chain), "%s/%s", table, name);
 	}
+}
+
+void coverage_message(struct coverage *c, const struct nlmsghdr *h)
+{
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(struct nfgenmsg))
+		return;
+	on_flowtable(h, c);
+	on_chain(h, c);
+}
+
+static int on_message(const struct nlmsghdr *h, void *arg)
+{
+	coverage_message(arg, h);
 	return MNL_CB_OK;
 }
 
 /* 0 or -errno. */
-static int dump(uint16_t what, mnl_cb_t cb, struct coverage *c)
+static int dump(uint16_t what, struct coverage *c)
 {
 	char buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
@@ -122,7 +132,7 @@ static int dump(uint16_t what, mnl_cb_t cb, struct coverage *c)
 	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
 	g->nfgen_family = NFPROTO_UNSPEC;
 	g->version = NFNETLINK_V0;
-	return netlink_ask(NETLINK_NETFILTER, h, cb, c);
+	return netlink_ask(NETLINK_NETFILTER, h, on_message, c);
 }
 
 static bool count_entry(void *arg, const struct ct_entry *e)
@@ -137,9 +147,9 @@ static bool count_entry(void *arg, const struct ct_entry *e)
 void coverage_read(struct coverage *c)
 {
 	*c = (struct coverage){ .conntrack = -ENODATA };
-	c->nft = !dump(NFT_MSG_GETCHAIN, on_chain, c);
+	c->nft = !dump(NFT_MSG_GETCHAIN, c);
 	/* Before 4.16, or built without: no flowtables to ask for. */
-	dump(NFT_MSG_GETFLOWTABLE, on_flowtable, c);
+	dump(NFT_MSG_GETFLOWTABLE, c);
 }
 
 void coverage_connections(struct coverage *c)

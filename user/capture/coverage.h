@@ -26,6 +26,10 @@ struct coverage {
 /* Asks nftables of this namespace; conntrack stays -ENODATA. What can't be asked stays zero. */
 void coverage_read(struct coverage *c);
 
+/* One message of nftables': what it says of NAT and flow offload is added. */
+struct nlmsghdr;
+void coverage_message(struct coverage *c, const struct nlmsghdr *h);
+
 /* Counts the connections, too: a second for a million of them. */
 void coverage_connections(struct coverage *c);
 
