@@ -16,7 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 PATH=$PATH:/usr/sbin:/sbin
 
 # What a gateway, an interferer and the traffic between need of a kernel.
-modules="veth tun dummy ifb 8021q bonding bridge sit wireguard nf_conntrack_netlink nf_flow_table nf_flow_table_inet nft_flow_offload virtio_pci virtio_blk virtio_net
+modules="veth tun dummy ifb 8021q bonding bridge sit wireguard nf_conntrack_netlink nf_flow_table nf_flow_table_inet nft_flow_offload vrf pppoe ppp_async virtio_pci virtio_blk virtio_net
 sch_netem sch_tbf sch_htb sch_fq sch_fq_codel sch_pie sch_red sch_prio sch_ingress sch_sfq
 act_police act_gact act_mirred act_skbedit act_pedit
 cls_matchall cls_flower cls_u32 cls_bpf cls_fw em_u32
@@ -28,7 +28,7 @@ nft_objref nf_conntrack_netlink nft_set_pipapo nft_dup_ipv4 nf_conntrack nf_nat 
 programs="busybox ip tc nft ethtool tcpdump kmod bpftool iperf3 dnsmasq openssl
 ?wg ?conntrack ?ss ?curl"
 # And of packages that are unpacked only for this: see programs.sh.
-fetched="turnserver turnutils_uclient turnutils_peer gtlsclient gtlsserver ssh sshd"
+fetched="turnserver turnutils_uclient turnutils_peer gtlsclient gtlsserver ssh sshd pppd pppoe-server pppoe"
 
 die()
 {
@@ -90,7 +90,7 @@ prog=$(sh "$here/programs.sh")
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/bin" "$root/sbin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/run/netns" \
-	"$root/etc" "$root/w" "$root/var/lib/misc" "$root/var/lib/weir" "$root/var/run" "$root/root" \
+	"$root/etc/ppp" "$root/w" "$root/var/lib/misc" "$root/var/lib/weir" "$root/var/run" "$root/root" \
 	"$root/usr/lib" "$root/lib"
 for p in $programs; do
 	case $p in
@@ -105,6 +105,7 @@ if [ -n "$prog" ]; then
 		cp -L "$f" "$root/bin/$p"
 		copy_libs "$f"
 	done
+	[ ! -d "$prog/usr/lib/pppd" ] || cp -r "$prog/usr/lib/pppd" "$root/usr/lib/"
 	cp -r "$prog/w/." "$root/w/"
 	: >"$root/etc/mime.types"
 	mkdir -p "$root/w/www" "$root/root/.ssh" "$root/run/sshd"

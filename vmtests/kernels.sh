@@ -16,7 +16,7 @@ arch=$(dpkg --print-architecture) || exit 69
 # name, archive (debian or security), suite, metapackage
 table="5.10 security bullseye-security linux-image-cloud-$arch
 6.1 debian bookworm linux-image-cloud-$arch
-6.1-generic debian bookworm linux-image-$arch
+6.1pc debian bookworm linux-image-$arch
 6.12 debian bookworm-backports linux-image-cloud-$arch
 7 debian sid linux-image-cloud-$arch"
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Fetches programs that are only traffic in the VM tests: a TURN server, QUIC with HTTP/3, SSH. Debian's
+# Fetches programs that are only traffic in the VM tests: a TURN server, QUIC with HTTP/3, SSH, PPPoE. Debian's
 # packages, unpacked into the cache, not installed: that would start servers on this machine.
 #
 #   programs.sh         prints the directory they are under, or nothing where they can't be had
@@ -8,7 +8,7 @@
 # Beside them keys and certificates, made once, of no use anywhere else.
 set -u
 
-packages="coturn ngtcp2-client ngtcp2-server openssh-server openssh-client"
+packages="coturn ngtcp2-client ngtcp2-server openssh-server openssh-client ppp pppoe"
 cache=${WEIR_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir-vm}/programs
 
 fetch()
@@ -35,7 +35,7 @@ fetch()
 	mv "$tmp" "$cache"
 }
 
-if [ -z "$(find "$cache/root" -maxdepth 0 -mtime -30 2>/dev/null)" ] && ! fetch; then
+if { [ -z "$(find "$cache/root" -maxdepth 0 -mtime -30 2>/dev/null)" ] || [ "$0" -nt "$cache/root" ]; } && ! fetch; then
 	echo "programs.sh: not to be had, rows that need them are skipped: $(tail -n 1 "$cache.$$/log" 2>/dev/null)" >&2
 	rm -rf "$cache.$$"
 fi
