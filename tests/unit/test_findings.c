@@ -98,6 +98,19 @@ static void refuses_a_verdict_without_both(void **state)
 	assert_int_equal(told.n, 0);
 }
 
+static void a_remark_is_no_reason_of_its_own(void **state)
+{
+	struct finding f = make(1, LEVEL_LIKELY), bare = make(2, LEVEL_LIKELY);
+
+	findings_remark(*state, "clients are not known");
+	assert_int_equal(findings_report(*state, &f), 1);
+	assert_int_equal(told.last.reasons.n, 2);
+	assert_string_equal(told.last.reasons.fact[1].name, "clients_hidden");
+	assert_string_equal(told.last.reasons.fact[1].text, "clients are not known");
+	bare.reasons.n = 0;
+	assert_int_equal(findings_report(*state, &bare), -1);
+}
+
 static void is_bounded_and_forgets_closed_ones_first(void **state)
 {
 	struct finding f;
@@ -195,6 +208,7 @@ int main(void)
 		T(opens_updates_closes_under_one_id),
 		T(level_never_falls),
 		T(refuses_a_verdict_without_both),
+		T(a_remark_is_no_reason_of_its_own),
 		T(is_bounded_and_forgets_closed_ones_first),
 		T(a_closed_key_comes_back_as_another),
 		T(finish_closes_what_is_open_once),

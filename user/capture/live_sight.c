@@ -457,8 +457,10 @@ void live_sight_said(struct live *l)
 		struct coverage c;
 
 		coverage_read(&c);
-		if (c.nat)
-			live_tool(l, TOOL_LOST, &l->iface[0],
-				  "conntrack can't be read: clients behind NAT can't be told apart");
+		if (!c.nat)
+			return;
+		live_tool(l, TOOL_LOST, &l->iface[0], "conntrack can't be read: clients behind NAT can't be told apart");
+		findings_remark(pipeline_findings(l->pipeline),
+				"behind NAT, and conntrack can't be read: how many clients these are is not known");
 	}
 }

@@ -15,6 +15,8 @@ struct entry {
 	bool changed;  /* since it was last told */
 };
 
+#define REMARK 128
+
 struct findings {
 	findings_changed changed;
 	void *arg;
@@ -26,6 +28,7 @@ struct findings {
 	uint64_t refused;
 	bool (*wanted)(void *arg, const struct finding *f);
 	void *wanted_arg;
+	char remark[REMARK];
 };
 
 struct findings *findings_new(unsigned limit, findings_changed changed, void *arg)
@@ -146,7 +149,12 @@ static int open_finding(struct findings *s, const struct finding *f)
 	return (int)e->f.id;
 }
 
-int findings_report(struct findings *s, const struct finding *f)
+void findings_remark(struct findings *s, const char *text)
+{
+	snprintf(s->remark, sizeof(s->remark), "%s", text);
+}
+
+static int report(struct findings *s, const struct finding *f)
 {
 	struct entry *e = find(s, f->key);
 	enum level level;
@@ -177,6 +185,19 @@ int findings_report(struct findings *s, const struct finding *f)
 	else if (rose)
 		tell(s, e, FINDING_UPDATE);
 	return (int)id;
+}
+
+int findings_report(struct findings *s, const struct finding *f)
+{
+	struct finding remarked;
+
+	if (!s->remark[0])
+		return report(s, f);
+	remarked = *f;
+	/* It is no reason by itself. */
+	if (remarked.reasons.n)
+		fact_text(&remarked.reasons, "clients_hidden", "%s", s->remark);
+	return report(s, &remarked);
 }
 
 bool findings_close(struct findings *s, uint64_t key, uint64_t end_ns)
