@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "gateway.h"
+
 enum check_state { CHECK_OK, CHECK_WARN, CHECK_FAIL };
 
 /* One need. effect and fix: NULL or "" where all is well. */
@@ -34,7 +36,10 @@ struct coverage;
 /* Flow offload, as the firewall has it: nothing where it has none. */
 void check_offload(struct check *c, const struct coverage *cov);
 
-/* The gateway: interfaces with roles and hooks, NAT, offloads. names: those to look at, or n 0: all. */
-void check_gateway(struct check *c, char *const *names, unsigned n, unsigned hook, bool tcx);
+/*
+ * The gateway: interfaces with roles and hooks, NAT, offloads. names: those to look at, or n 0: all;
+ * role: what the user says of each, ROLE_NONE for what the routes say.
+ */
+void check_gateway(struct check *c, char *const *names, const enum role *role, unsigned n, unsigned hook, bool tcx);
 
 #endif

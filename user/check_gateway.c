@@ -124,33 +124,49 @@ static void check_nat(struct check *c, const struct coverage *cov)
 		check_line(c, &(struct check_line){ CHECK_OK, "NAT", found, NULL, NULL });
 }
 
+/* An uplink that is left out; NULL: none. */
+static const char *other_uplink(const struct view *v, char *const *names, unsigned n)
+{
+	for (unsigned i = 0; i < v->n; i++)
+		if (v->role[i] == ROLE_WAN && !is_named(v->link[i].name, names, n))
+			return v->link[i].name;
+	return NULL;
+}
+
 /* What is seen from the interfaces that are watched. */
 static void check_sight(struct check *c, const struct view *v, char *const *names, unsigned n,
 			const struct coverage *cov)
 {
+	const char *other = n ? other_uplink(v, names, n) : NULL;
+	struct check_line line = { CHECK_OK, "sight", NULL, NULL, NULL };
 	bool wan = false, lan = false;
+	char found[80], fix[64];
 
 	for (unsigned i = 0; i < v->n; i++)
-		if (!n || is_named(v->link[i].name, names, n)) {
+		if (is_named(v->link[i].name, names, n)) {
 			wan |= v->role[i] == ROLE_WAN;
 			lan |= v->role[i] == ROLE_LAN || v->role[i] == ROLE_PORT;
 		}
-	if (!n)
+	if (!wan && !lan)
 		return;
-	if (wan && lan)
-		check_line(c, &(struct check_line){ CHECK_OK, "sight", "LAN and WAN", NULL, NULL });
-	else if (wan && cov->nat && cov->conntrack < 0)
-		check_line(c, &(struct check_line){ CHECK_WARN, "sight", "WAN only, behind NAT",
-						    "all clients look like one", "watch the LAN as well" });
-	else if (wan)
-		check_line(c, &(struct check_line){ CHECK_OK, "sight", "WAN only",
-						    "losses between us and the clients are told by their "
-						    "acknowledgments only", NULL });
-	else if (lan)
-		check_line(c, &(struct check_line){ CHECK_OK, "sight", "LAN only",
-						    "the gateway's own traffic is not seen; what it drops "
-						    "towards the WAN looks lost outside",
-						    "watch the WAN as well" });
+	line.found = wan && lan ? "LAN and WAN" : wan ? "WAN only" : "LAN only";
+	if (wan && !lan && cov->nat && cov->conntrack < 0) {
+		line = (struct check_line){ CHECK_WARN, "sight", "WAN only, behind NAT", "all clients look like one",
+					    "watch the LAN as well" };
+	} else if (wan && other) {
+		snprintf(found, sizeof(found), "%s, but not %s", line.found, other);
+		snprintf(fix, sizeof(fix), "name %s too", other);
+		line = (struct check_line){ CHECK_WARN, "sight", found,
+					    lan ? "flows are reported as the LAN shows them; this host's own drops are "
+						  "told by the kernel's reasons only" :
+						  "what leaves by it is not seen, flows may show one way only", fix };
+	} else if (wan && !lan) {
+		line.effect = "losses between us and the clients are told by their acknowledgments only";
+	} else if (!wan) {
+		line.effect = "the gateway's own traffic is not seen; what it drops towards the WAN looks lost outside";
+		line.fix = "watch the WAN as well";
+	}
+	check_line(c, &line);
 }
 
 static void join(const struct view *v, enum role role, char *buf, size_t size)
@@ -176,7 +192,7 @@ static void draw(const struct check *c, const struct view *v, const struct cover
 	       cov->hw_offload ? ", hardware offload" : cov->flowtables ? ", software offload" : "", wan);
 }
 
-void check_gateway(struct check *c, char *const *names, unsigned n, unsigned hook, bool tcx)
+void check_gateway(struct check *c, char *const *names, const enum role *role, unsigned n, unsigned hook, bool tcx)
 {
 	struct view *v = calloc(1, sizeof(*v));
 	struct link *links = calloc(LINKS_MAX, sizeof(*links));
@@ -190,6 +206,10 @@ void check_gateway(struct check *c, char *const *names, unsigned n, unsigned hoo
 		if (routes_read(&routes))
 			memset(&routes, 0, sizeof(routes));
 		gateway_roles(links, got, &routes, v->role);
+		for (unsigned i = 0; i < v->n; i++)
+			for (unsigned k = 0; k < n; k++)
+				if (role[k] && !strcmp(links[i].name, names[k]))
+					v->role[i] = role[k];
 		for (unsigned i = 0; i < v->n; i++)
 			if (n ? is_named(links[i].name, names, n) : v->role[i] != ROLE_NONE)
 				check_link(c, v, i, hook, tcx, !n);

@@ -7,6 +7,7 @@
 #include "classify.h"
 #include "commands.h"
 #include "error.h"
+#include "gateway.h"
 #include "jbuf.h"
 #include "links.h"
 #include "rules.h"
@@ -94,6 +95,7 @@ static int check_rules(struct check *c, const char *path)
 int cmd_check(const struct options *o)
 {
 	struct check c = { .json = o->json };
+	enum role role[OPTIONS_IFACES];
 	struct link link;
 	bool btf, tcx;
 	int code;
@@ -104,13 +106,13 @@ int cmd_check(const struct options *o)
 			return code;
 	}
 	for (unsigned i = 0; i < o->nifaces; i++) {
-		o->iface[i][strcspn(o->iface[i], ":")] = 0; /* a role: check finds its own */
+		role[i] = role_take(o->iface[i]);
 		if (link_get(o->iface[i], 0, &link))
 			return fail(EX_NOINPUT, "no interface \"%s\". \"weir check\" alone lists those "
 				    "there are.", o->iface[i]);
 	}
 	check_machine(&c, &btf, &tcx);
-	check_gateway(&c, o->iface, o->nifaces, o->hook, tcx);
+	check_gateway(&c, o->iface, role, o->nifaces, o->hook, tcx);
 	code = check_end(&c, btf);
 	if (fflush(stdout) || ferror(stdout))
 		return fail(EX_IOERR, "can't write to stdout: %m. Is the disk full?");

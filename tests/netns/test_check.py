@@ -5,6 +5,7 @@ import subprocess
 
 from gateway import OTHER, WEIR, Gateway, check, equal
 from test_errors import drop
+from test_paths import two_uplinks
 
 
 def lines(gw, *argv, wrap=()):
@@ -64,3 +65,19 @@ def test_no_such_interface():
     with Gateway() as gw:
         code, _ = lines(gw, "nope")
         equal(code, 66, "exit")
+
+
+def test_what_is_seen():
+    """Of the uplinks one is left out; roles as the user says; LAN only."""
+    with Gateway() as gw:
+        two_uplinks(gw)
+        for argv, state, found in ((("lan0", "wan0"), "warn", "LAN and WAN, but not wan1"),
+                                   (("lan0", "wan0", "wan1"), "ok", "LAN and WAN"),
+                                   (("wan0",), "warn", "WAN only, but not wan1"),
+                                   (("wan0", "wan1"), "ok", "WAN only"),
+                                   (("lan0",), "ok", "LAN only"),
+                                   (("wan0:lan", "wan1"), "ok", "LAN and WAN")):
+            _, lines_of = lines(gw, *argv)
+            equal((lines_of["sight"]["state"], lines_of["sight"]["found"]), (state, found), argv)
+        _, lines_of = lines(gw, "wan0:lan", "wan1")
+        check(lines_of["wan0"]["found"].startswith("LAN, veth"), lines_of["wan0"])

@@ -11,6 +11,16 @@ const char *role_name(enum role r)
 	return r < sizeof(names) / sizeof(names[0]) ? names[r] : "?";
 }
 
+enum role role_take(char *name)
+{
+	char *colon = strchr(name, ':');
+
+	if (!colon)
+		return ROLE_NONE;
+	*colon = 0;
+	return !strcmp(colon + 1, "wan") ? ROLE_WAN : !strcmp(colon + 1, "lan") ? ROLE_LAN : ROLE_NONE;
+}
+
 /* A VLAN stands on it, or a PPPoE session. */
 static bool carries(const struct link *links, unsigned n, const struct link *l)
 {

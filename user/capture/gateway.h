@@ -17,6 +17,9 @@ enum role {
 /* "WAN", "LAN", "port", "carrier", "-". */
 const char *role_name(enum role r);
 
+/* "lan0:wan": cuts the role off, ROLE_NONE where there is none. ':' is in no interface's name. */
+enum role role_take(char *name);
+
 /* Fills role[i] for links[i]. */
 void gateway_roles(const struct link *links, unsigned n, const struct routes *routes, enum role *role);
 

@@ -42,17 +42,6 @@ static int choose_by_route(struct live *l, struct live_error *e)
 			 "more of: %s.", there);
 }
 
-/* "lan0:wan": cuts the role off. ':' is in no interface's name. */
-static enum role take_role(char *name)
-{
-	char *colon = strchr(name, ':');
-
-	if (!colon)
-		return ROLE_NONE;
-	*colon = 0;
-	return !strcmp(colon + 1, "wan") ? ROLE_WAN : !strcmp(colon + 1, "lan") ? ROLE_LAN : ROLE_NONE;
-}
-
 static const struct live_iface *chosen(const struct live *l, unsigned ifindex, const char *but)
 {
 	struct link link;
@@ -152,7 +141,7 @@ int live_choose(struct live *l, const struct live_config *cfg, struct live_error
 		char name[IFNAMSIZ + 4];
 
 		snprintf(name, sizeof(name), "%s", cfg->iface[i]);
-		f->role = take_role(name);
+		f->role = role_take(name);
 		err = link_get(name, 0, &link);
 		if (err == -ENODEV && cfg->wait) {
 			snprintf(f->name, sizeof(f->name), "%.*s", IFNAMSIZ - 1, name);
