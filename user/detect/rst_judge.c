@@ -394,7 +394,7 @@ void rst_rest(const struct inject_group *g, struct finding *f)
 	fact_num(out, "server_restart", g->rule_cases[RST_SERVER_WIDE]);
 	fact_text(out, "duplicates", "the same packet seen twice counts once");
 	fact_text(out, "lost_records", "%s",
-		  f->degraded ? "records were lost: less sure" : "none of these flows");
+		  f->degraded ? "not all could be seen: less sure" : "none of these flows");
 	if (g->passed_with || g->passed_without) {
 		fact_num(&f->control, "passed_with_trigger", g->passed_with);
 		fact_num(&f->control, "passed_without", g->passed_without);

@@ -87,7 +87,7 @@ static void card(FILE *to, const struct report *r, const struct report_finding *
 	else
 		fputs(r->history ? "now, as far as is known" : "the end of what was seen", to);
 	if (f->f.degraded)
-		fputs("; degraded: records were lost at that time", to);
+		fputs("; degraded: not all could be seen at that time", to);
 	fputs("</span></div>\n", to);
 }
 
@@ -238,7 +238,7 @@ static void limits(FILE *to, const struct report *r, const struct report_source 
 	if (!r->history)
 		packets(to, &r->totals);
 	if (degraded)
-		fprintf(to, "<li>%u finding%s degraded: records were lost at that time.</li>\n",
+		fprintf(to, "<li>%u finding%s degraded: not all could be seen at that time.</li>\n",
 			degraded, degraded == 1 ? " is" : "s are");
 	if (s->broken)
 		fputs("<li>The capture breaks off; what was readable was analysed.</li>\n", to);

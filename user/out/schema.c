@@ -245,7 +245,7 @@ static void def_finding(struct jbuf *b)
 	facts(b, "control");
 	tests(b, "reasons", "test");
 	tests(b, "ruled_out", "explanation");
-	property(b, "degraded", "boolean", "records were lost while it was observed");
+	property(b, "degraded", "boolean", "records were lost, or part of the traffic could not be seen, while it was observed");
 	object_end(b,
 		   "id action kind subkind level confidence method start direction flows "
 		   "clients servers flow_ids estimate control reasons ruled_out degraded",

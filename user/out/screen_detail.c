@@ -136,7 +136,7 @@ void view_finding(struct screen *s, int rows, int cols)
 		y = next_line(&p);
 		if (y >= 0)
 			draw_text(y, 1, cols - 1, s->attr[PAINT_WARN],
-				  "degraded: records were lost while this was observed");
+				  "degraded: not all could be seen while this was observed");
 	}
 	blank(&p);
 	facts_list(&p, "ESTIMATE", "VALUE", &f->estimate);
