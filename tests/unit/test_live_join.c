@@ -559,6 +559,67 @@ static void half_seen_on_the_wan_is_learned(void **state)
 	join_free(j);
 }
 
+/* A NAT64 on this host that keeps ports, then masquerade: IPv6 on the LAN, IPv4 on the WAN. */
+static void a_nat64_is_one_flow(void **state)
+{
+	struct join_config c = both_sides();
+	struct ct_entry e = { .orig = { ip("192.0.0.5"), ip("198.51.100.9"), 5000, 443, IPPROTO_TCP },
+			      .reply = { ip("198.51.100.9"), ip("203.0.113.1"), 443, 61000, IPPROTO_TCP } };
+	struct weir_rec lan = rec(1, LAN, "fd00:7::2", 5000, "64:ff9b::198.51.100.9", 443);
+	struct weir_rec wan = rec(2, WAN, "203.0.113.1", 61000, "198.51.100.9", 443);
+	struct weir_rec own = rec(3, WAN, "203.0.113.1", 5001, "198.51.100.9", 443);
+	struct join_stats s;
+	struct join *j;
+
+	c.own[c.nown++] = (struct addr){ ip("fd00:7::1"), 64, LAN };
+	j = join_new(&c);
+	join_conntrack(j, &e);
+	assert_int_equal(join_record(j, &lan), JOIN_ECHO);
+	assert_int_equal(join_record(j, &wan), JOIN_RENAME);
+	assert_address(wan.saddr, "fd00:7::2");
+	assert_address(wan.daddr, "64:ff9b::198.51.100.9");
+	assert_int_equal(wan.sport, 5000);
+	assert_int_equal(wan.client, WEIR_CLIENT_LO);
+	assert_int_equal(join_record(j, &own), JOIN_KEEP);
+	assert_int_equal(end_of(j, 2, WAN, "198.51.100.9", 443, "203.0.113.1", 61000, 5, 5), JOIN_RENAME);
+	assert_int_equal(end_of(j, 1, LAN, "64:ff9b::198.51.100.9", 443, "fd00:7::2", 5000, 5, 5), JOIN_ECHO);
+	join_stats(j, &s);
+	assert_int_equal(s.joined, 1);
+	assert_int_equal(s.nat64, 0);
+	join_free(j);
+}
+
+/* 464XLAT: IPv4 on the LAN leaves by the CLAT's own device, as IPv6 on the WAN. */
+static void a_clat_is_one_flow(void **state)
+{
+	struct join_config c = both_sides();
+	struct weir_rec first = rec(1, WAN, "2001:db8::c1a7", 4999, "64:ff9b::198.51.100.9", 443);
+	struct weir_rec lan = rec(2, LAN, "192.168.7.2", 5000, "198.51.100.9", 443);
+	struct weir_rec wan = rec(3, WAN, "2001:db8::c1a7", 5000, "64:ff9b::198.51.100.9", 443);
+	struct weir_rec twin = rec(4, LAN, "192.168.7.3", 6000, "198.51.100.9", 443);
+	struct weir_rec twin2 = rec(5, LAN, "192.168.7.4", 6000, "198.51.100.9", 443);
+	struct weir_rec either = rec(6, WAN, "2001:db8::c1a7", 6000, "64:ff9b::198.51.100.9", 443);
+	struct join *j;
+
+	for (int away = 0; away < 2; away++) {
+		c.all_wans = !away;
+		j = join_new(&c);
+		assert_int_equal(join_record(j, &first), JOIN_KEEP);
+		assert_int_equal(join_record(j, &lan), away ? JOIN_KEEP : JOIN_ECHO);
+		assert_int_equal(join_record(j, &wan), away ? JOIN_ECHO : JOIN_RENAME);
+		assert_int_equal(end_of(j, 3, WAN, "64:ff9b::198.51.100.9", 443, "2001:db8::c1a7", 5000, 4, 4),
+				 away ? JOIN_ECHO : JOIN_RENAME);
+		assert_int_equal(end_of(j, 2, LAN, "192.168.7.2", 5000, "198.51.100.9", 443, 4, 4),
+				 away ? JOIN_KEEP : JOIN_ECHO);
+		/* Two clients with the same port: whose it is can't be told. */
+		join_record(j, &twin);
+		join_record(j, &twin2);
+		assert_int_equal(join_record(j, &either), JOIN_KEEP);
+		join_free(j);
+		wan = rec(3, WAN, "2001:db8::c1a7", 5000, "64:ff9b::198.51.100.9", 443);
+	}
+}
+
 /* Guests of an unwatched LAN: only the WAN shows them, whatever the uplinks are. */
 static void an_unwatched_lan_is_told_by_the_wan(void **state)
 {
@@ -635,6 +696,8 @@ int main(void)
 		cmocka_unit_test(leaving_unseen_is_learned),
 		cmocka_unit_test(split_over_two_uplinks_is_learned),
 		cmocka_unit_test(half_seen_on_the_wan_is_learned),
+		cmocka_unit_test(a_nat64_is_one_flow),
+		cmocka_unit_test(a_clat_is_one_flow),
 		cmocka_unit_test(an_unwatched_lan_is_told_by_the_wan),
 		cmocka_unit_test(lost_news_are_forgotten),
 		cmocka_unit_test(roles_follow_routes),

@@ -6,6 +6,7 @@
 
 #include "join_side.h"
 #include "join_table.h"
+#include "join_xlat.h"
 
 #define JOIN_ODD 20 /* flows that went another way are no coincidence */
 
@@ -13,6 +14,8 @@ struct join {
 	struct join_config cfg;
 	struct join_table conns; /* a translated connection's names: what each end is called on the other side */
 	struct join_table flows; /* by id: the verdict */
+	struct join_table xlat;  /* of the LAN, by what IPv4 and IPv6 have in common */
+	bool clat;		 /* the WAN shows addresses of IPv6 that stand for others: the LAN's IPv4 may be they */
 	struct join_table pairs; /* by the true name: which sighting is reported, what each counted */
 	struct join_stats stats;
 };
@@ -25,7 +28,7 @@ struct join *join_new(const struct join_config *cfg)
 		return NULL;
 	j->cfg = *cfg;
 	if (join_table_init(&j->conns, 2 * cfg->max) && join_table_init(&j->flows, 2 * cfg->max) &&
-	    join_table_init(&j->pairs, cfg->max))
+	    join_table_init(&j->pairs, cfg->max) && join_table_init(&j->xlat, cfg->max))
 		return j;
 	join_free(j);
 	return NULL;
@@ -38,6 +41,7 @@ void join_free(struct join *j)
 	join_table_free(&j->conns);
 	join_table_free(&j->flows);
 	join_table_free(&j->pairs);
+	join_table_free(&j->xlat);
 	free(j);
 }
 
@@ -180,6 +184,67 @@ static void claim(struct join *j, uint64_t id, unsigned ifindex, bool wan, const
 	}
 }
 
+/* Where a translator is at work, the LAN's flow is to be found by its other family's name. */
+static void note_xlat(struct join *j, uint64_t id, const struct join_key *name)
+{
+	struct join_value *x;
+	struct join_key k;
+	int server;
+
+	if ((!j->clat && !join_has_nat64(name)) || !join_xlat_key(&j->cfg, name, NULL, &k, &server))
+		return;
+	x = join_table_add(&j->xlat, &k);
+	if (!x) {
+		j->stats.refused++;
+		return;
+	}
+	x->ambiguous = x->id && x->id != id;
+	x->id = id;
+	x->from[0] = name->end[!server];
+	x->from[1] = name->end[server];
+}
+
+static void forget_xlat(struct join *j, uint64_t id, const struct join_key *name)
+{
+	const struct join_value *x;
+	struct join_key k;
+	int server;
+
+	if (!j->xlat.n || !join_xlat_key(&j->cfg, name, NULL, &k, &server))
+		return;
+	x = join_table_get(&j->xlat, &k);
+	if (x && x->id == id)
+		join_table_del(&j->xlat, &k);
+}
+
+/* The WAN's flow may be one that the LAN shows in the other family: then it goes by that name. */
+static void join_xlat(struct join *j, const struct join_key *k, struct join_key *name, struct join_value *v)
+{
+	bool nat64 = join_has_nat64(name);
+	const struct join_value *x;
+	struct join_key common;
+	struct join_end from[2];
+	int server;
+
+	j->clat |= nat64;
+	if (!j->xlat.n || !join_xlat_key(&j->cfg, name, v->renamed ? &v->to[0] : NULL, &common, &server))
+		return;
+	x = join_table_get(&j->xlat, &common);
+	/* One of the two is by IPv6: else they are two flows of one family. */
+	if (!x || x->ambiguous || join_is_nat64(&x->from[1].ip) == nat64)
+		return;
+	for (int i = 0; i < 2; i++) {
+		struct join_end e = v->renamed ? renamed(v, &k->end[i]) : k->end[i];
+
+		from[same_end(&e, &name->end[server])] = k->end[i];
+	}
+	memcpy(v->from, from, sizeof(v->from));
+	memcpy(v->to, x->from, sizeof(v->to));
+	v->renamed = true;
+	v->verdict = JOIN_RENAME;
+	true_name(v, k, name);
+}
+
 /* Decides once for each flow, when it is first heard of. */
 static void decide(struct join *j, uint64_t id, unsigned ifindex, const struct join_key *k, struct join_value *v)
 {
@@ -200,6 +265,10 @@ static void decide(struct join *j, uint64_t id, unsigned ifindex, const struct j
 		v->verdict = JOIN_RENAME;
 	}
 	true_name(v, k, &name);
+	if (wan && j->cfg.nlan)
+		join_xlat(j, k, &name, v);
+	else if (!wan)
+		note_xlat(j, id, &name);
 	if (foreseen(j, k, &name, wan))
 		v->verdict = JOIN_ECHO;
 	else if (conn || j->cfg.nwan + j->cfg.nlan > 1)
@@ -347,21 +416,13 @@ static void finish(struct join *j, const struct join_value *pair, const struct j
 	join_table_del(&j->pairs, name);
 }
 
-/* RFC 6052's well-known prefix, 64:ff9b::/96, and RFC 8215's for networks' own use, 64:ff9b:1::/48. */
-static bool is_nat64(const struct in6_addr *ip)
-{
-	static const uint8_t known[12] = { 0, 0x64, 0xff, 0x9b }, local[6] = { 0, 0x64, 0xff, 0x9b, 0, 1 };
-
-	return !memcmp(ip, known, sizeof(known)) || !memcmp(ip, local, sizeof(local));
-}
-
 /* It was to show on the other side, and did not. */
 static void never_showed(struct join *j, const struct join_key *k, const struct weir_flow *f)
 {
 	/* Without an answer it stayed here: this host dropped it. */
 	if (!f->dir[0].packets || !f->dir[1].packets)
 		return;
-	if (is_nat64(&k->end[0].ip) || is_nat64(&k->end[1].ip))
+	if (join_has_nat64(k))
 		j->stats.nat64++;
 	else
 		j->stats.unmatched++;
@@ -397,6 +458,8 @@ enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct w
 	join_key_id(&by_id, f->id);
 	join_table_del(&j->flows, &by_id);
 	true_name(&v, &k, &name);
+	if (!wan)
+		forget_xlat(j, f->id, &name);
 	if (v.renamed) {
 		rename_end(&v, key->lo, &key->lo_port);
 		rename_end(&v, key->hi, &key->hi_port);

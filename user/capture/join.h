@@ -87,7 +87,7 @@ struct join_stats {
 	uint64_t own_drops[2];		   /* packets lost between both sides: to the outside, to the inside */
 	uint64_t joined;		   /* echoes of a flow that was reported */
 	uint64_t unmatched;		   /* flows foreseen on the other side that never showed there, though answered */
-	uint64_t nat64;			   /* likewise, to addresses that a NAT64 translates */
+	uint64_t nat64;			   /* likewise, to addresses that a NAT64 translates, and not known by their ports */
 	uint64_t split;			   /* flows that left by one uplink and came back by another, watched or not */
 	uint64_t renamed;		   /* flows given their true ends */
 	uint64_t refused;		   /* no room: a flow was kept as it was */

@@ -24,6 +24,10 @@ struct join_value {
 		struct { /* of a translated connection */
 			bool reply; /* from[] are its names beyond the NAT */
 		};
+		struct { /* of a LAN's flow that may be translated to the other family: from[] are its ends */
+			uint64_t id;
+			bool ambiguous; /* others have the same ports */
+		};
 		struct { /* of a flow, by its id */
 			uint8_t verdict;
 			bool renamed, matched;
