@@ -321,6 +321,15 @@ static struct flow *known_flow(struct pipeline *p, uint64_t id)
 	return f ? f : model_unpark(p->model, id);
 }
 
+static void count(struct pipeline *p, struct flow *f, const struct weir_flow *c)
+{
+	model_counters(p->model, f, c);
+	/* Live, not every packet has a record. */
+	for (int d = 0; p->cfg.live && d < 2; d++)
+		if (c->dir[d].last_ns > f->last_ns)
+			f->last_ns = c->dir[d].last_ns;
+}
+
 static void reused(struct pipeline *p, const struct weir_rec *r, const uint8_t *payload)
 {
 	struct flow *f = known_flow(p, r->flow_id);
@@ -329,7 +338,7 @@ static void reused(struct pipeline *p, const struct weir_rec *r, const uint8_t *
 	if (!f || r->caplen < sizeof(c))
 		return;
 	memcpy(&c, payload, sizeof(c));
-	model_counters(p->model, f, &c);
+	count(p, f, &c);
 	end_flow(p, f, END_REUSED);
 }
 
@@ -439,7 +448,7 @@ void pipeline_counters(struct pipeline *p, const struct weir_key6 *key, const st
 	f = flow_of_counters(p, key, c);
 	if (!f)
 		return;
-	model_counters(p->model, f, c);
+	count(p, f, c);
 	make_room(p, f);
 }
 
@@ -450,7 +459,7 @@ void pipeline_flow_end(struct pipeline *p, const struct weir_key6 *key, const st
 
 	if (!f)
 		return;
-	model_counters(p->model, f, c);
+	count(p, f, c);
 	end_flow(p, f, why);
 }
 

@@ -259,6 +259,7 @@ static void test_counts_in_place(void **state)
 
 struct seen {
 	uint32_t flows, whole, named, wrong_end;
+	uint64_t end_ns;
 	uint64_t packets;
 };
 
@@ -267,6 +268,7 @@ static void on_flow(void *s, const struct model *m, const struct flow *f)
 	struct seen *x = s;
 
 	x->flows++;
+	x->end_ns = f->end_ns;
 	x->whole += f->complete && f->count[TO_SERVER].packets == 3 && !strcmp(f->history, "D");
 	x->named += f->hint != NULL;
 	x->packets += f->count[TO_SERVER].packets;
@@ -431,6 +433,23 @@ static void test_talkers_stay(void **state)
 	pipeline_free(p);
 }
 
+/* A flow ends with its last packet, had that a record or not. */
+static void test_end_is_the_last_packet(void **state)
+{
+	struct seen seen = { 0 };
+	struct pipeline *p = live_pipeline(&seen, 0);
+	struct weir_rec r = datagram(0, START);
+	struct weir_flow c = counters(r.flow_id, 3, 3 * 46);
+	struct weir_key6 k = key_of(0);
+
+	pipeline_record(p, &r, (const uint8_t *)"");
+	c.dir[1].last_ns = START + 7 * MS;
+	pipeline_flow_end(p, &k, &c, END_TIMEOUT);
+	assert_int_equal(seen.flows, 1);
+	assert_int_equal(seen.end_ns, START + 9 * MS);
+	pipeline_free(p);
+}
+
 /* A reset waits for what comes after it: its flow is not parked meanwhile. */
 static void test_busy_stays(void **state)
 {
@@ -464,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_pipeline_bounded),
 		cmocka_unit_test(test_talkers_stay),
 		cmocka_unit_test(test_busy_stays),
+		cmocka_unit_test(test_end_is_the_last_packet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
