@@ -12,7 +12,7 @@
 #include "model.h"
 
 #define SERIES_PACKETS_MAX 12000
-#define SERIES_FIRST	   64
+#define SERIES_FIRST	   8 /* packets there is room for at first: most flows are short */
 #define SERIES_RTTS	   512
 #define SERIES_PACKETS_ALL 1500000 /* over all series: 36 MB */
 
