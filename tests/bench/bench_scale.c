@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,8 +111,8 @@ static struct weir_counters counters(void)
 	if (!each || bpf_map_lookup_elem(bpf_map__fd(tc->maps.counters), &slot, each))
 		fail("counters");
 	for (int i = 0; i < cpus; i++)
-		for (unsigned k = 0; k < sizeof(sum) / sizeof(uint64_t); k++)
-			((uint64_t *)&sum)[k] += ((uint64_t *)&each[i])[k];
+		for (unsigned k = 0; k < sizeof(sum) / sizeof(__u64); k++)
+			((__u64 *)&sum)[k] += ((__u64 *)&each[i])[k];
 	free(each);
 	return sum;
 }
@@ -437,8 +438,8 @@ static void memory(uint32_t flows)
 	unload();
 }
 
-/* So many flows in the engine's table, their records and counters in userspace, the ring apart; per flow beside it. */
-static void user_memory(uint32_t flows)
+/* What so many flows take in userspace, their records and counters taken, the ring apart; and a sweep over them. */
+static void user_memory(const char *what, const struct packet *p, uint32_t flows)
 {
 	struct flood x = { .p = new_pipeline(2 * flows + 4096) };
 	struct sweep_ops ops = { on_flood_counters, on_end, &x, on_flood_expect };
@@ -447,7 +448,7 @@ static void user_memory(uint32_t flows)
 	struct sweep *s;
 	double before, took;
 	uint64_t start;
-	char row[64];
+	char row[80];
 
 	load(flows + flows / 8, NULL);
 	ring = ring_buffer__new(bpf_map__fd(tc->maps.ring), on_record, &r, NULL);
@@ -455,7 +456,7 @@ static void user_memory(uint32_t flows)
 	/* All pages of the ring are mapped from the start. */
 	before = rss_mb();
 	for (uint32_t i = 0; i < flows; i += 16384) {
-		send_packets(0, &packet[0], 16384, true, i, 0);
+		send_packets(0, p, 16384, true, i, 0);
 		ring_buffer__consume(ring);
 		pipeline_tick(x.p, now_ns());
 	}
@@ -463,15 +464,15 @@ static void user_memory(uint32_t flows)
 	if (sweep_run(s, now_ns(), SWEEP_CALM))
 		fail("sweep");
 	took = (double)(cpu_ns() - start);
-	snprintf(row, sizeof(row), "userspace memory of %zu flows held", model_flows(pipeline_model(x.p)));
-	bench_row(row, rss_mb() - before, "MB", "bytes a flow", (rss_mb() - before) * 1e6 / flows);
-	snprintf(row, sizeof(row), "a sweep of %u flows, each of which moved", flows);
+	snprintf(row, sizeof(row), "userspace memory, %u flows of %s", flows, what);
+	bench_row(row, rss_mb() - before, "MB", "flows held", (double)model_flows(pipeline_model(x.p)));
+	snprintf(row, sizeof(row), "sweep of %u flows of %s that moved", flows, what);
 	bench_row(row, took / 1e6, "ms of a CPU", "ns a flow", took / flows);
 	start = cpu_ns();
 	if (sweep_run(s, now_ns(), SWEEP_CALM))
 		fail("sweep");
 	took = (double)(cpu_ns() - start);
-	snprintf(row, sizeof(row), "a sweep of %u flows, all of them still", flows);
+	snprintf(row, sizeof(row), "sweep of %u flows of %s that are still", flows, what);
 	bench_row(row, took / 1e6, "ms of a CPU", "ns a flow", took / flows);
 	ring_buffer__free(ring);
 	sweep_free(s);
@@ -479,8 +480,29 @@ static void user_memory(uint32_t flows)
 	unload();
 }
 
+/* In a process of its own: what was freed before would be taken again and not be seen. */
+static void user_memory_apart(const char *what, const struct packet *p, uint32_t flows)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		fail("fork");
+	if (!pid) {
+		user_memory(what, p, flows);
+		fflush(stdout);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		fail("memory");
+}
+
 int main(int argc, char **argv)
 {
+	struct packet udp;
+
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	for (int i = 0; i < 2; i++) {
 		walker[i] = floor__open_and_load();
@@ -505,8 +527,11 @@ int main(int argc, char **argv)
 	bench_row("new flows without loss, the whole of userspace", without_loss(true, true), "/s", NULL, 0);
 	two_cpus();
 	syn_flood();
-	user_memory(65536);
-	user_memory(MAX_FLOWS);
+	udp_packet(&udp, 4, 18);
+	user_memory_apart("bare TCP", &packet[0], 65536);
+	user_memory_apart("bare TCP", &packet[0], MAX_FLOWS);
+	user_memory_apart("UDP with payload", &udp, 65536);
+	user_memory_apart("UDP with payload", &udp, MAX_FLOWS);
 	memory(65536);
 	memory(MAX_FLOWS);
 	return 0;

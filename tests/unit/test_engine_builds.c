@@ -269,19 +269,19 @@ static void same_counters(const struct pair *p)
 	int cpus = libbpf_num_possible_cpus();
 	uint32_t slot = (LOOPBACK & (WEIR_IF_SLOTS - 1)) * 2;
 	struct weir_counters *c = calloc((size_t)cpus, sizeof(*c)), sum = { 0 }, host;
-	uint64_t *to = (uint64_t *)&sum;
+	__u64 *to = (__u64 *)&sum;
 
 	assert_non_null(c);
 	assert_int_equal(bpf_map_lookup_elem(p->counters, &slot, c), 0);
 	for (int i = 0; i < cpus; i++)
 		for (size_t x = 0; x < sizeof(sum) / 8; x++)
-			to[x] += ((const uint64_t *)&c[i])[x];
+			to[x] += ((const __u64 *)&c[i])[x];
 	free(c);
 	host_engine_counters(p->host, &host);
 	for (size_t x = 0; x < sizeof(sum) / 8; x++)
-		if (to[x] != ((const uint64_t *)&host)[x])
+		if (to[x] != ((const __u64 *)&host)[x])
 			fail_msg("%s: counter %zu is %llu in the kernel, %llu on the host", p->what, x,
-				 (unsigned long long)to[x], (unsigned long long)((const uint64_t *)&host)[x]);
+				 (unsigned long long)to[x], (unsigned long long)((const __u64 *)&host)[x]);
 	assert_int_equal(sum.buffers, p->packets);
 }
 

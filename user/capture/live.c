@@ -125,11 +125,11 @@ static int on_record(void *arg, void *data, size_t size)
 	return 0;
 }
 
-/* Every term of weir_counters is a u64: they add up as an array. */
+/* Every term of weir_counters is a __u64: they add up as an array of those (uint64_t may be another type). */
 static void add_counters(struct weir_counters *to, const struct weir_counters *from)
 {
-	uint64_t *t = (uint64_t *)to;
-	const uint64_t *f = (const uint64_t *)from;
+	__u64 *t = (__u64 *)to;
+	const __u64 *f = (const __u64 *)from;
 
 	for (unsigned i = 0; i < sizeof(*to) / sizeof(*t); i++)
 		t[i] += f[i];
