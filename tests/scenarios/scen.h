@@ -72,6 +72,7 @@ struct scenario {
 	bool ipv6;
 	bool any_suspects; /* which resets were forged is not known here */
 	bool loss_of_records_ok;
+	double ring_bytes; /* of weir's ring, live; 0: as it comes */
 	double lost; /* so many records at least must be lost, and counted, live */
 	bool no_live, no_offline;
 	bool alone;	   /* touches what all share (the clock, CPUs): not beside others */

@@ -172,7 +172,7 @@ static int setting(struct scenario *s, const char *key, char *rest)
 	} numbers[] = {
 		{ "rtt", &s->rtt_ms }, { "jitter", &s->jitter_ms }, { "lanrtt", &s->lan_rtt_ms },
 		{ "end", &s->end },    { "forged", &s->forged },    { "sessions", &s->sessions },
-		{ "lost", &s->lost },
+		{ "lost", &s->lost },  { "ring", &s->ring_bytes },
 	};
 	struct {
 		const char *key;

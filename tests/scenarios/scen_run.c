@@ -392,7 +392,7 @@ static void empty(const char *dir)
 void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struct outcome *out)
 {
 	struct run *r = calloc(1, sizeof(*r));
-	char forged[400], need[160];
+	char forged[400], need[160], ring[16];
 	pid_t dump = -1;
 	struct outcome none = { 0 };
 
@@ -415,6 +415,8 @@ void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struc
 		goto end;
 	}
 	setenv("TRAFFIC_CCA", o->cca ? o->cca : s->cca, 1);
+	snprintf(ring, sizeof(ring), "%.0f", s->ring_bytes);
+	setenv("WEIR_RING_BYTES", s->ring_bytes > 0 ? ring : "", 1);
 	link_reserve(&r->net, s->link);
 	hold(r);
 	if (net_up(&r->net, s, o->tag, r->why, sizeof(r->why))) {

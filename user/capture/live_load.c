@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -159,6 +160,24 @@ static void load_xdp(struct live_objects *o)
 		o->progs.xdp = bpf_program__fd(o->xdp->progs.weir_xdp);
 }
 
+/*
+ * WEIR_RING_BYTES: for memory that is scarce, and for tests of a ring that is full. 0: as it is; -EINVAL: not
+ * a power of two of at least a page.
+ */
+static int ring_bytes(struct weir_tc *t)
+{
+	const char *text = getenv("WEIR_RING_BYTES");
+	char *end;
+	unsigned long n;
+
+	if (!text || !*text)
+		return 0;
+	n = strtoul(text, &end, 10);
+	if (*end || n < (unsigned long)sysconf(_SC_PAGESIZE) || n > 1ul << 30 || n & (n - 1))
+		return -EINVAL;
+	return bpf_map__set_max_entries(t->maps.ring, (uint32_t)n);
+}
+
 int live_load(struct live_objects *o, const struct live_load_options *opt, struct live_error *e)
 {
 	struct weir_tc *t;
@@ -172,6 +191,11 @@ int live_load(struct live_objects *o, const struct live_load_options *opt, struc
 	if (!t)
 		return why_not(e, -errno, opt->max_flows);
 	o->tc = t;
+	if (ring_bytes(t)) {
+		weir_tc__destroy(t);
+		o->tc = NULL;
+		return live_fail(e, EX_USAGE, "WEIR_RING_BYTES: not a power of two from a page to 1073741824.");
+	}
 	err = bpf_map__set_max_entries(t->maps.flows4, opt->max_flows);
 	err = err ? err : bpf_map__set_max_entries(t->maps.flows6, opt->max_flows);
 	/* Programs that no interface needs cost start-up time for nothing. */
