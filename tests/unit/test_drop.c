@@ -676,6 +676,37 @@ static void test_queue_fit(void **state)
 	assert_true(isnan(drop_queue_fit(&coin, t)));
 }
 
+/* Flows of a few packets that wait and try again: between losses a limit lets one rate pass, a coin does not. */
+static void test_limit_line(void **state)
+{
+	static struct vq_log limit, coin;
+
+	for (unsigned len = 90; len <= 1500; len += 1410) {
+		double tokens = 0, t = 0;
+
+		seed = 9 + len;
+		limit.n = coin.n = 0;
+		while (limit.n < VQ_MAX) {
+			unsigned k = 2 + (unsigned)(8 * uniform());
+			double gap = .05 + .1 * uniform();
+
+			t += gap;
+			tokens = fmin(60 * len, tokens + 40 * len * gap);
+			for (unsigned i = 0; i < k && limit.n < VQ_MAX; i++) {
+				struct vq_packet p = { .t = t + i * 1e-4, .len = (uint16_t)len, .lost = tokens < len };
+
+				tokens -= p.lost ? 0 : len;
+				limit.p[limit.n++] = p;
+				p.lost = uniform() < .25;
+				coin.p[coin.n++] = p;
+			}
+		}
+		assert_true(drop_limit_line(&limit, 0));
+		assert_false(drop_limit_line(&coin, 0));
+		assert_false(drop_limit_line(&limit, t));
+	}
+}
+
 static int setup(void **state)
 {
 	events = calloc(EVENTS, sizeof(*events));
@@ -694,7 +725,7 @@ int main(void)
 		cmocka_unit_test(test_quarter),	   cmocka_unit_test(test_openings),
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
 		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
-		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit),
+		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit), cmocka_unit_test(test_limit_line),
 		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled), cmocka_unit_test(test_one_way), cmocka_unit_test(test_silence_counted),
 		cmocka_unit_test(test_each_content), cmocka_unit_test(test_residual),
 	};

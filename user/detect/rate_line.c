@@ -38,7 +38,7 @@ static void levels(const struct fit_packet *p, unsigned n, struct loss_line *out
 {
 	static _Thread_local double held[2][LEVELS_MAX];
 	unsigned k[2] = { 0, 0 };
-	double tokens = 0, at = 0, bytes = 0;
+	double tokens = 0, at = 0;
 	bool known = false, run = false;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -46,8 +46,6 @@ static void levels(const struct fit_packet *p, unsigned n, struct loss_line *out
 		at = p[i].t;
 		if (known && !(p[i].lost && run) && k[p[i].lost] < LEVELS_MAX)
 			held[p[i].lost][k[p[i].lost]++] = tokens;
-		if (known && !p[i].lost)
-			bytes += p[i].len;
 		if (p[i].lost)
 			tokens = 0;
 		else
@@ -56,7 +54,6 @@ static void levels(const struct fit_packet *p, unsigned n, struct loss_line *out
 		run = p[i].lost;
 	}
 	out->below = stats_mann_whitney(held[0], k[0], held[1], k[1], NULL);
-	out->packet = k[0] ? bytes / k[0] : 0;
 	if (k[0])
 		out->depth = held[0][(unsigned)(.9 * (k[0] - 1))];
 }
@@ -66,12 +63,14 @@ void loss_line(const struct fit_packet *p, unsigned n, struct loss_line *out)
 	static _Thread_local double at[LOSSES_MAX], passed[LOSSES_MAX], slope[LOSSES_MAX];
 	unsigned m = 0, k, stretches = 0, agree = 0;
 	double bytes = 0, wide;
+	unsigned count = 0;
 	bool run = false;
 
 	memset(out, 0, sizeof(*out));
 	for (unsigned i = 0; i < n && m < LOSSES_MAX; i++) {
 		if (!p[i].lost) {
 			bytes += p[i].len;
+			count++;
 			run = false;
 			continue;
 		}
@@ -82,6 +81,7 @@ void loss_line(const struct fit_packet *p, unsigned n, struct loss_line *out)
 		run = true;
 	}
 	out->losses = m;
+	out->packet = count ? bytes / count : 0;
 	if (m < LOSSES_MIN)
 		return;
 	out->seconds = at[m - 1] - at[0];
@@ -96,13 +96,13 @@ void loss_line(const struct fit_packet *p, unsigned n, struct loss_line *out)
 	/* The quartiles lie at 0.67 standard deviations; k stretches share their losses. */
 	wide = (slope[3 * stretches / 4] - slope[stretches / 4]) / 1.35 * 1.645 / sqrt((double)m / k);
 	/* Not knowing which loss is whose leaves a packet at either end, and a bucket may have been full. */
-	wide = fmax(wide, fmax(2 * PACKET / out->seconds, WIDE_MIN * out->rate));
+	wide = fmax(wide, fmax(2 * out->packet / out->seconds, WIDE_MIN * out->rate));
 	out->rate_low = out->rate - wide;
 	out->rate_high = out->rate + wide;
 	for (unsigned i = 0; i + k < m; i++) {
 		double want = out->rate * (at[i + k] - at[i]), got = passed[i + k] - passed[i];
 
-		agree += fabs(got - want) <= OFF_PACKETS * PACKET + OFF_SHARE * want;
+		agree += fabs(got - want) <= OFF_PACKETS * out->packet + OFF_SHARE * want;
 	}
 	out->agree = (double)agree / (m - k);
 	levels(p, n, out);
