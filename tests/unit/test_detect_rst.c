@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Resets as injectors and as honest hosts send them, packet by packet, through the whole pipeline. */
+#include "rst_rules.h"
 #include "wire.h"
 
 static struct wire w;
@@ -80,6 +81,7 @@ static void one_sample_is_no_proof(void **state)
 	wire_seg(&w, t + 41, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, stealthy(&c));
 	wire_idle(&w, t + 4000);
 	done_without_suspicion();
+	assert_true(wire_reason(&w.event[0], "ack_soon"));
 }
 
 /* With jitter the smallest of few samples is not the path's. */
@@ -441,6 +443,7 @@ static void rejected_in_the_path(void **state)
 	}
 	wire_idle(&w, t);
 	wire_close(&w);
+	assert_true(wire_reason(&w.event[0], "answers_too_soon") && wire_reason(&w.event[0], "answers_too_soon_surely"));
 	assert_int_equal(wire_suspects(&w), 4);
 	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
 	assert_int_equal(w.finding[0].subkind, SUBKIND_IN_PATH);
@@ -485,6 +488,7 @@ static void one_ipid_on_many_flows(void **state)
 	}
 	wire_idle(&w, t + 4000);
 	wire_close(&w);
+	assert_true(wire_reason(&w.event[w.nevents - 1], "ipid_same_on_flows"));
 	assert_true(wire_suspects(&w) >= 3);
 	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
 	assert_int_equal(w.finding[0].flows, wire_suspects(&w));
@@ -541,6 +545,60 @@ static void opened_since_is_no_restart(void **state)
 	wire_close(&w);
 	assert_int_equal(wire_suspects(&w), 7);
 	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
+static bool anyone_says(const char *name)
+{
+	for (unsigned i = 0; i < w.nevents; i++)
+		if (wire_reason(&w.event[i], name))
+			return true;
+	return false;
+}
+
+/* R10: each field that is another's, alone; none is a suspicion. */
+static void each_field_of_the_header(void **state)
+{
+	static const struct {
+		const char *name;
+		struct look l;
+		unsigned payload;
+	} field[] = {
+		{ "ttl", { 61, AUTO, 1, 1, 502, 0 }, 0 },
+		{ "ipid", { 52, 3, 1, 1, 502, 0 }, 0 },
+		{ "dont_fragment", { 52, AUTO, 0, 1, 502, 0 }, 0 },
+		{ "no_timestamps", { 52, AUTO, 1, 0, 502, 0 }, 0 },
+		{ "reserved_bits", { 52, AUTO, 1, 1, 502, 4 }, 0 },
+		{ "payload", { 52, AUTO, 1, 1, 502, 0 }, 10 },
+		{ "window", { 52, AUTO, 1, 1, 60000, 0 }, 0 },
+	};
+	unsigned n = sizeof(field) / sizeof(field[0]);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct conn c = wire_conn(i);
+		double t = wire_exchange(&w, wire_open_conn(&w, i * 5000, &c, 40), &c, 40);
+
+		t = wire_exchange(&w, t + 10, &c, 40);
+		wire_seg(&w, t + 50, &c, false, RST | ACK, c.sseq, c.cseq, "\1\2\3\4\5\6\7\10\11", field[i].payload, field[i].l);
+	}
+	wire_idle(&w, 90000);
+	wire_close(&w);
+	assert_int_equal(w.nevents, n);
+	assert_int_equal(wire_suspects(&w), 0);
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned k = 0; k < n; k++)
+			assert_int_equal(wire_reason(&w.event[i], field[k].name), i == k);
+}
+
+static void another_class_of_service(void **state)
+{
+	const struct rst_side server = { .pkts = 3, .tos = 0xb8, .tos_pkts = 3 }, client = { 0 };
+	const struct rst_base base = { 0 };
+	struct rst_case c = { .n = 1, .idle_us = ~0u, .ack_age_us = ~0u, .trigger_age_us = ~0u, .both_ends_us = ~0u };
+
+	c.one[0].tcp_flags = RST | ACK;
+	assert_true(rst_rules(&c, &server, &client, &base) == RST_BIT(RST_DSCP));
+	c.one[0].tos = 0xb9; /* ECN is another matter */
+	assert_true(rst_rules(&c, &server, &client, &base) == 0);
 }
 
 /* The benign: each of these must pass without suspicion. */
@@ -718,6 +776,23 @@ static void server_restart(void **state)
 	}
 	wire_idle(&w, t + 4000);
 	done_without_suspicion();
+	assert_true(anyone_says("server_wide"));
+}
+
+/* A tool of the client's own resets what it goes on with, to die on the way before the server. */
+static void decoy_of_the_client(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct conn c = wire_conn(i);
+		double t = wire_open_conn(&w, i * 5000, &c, 40);
+
+		wire_seg(&w, t + 0.5, &c, true, RST | ACK, c.cseq, c.sseq, NULL, 0, (struct look){ 4, 0, 1, 1, 502, 0 });
+		wire_exchange(&w, t + 2, &c, 40);
+	}
+	wire_idle(&w, 50000);
+	wire_close(&w);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 0);
+	assert_true(anyone_says("dies_on_the_way"));
 }
 
 /* A balancer that forgot the flow, with a TTL and stack of its own. */
@@ -730,6 +805,7 @@ static void idle_timeout_of_a_balancer(void **state)
 	wire_seg(&w, t + 25, &c, false, RST, c.sseq, 0, NULL, 0, (struct look){ 248, 0x77, 0, 0, 0, 0 });
 	wire_idle(&w, t + 4000);
 	done_without_suspicion();
+	assert_true(anyone_says("after_idle"));
 }
 
 /* A front end that answers what comes after a close, from another hop. */
@@ -745,6 +821,7 @@ static void resets_after_fin(void **state)
 	wire_seg(&w, t + 42, &c, false, RST, c.sseq, 0, NULL, 0, (struct look){ 59, 0, 1, 0, 0, 0 });
 	wire_idle(&w, t + 4000);
 	done_without_suspicion();
+	assert_true(anyone_says("after_fin"));
 }
 
 /* The network duplicates: the same reset, header and all. */
@@ -856,6 +933,74 @@ static void resets_that_answer(void **state)
 	assert_int_equal(wire_suspects(&w), 0);
 }
 
+/* The port is taken again; resets of the connection before it come late, in its numbers. */
+static void resets_of_an_earlier_connection(void **state)
+{
+	double t = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct conn c = wire_conn(i), old;
+
+		t = wire_exchange(&w, wire_open_conn(&w, t, &c, 40), &c, 40);
+		wire_send(&w, t + 1, &c, true, FIN | ACK, NULL, 0);
+		wire_send(&w, t + 41, &c, false, FIN | ACK, NULL, 0);
+		wire_send(&w, t + 42, &c, true, ACK, NULL, 0);
+		old = c;
+		c.cseq += 0x1234567;
+		c.sseq += 0x31234567;
+		t = wire_open_conn(&w, t + 2000, &c, 40);
+		wire_seg(&w, t + 1, &c, false, RST, old.sseq, 0, NULL, 0, OWN);
+		wire_seg(&w, t + 2, &c, true, RST, old.cseq, 0, NULL, 0, OWN);
+		t = wire_exchange(&w, t + 20, &c, 40) + 1000;
+	}
+	wire_idle(&w, t + 4000);
+	done_without_suspicion();
+}
+
+/* TIME-WAIT assassination (RFC 1337): the server's old state answers a new SYN, the client resets that and asks again. */
+static void time_wait_answers(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct conn c = wire_conn(i);
+		uint32_t oldack, oldseq;
+		double t;
+
+		t = wire_exchange(&w, wire_open_conn(&w, i * 9000, &c, 40), &c, 40);
+		wire_send(&w, t + 1, &c, false, FIN | ACK, NULL, 0);
+		wire_send(&w, t + 2, &c, true, FIN | ACK, NULL, 0);
+		wire_send(&w, t + 42, &c, false, ACK, NULL, 0);
+		oldack = c.cseq;
+		oldseq = c.sseq;
+		c.cseq += 0x2345678;
+		c.sseq += 0x11111111;
+		wire_send(&w, t + 500, &c, true, SYN, NULL, 0);
+		wire_seg(&w, t + 540, &c, false, ACK, oldseq, oldack, NULL, 0, OWN);
+		wire_seg(&w, t + 541, &c, true, RST, oldack, 0, NULL, 0, OWN);
+		wire_seg(&w, t + 1500, &c, true, SYN, c.cseq - 1, 0, NULL, 0, OWN);
+		wire_send(&w, t + 1540, &c, false, SYN | ACK, NULL, 0);
+		wire_send(&w, t + 1541, &c, true, ACK, NULL, 0);
+		wire_exchange(&w, t + 1542, &c, 40);
+	}
+	wire_idle(&w, 50000);
+	done_without_suspicion();
+}
+
+/* Keep-alive probes to a host that started anew, and a closed window that never opens: honest ends of long flows. */
+static void probes_are_reset(void **state)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct conn c = wire_conn(i);
+		double t = wire_exchange(&w, wire_open_conn(&w, i * 20000, &c, 40), &c, 40);
+
+		wire_seg(&w, t + 9000, &c, true, ACK, c.cseq - 1, c.sseq, NULL, 0, OWN);
+		wire_send(&w, t + 9040, &c, false, ACK, NULL, 0);
+		wire_seg(&w, t + 18000, &c, true, ACK, c.cseq - 1, c.sseq, "", 1, OWN);
+		wire_seg(&w, t + 18040, &c, false, RST, c.sseq, 0, NULL, 0, OWN);
+	}
+	wire_idle(&w, 100000);
+	done_without_suspicion();
+}
+
 /* Another route for all that follows: the TTL steps, the reset steps with it. */
 static void route_change(void **state)
 {
@@ -948,7 +1093,7 @@ int main(void)
 		T(opened_since_is_no_restart), T(balancer_without_servers), T(forgotten_by_a_nat), T(refused_with_the_wrong_number), T(one_ipid_on_many_flows), T(residual_blocking), T(rejected_in_the_path), T(plain_abort_behind_an_answer), T(icmp_prohibited),
 		T(from_the_wrong_side), T(one_interface_has_no_sides), T(behind_a_fast_server), T(acknowledges_what_came_later),
 		T(between_two_acknowledgments), T(answers_after_its_reset), T(renumbered_by_a_proxy), T(not_renumbered_by_a_proxy),
-		T(capture_with_gaps), T(overtakes_its_own_data), T(resets_that_answer),
+		T(capture_with_gaps), T(overtakes_its_own_data), T(resets_that_answer), T(each_field_of_the_header), cmocka_unit_test(another_class_of_service), T(decoy_of_the_client), T(resets_of_an_earlier_connection), T(time_wait_answers), T(probes_are_reset),
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),
 		T(happy_eyeballs), T(reset_in_syn_sent), T(flood), T(blind_reset_flood),

@@ -343,16 +343,25 @@ static bool foreign(const struct rst_case *c, const struct rst_side *s, uint32_t
 	return others >= 2;
 }
 
+/* Of another numbering: whoever sent it, for whatever connection, neither end heeds it. */
+static bool elsewhere(const struct rst_case *c)
+{
+	int32_t off = seq_dist(c->one[0].seq, c->own_end);
+
+	return c->own_end_known && !c->syn_stage && (off >= REACH || off <= -REACH);
+}
+
 static uint32_t aftermath(const struct rst_case *c)
 {
 	const struct rst_packet *p = &c->one[0];
+	bool went_on = !c->syn_sent && !elsewhere(c);
 	uint32_t set = 0;
 
-	if (c->life && !c->syn_sent)
+	if (c->life && went_on)
 		set |= RST_BIT(RST_R2_LIFE);
-	if (c->life_data && c->life_answered && !c->syn_sent)
+	if (c->life_data && c->life_answered && went_on)
 		set |= RST_BIT(RST_R2_BOTH_LIVE);
-	if (c->answers && !c->syn_sent)
+	if (c->answers && went_on)
 		set |= RST_BIT(RST_R2_ANSWERS);
 	if ((c->accepted || (c->syn_stage && c->late_synack)) && !c->syn_again)
 		set |= RST_BIT(RST_R9_SYN_STAGE);
