@@ -14,10 +14,12 @@
 #endif
 
 #include "parse.h"
+#include "count.h"
 #include "loss.h"
 #include "tcp.h"
 #include "guess.h"
 #include "record.h"
+#include "quick.h"
 
 #define EPHEMERAL 32768 /* RFC 6335 says 49152, Linux begins here */
 
@@ -214,16 +216,6 @@ WEIR_SUB int weir_icmp_error(WEIR_CTX *ctx)
 	return 0;
 }
 
-static __always_inline void count_elsewhere(struct weir_counters *count, u32 reason, u32 segs, u32 bytes)
-{
-	weir_add(&count->seen, segs);
-	weir_add(&count->seen_bytes, bytes);
-	if (reason < WEIR_ELSEWHERE) {
-		weir_add(&count->elsewhere[reason], segs);
-		weir_add(&count->elsewhere_bytes[reason], bytes);
-	}
-}
-
 /* What the payload's first bytes look like: enum weir_l7. */
 WEIR_SUB int weir_guess(WEIR_CTX *ctx)
 {
@@ -238,24 +230,6 @@ WEIR_SUB int weir_guess(WEIR_CTX *ctx)
 	return WEIR_L7_UNKNOWN;
 }
 
-/*
- * now / 1000, exactly, without the division: from a base that is a whole number
- * of µs and less than 4.2 s away (Granlund and Montgomery 1994 for the rest).
- */
-static __always_inline u32 to_us(struct weir_pkt *p, u64 now)
-{
-	u64 since = now - p->base_ns;
-
-	if (since >> 32) {
-		u64 us = now / 1000;
-
-		p->base_ns = us * 1000;
-		p->base_us = us;
-		return us;
-	}
-	return p->base_us + (u32)((since * 274877907ULL) >> 38);
-}
-
 /* Begins a packet: scratch cleared, what the hook knows set. NULL: no scratch. */
 static __always_inline struct weir_pkt *weir_begin(u64 now, u32 ifindex, u8 link, u8 egress)
 {
@@ -267,11 +241,11 @@ static __always_inline struct weir_pkt *weir_begin(u64 now, u32 ifindex, u8 link
 	p->nsack = p->vlans = p->label = p->has_ts = p->fresh = p->no_room = 0;
 	p->rec_flags = p->held = 0;
 	p->now_ns = now;
-	p->now_us = to_us(p, now);
+	p->now_us = to_us(now);
 	p->ifindex = ifindex;
 	p->link = link;
 	p->egress = egress;
-	p->slot = (ifindex & (WEIR_IF_SLOTS - 1)) * 2 + (egress & 1);
+	p->slot = counters_slot(ifindex, egress);
 	return p;
 }
 
@@ -282,27 +256,23 @@ static __always_inline void weir_parse_again(struct weir_pkt *p)
 	p->vlans = p->nsack = p->has_ts = 0;
 }
 
-/*
- * The packet behind its parse, which came to r (PARSED_OK or a reason): counted
- * in a flow or elsewhere, never in both.
- */
-static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v, struct weir_pkt *p, u32 r)
+/* The packet behind its parse, which came to r (PARSED_OK or a reason); its flow, where it is known. */
+static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v, struct weir_pkt *p, u32 r, struct weir_flow *f)
 {
 	struct weir_counters *count = weir_counters(p->slot);
-	struct weir_flow *f;
 	struct weir_dir *d;
 
 	if (!count)
 		return;
-	weir_add(&count->buffers, 1);
-	weir_add(&count->buffer_bytes, v->len);
+	count_buffer(count, v->len);
 	if (r == PARSED_OK)
 		r = finish_parse(v, p);
 	if (r != PARSED_OK) {
 		count_elsewhere(count, r, v->segs > 1 ? v->segs : 1, v->len);
 		return;
 	}
-	f = p->v4 ? weir_lookup4(&p->k4) : weir_lookup6(&p->k6);
+	if (!f)
+		f = p->v4 ? weir_lookup4(&p->k4) : weir_lookup6(&p->k6);
 	if (!f) {
 		f = weir_begin_flow(p->slot) < 0 ? 0 : weir_again(p);
 		if (!f) {
@@ -315,10 +285,7 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 	} else if ((p->tcp_flags & TCP_SYN) && is_reuse(f, p)) {
 		weir_restart(p->slot);
 	}
-	weir_add(&count->seen, p->segs);
-	weir_add(&count->seen_bytes, p->ip_len);
-	weir_add(&count->in_flows, p->segs);
-	weir_add(&count->in_flow_bytes, p->ip_len);
+	count_in_flow(count, p->segs, p->ip_len);
 
 	d = &f->dir[p->dir & 1];
 	p->own_end = d->end;
@@ -329,7 +296,7 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 	if (p->no_room)
 		weir_add(&count->unsent[WEIR_HOLES_FULL], 1);
 	if (p->payload_len) {
-		if (d->data_packets < 3 && !f->l7)
+		if (d->data_packets < GUESSED && !f->l7)
 			f->l7 = weir_guess(ctx);
 		d->data_packets += p->segs;
 		d->flags |= WEIR_DIR_DATA;
@@ -337,9 +304,7 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 	if (!(d->quiet & (p->payload_len ? WEIR_QUIET_DATA : WEIR_QUIET_EMPTY)) || p->label || p->rtt_us ||
 	    (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
 		weir_record(ctx);
-	/* One direction may run on two CPUs at once; these must add up to in_flows exactly. */
-	__sync_fetch_and_add(&d->packets, p->segs);
-	__sync_fetch_and_add(&d->bytes, p->ip_len);
+	count_packet(d, p->segs, p->ip_len);
 	d->last_ns = p->now_ns;
 	d->win = p->win;
 	if (p->label < WEIR_REORDER) /* what is late or a copy was numbered before */
@@ -349,6 +314,29 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 		d->ttl = p->ttl;
 	if (p->proto == PROTO_ICMP || p->proto == PROTO_ICMPV6)
 		weir_icmp_error(ctx);
+}
+
+/* One packet, from what the hook hands over to all that is kept and said of it. */
+static __always_inline void weir_run(WEIR_CTX *ctx, u64 now, u32 ifindex, u8 link, u8 egress)
+{
+	struct weir_flow *f = 0;
+	struct weir_view v;
+	struct weir_pkt *p;
+	u32 r;
+
+	weir_look(ctx, &v);
+	if (link == WEIR_LINK_ETHERNET && weir_quick(&v, now, ifindex, egress, &f))
+		return;
+	p = weir_begin(now, ifindex, link, egress);
+	if (!p)
+		return;
+	r = weir_parse(ctx);
+	if (r == WEIR_TRUNCATED && weir_more(ctx, &v)) {
+		weir_parse_again(p);
+		r = weir_parse(ctx);
+	}
+	weir_look(ctx, &v);
+	weir_packet(ctx, &v, p, r, f);
 }
 
 #endif

@@ -8,6 +8,7 @@
  *					whatever its callers know; from 5.6 on such a function
  *					takes the context and scalars, nothing else
  *	weir_look(ctx, view)		fills a struct weir_view
+ *	weir_more(ctx, view)		1: more of the packet is in the view from now on, look again
  *	weir_cfg			struct weir_config
  *	weir_pkt(), weir_quoted()	struct weir_pkt of this CPU: the packet, and the one
  *					that an ICMP error quotes
@@ -89,8 +90,6 @@ struct weir_pkt {
 	u8 tcp_flags, tcp_reserved, wscale;
 	u8 egress, link, quoted, cursor;
 	u8 bytes[96];	      /* loaded from the packet, room behind */
-	u64 base_ns;	      /* a whole number of µs, not long ago: kept from packet to packet */
-	u32 base_us;
 };
 
 #define TCP_FIN 1
@@ -102,6 +101,18 @@ struct weir_pkt {
 static inline __attribute__((always_inline)) u32 weir_min(u32 a, u32 b)
 {
 	return a < b ? a : b;
+}
+
+/* Times that wrap are kept in µs. */
+static inline __attribute__((always_inline)) u32 to_us(u64 ns)
+{
+	return ns / 1000;
+}
+
+/* A time that is kept: 0 means none. */
+static inline __attribute__((always_inline)) u32 mark_us(u32 us)
+{
+	return us ? us : 1;
 }
 
 /* An index below a power of two, in a way that the verifier sees and the compiler can't undo. */

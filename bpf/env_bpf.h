@@ -244,6 +244,12 @@ static __always_inline void weir_look(struct __sk_buff *skb, struct weir_view *v
 	v->segs = skb->gso_segs;
 }
 
+/* Brings headers into the linear part; the bytes stay as they are. */
+static __always_inline int weir_more(struct __sk_buff *skb, const struct weir_view *v)
+{
+	return v->end - v->data < v->len && !bpf_skb_pull_data(skb, skb->len < 160 ? skb->len : 160);
+}
+
 static __always_inline u32 weir_captured(struct __sk_buff *ctx, u32 off)
 {
 	return ctx->len > off ? ctx->len - off : 0;
@@ -290,6 +296,11 @@ static __always_inline void weir_look(struct xdp_md *ctx, struct weir_view *v)
 	v->end = (void *)(long)ctx->data_end;
 	v->len = xdp_len(ctx);
 	v->segs = 0;
+}
+
+static __always_inline int weir_more(struct xdp_md *ctx, const struct weir_view *v)
+{
+	return 0;
 }
 
 static __always_inline u32 weir_captured(struct xdp_md *ctx, u32 off)

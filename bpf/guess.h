@@ -6,6 +6,8 @@
 #ifndef WEIR_GUESS_H
 #define WEIR_GUESS_H
 
+#define GUESSED 3 /* packets with payload of a direction that are looked at */
+
 static __always_inline u8 guess_tcp(const u8 *b, u32 n)
 {
 	u32 w = ld32(b);

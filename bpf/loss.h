@@ -29,7 +29,7 @@ static __always_inline void loss_event(struct weir_flow *f, struct weir_dir_cold
 	if (!c->loss_us || now_us - c->loss_us > rtt) {
 		if (c->loss_events != 0xffff)
 			c->loss_events++;
-		c->loss_us = now_us ? now_us : 1;
+		c->loss_us = mark_us(now_us);
 	}
 	if (f->losses != 0xff)
 		f->losses++;

@@ -268,50 +268,6 @@ static __always_inline int parse_transport(WEIR_CTX *ctx, const struct weir_view
 	return PARSED_OK;
 }
 
-/*
- * What most packets are: Ethernet, IPv4 without options or fragments, TCP with
- * no option but timestamps. 0 when it is anything else.
- */
-static __always_inline int parse_common(const struct weir_view *v, struct weir_pkt *p)
-{
-	const u8 *c = v->data;
-	u32 total, header;
-
-	if (p->link != WEIR_LINK_ETHERNET || c + 54 > v->end)
-		return 0;
-	header = (c[46] >> 4) * 4;
-	if (ldraw16(c + 12) != RAW16(P_IP) || c[14] != 0x45 || c[23] != PROTO_TCP || (ld16(c + 20) & 0x3fff) ||
-	    (header != 20 && (header != 32 || c + 66 > v->end || ldraw32(c + 54) != RAW32(0x0101080a))))
-		return 0;
-	total = ld16(c + 16);
-	if (total < 20 + header || total + 14 > v->len)
-		return 0;
-	p->rec_flags = WEIR_REC_IPV4 | ((c[20] & 0x40) ? WEIR_REC_DF : 0);
-	p->tos = c[15];
-	p->ipid = ld16(c + 18);
-	p->ttl = c[22];
-	p->proto = PROTO_TCP;
-	p->sport = ld16(c + 34);
-	p->dport = ld16(c + 36);
-	p->seq = ld32(c + 38);
-	p->ack = ld32(c + 42);
-	p->tcp_reserved = c[46] & 0xf;
-	p->tcp_flags = c[47];
-	p->win = ld16(c + 48);
-	p->mss = 0;
-	p->wscale = 255;
-	if (header == 32 && c + 66 <= v->end) { /* said again for the verifier */
-		p->has_ts = 1;
-		p->tsval = ld32(c + 58);
-		p->tsecr = ld32(c + 62);
-	}
-	p->l3_off = 14;
-	p->payload_off = 34 + header;
-	p->payload_len = total - 20 - header;
-	p->ip_len = total;
-	return 1;
-}
-
 /* The packet's headers into weir_pkt(): PARSED_OK or a reason. finish_parse() comes after. */
 WEIR_SUB int weir_parse(WEIR_CTX *ctx)
 {

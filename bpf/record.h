@@ -204,7 +204,7 @@ WEIR_SUB int weir_after_reset(u32 slot)
 	if (p->tcp_flags & TCP_RST) {
 		if (!c->rst_us || p->now_us - c->rst_us > 1000000u) {
 			p->held = c->rsts > RST_PER_S + 1 ? c->rsts - RST_PER_S - 1 : 0; /* without this one */
-			c->rst_us = p->now_us ? p->now_us : 1;
+			c->rst_us = mark_us(p->now_us);
 			c->rsts = 1;
 		} else if (c->rsts > RST_PER_S) {
 			weir_add(&count->unsent[WEIR_RST_CAPPED], 1);

@@ -33,29 +33,42 @@ static __always_inline void take_rtt(struct weir_dir *d, struct weir_pkt *p, u32
  * the peer times is only read here and only written by the peer's packets, so
  * that each direction's line has one writer.
  */
+static __always_inline int acks_timed(const struct weir_dir *d, const struct weir_dir *o, u32 ack)
+{
+	return o->seq_us && ack == o->seq_end && (!(d->flags & WEIR_DIR_ACK) || seq_after(ack, d->ack));
+}
+
+static __always_inline int echoes_timed(const struct weir_dir *d, const struct weir_dir *o, int data_with_ts, u32 tsecr)
+{
+	return o->ts_us && data_with_ts && tsecr == o->tsval && d->seen != o->tsval;
+}
+
 static __always_inline void sample_rtt(struct weir_dir *d, const struct weir_dir *o, struct weir_pkt *p)
 {
-	if (o->seq_us && p->ack == o->seq_end && (!(d->flags & WEIR_DIR_ACK) || seq_after(p->ack, d->ack))) {
+	if (acks_timed(d, o, p->ack)) {
 		take_rtt(d, p, p->now_us - o->seq_us);
-	} else if (o->ts_us && p->has_ts && p->payload_len && p->tsecr == o->tsval && d->seen != o->tsval) {
+	} else if (echoes_timed(d, o, p->has_ts && p->payload_len, p->tsecr)) {
 		d->seen = o->tsval;
 		take_rtt(d, p, p->now_us - o->ts_us);
 	}
 }
 
-/* Starts timing this packet, if none of its direction is being timed. */
-static __always_inline void time_segment(struct weir_dir *d, const struct weir_dir *o,
-					 const struct weir_pkt *p, u32 end, u32 seg_len)
+/* Starts timing a segment that ends at end, if none of its direction is being timed. */
+static __always_inline void time_data(struct weir_dir *d, const struct weir_dir *o, u64 now, u32 end)
 {
-	if (seg_len) {
-		if (!d->seq_us || !seq_before(o->ack, d->seq_end)) {
-			d->seq_end = end;
-			d->seq_us = p->now_us ? p->now_us : 1;
-		}
-		d->ts_us = 0;
-	} else if (p->has_ts && p->tsval != d->tsval) {
-		d->tsval = p->tsval;
-		d->ts_us = p->now_us ? p->now_us : 1;
+	if (!d->seq_us || !seq_before(o->ack, d->seq_end)) {
+		d->seq_end = end;
+		d->seq_us = mark_us(to_us(now));
+	}
+	d->ts_us = 0;
+}
+
+/* Likewise the TSval of one without payload. */
+static __always_inline void time_empty(struct weir_dir *d, u64 now, u32 tsval)
+{
+	if (tsval != d->tsval) {
+		d->tsval = tsval;
+		d->ts_us = mark_us(to_us(now));
 	}
 }
 
@@ -77,7 +90,7 @@ WEIR_SUB int weir_tcp_flags(u32 fl)
 		c->mss = p->mss;
 		c->wscale = p->wscale;
 		if (!(fl & TCP_ACK))
-			f->syn_us = p->now_us ? p->now_us : 1;
+			f->syn_us = mark_us(p->now_us);
 		f->client = (p->dir == 0) == !(fl & TCP_ACK) ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
 	}
 	if (fl & TCP_FIN)
@@ -167,7 +180,10 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 	} else if (seg_len) {
 		d->end = end;
 	}
-	time_segment(d, o, p, end, seg_len);
+	if (seg_len)
+		time_data(d, o, p->now_ns, end);
+	else if (p->has_ts)
+		time_empty(d, p->now_ns, p->tsval);
 }
 
 #endif

@@ -7,24 +7,7 @@
 
 static __always_inline int run(struct __sk_buff *skb, u8 link, u8 egress)
 {
-	struct weir_pkt *p = weir_begin(weir_clock(), skb->ifindex, link, egress);
-	struct weir_view v;
-	u32 r = PARSED_OK;
-
-	if (!p)
-		return NEXT;
-	weir_look(skb, &v);
-	if (!parse_common(&v, p)) {
-		r = weir_parse(skb);
-		/* Brings headers into the linear part; the bytes stay as they are. */
-		if (r == WEIR_TRUNCATED && v.end - v.data < v.len &&
-		    !bpf_skb_pull_data(skb, skb->len < 160 ? skb->len : 160)) {
-			weir_parse_again(p);
-			r = weir_parse(skb);
-		}
-		weir_look(skb, &v);
-	}
-	weir_packet(skb, &v, p, r);
+	weir_run(skb, weir_clock(), skb->ifindex, link, egress);
 	return NEXT;
 }
 

@@ -10,16 +10,7 @@
 SEC("xdp")
 int weir_xdp(struct xdp_md *ctx)
 {
-	struct weir_pkt *p = weir_begin(weir_clock(), ctx->ingress_ifindex, WEIR_LINK_ETHERNET, 0);
-	struct weir_view v;
-	u32 r = PARSED_OK;
-
-	if (!p)
-		return XDP_PASS;
-	weir_look(ctx, &v);
-	if (!parse_common(&v, p))
-		r = weir_parse(ctx);
-	weir_packet(ctx, &v, p, r);
+	weir_run(ctx, weir_clock(), ctx->ingress_ifindex, WEIR_LINK_ETHERNET, 0);
 	return XDP_PASS;
 }
 

@@ -173,6 +173,11 @@ static inline void weir_look(WEIR_CTX *ctx, struct weir_view *v)
 	v->segs = 0;
 }
 
+static inline int weir_more(WEIR_CTX *ctx, const struct weir_view *v)
+{
+	return 0;
+}
+
 static inline u32 weir_captured(WEIR_CTX *ctx, u32 off)
 {
 	return ctx->caplen > off ? ctx->caplen - off : 0;

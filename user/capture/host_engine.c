@@ -316,15 +316,11 @@ void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_
 			uint32_t caplen, uint32_t len, uint64_t time_ns)
 {
 	struct host_packet ctx = { .data = data, .caplen = caplen, .len = len };
-	struct weir_view v;
-	struct weir_pkt *p;
 
 	host_env = &e->env;
 	e->current = NULL;
 	e->packets++;
-	p = weir_begin(time_ns, e->ifindex, link, 0);
-	weir_look(&ctx, &v);
-	weir_packet(&ctx, &v, p, parse_common(&v, p) ? PARSED_OK : weir_parse(&ctx));
+	weir_run(&ctx, time_ns, e->ifindex, link, 0);
 	if (e->current) {
 		e->current->touched = e->packets;
 		if (e->current->epoch != e->epoch) {
