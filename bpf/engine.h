@@ -212,7 +212,7 @@ WEIR_SUB int weir_icmp_error(WEIR_CTX *ctx)
 	q->quoted = 1;
 	q->rec_flags = p->rec_flags;
 	q->wscale = 255;
-	weir_emit(ctx, (u32)WEIR_REC_ICMP << 16);
+	emit(ctx, q, f, (u32)WEIR_REC_ICMP << 16);
 	return 0;
 }
 
@@ -303,7 +303,7 @@ static __always_inline void weir_packet(WEIR_CTX *ctx, const struct weir_view *v
 	}
 	if (!(d->quiet & (p->payload_len ? WEIR_QUIET_DATA : WEIR_QUIET_EMPTY)) || p->label || p->rtt_us ||
 	    (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
-		weir_record(ctx);
+		record(ctx, p, f);
 	count_packet(d, p->segs, p->ip_len);
 	d->last_ns = p->now_ns;
 	d->win = p->win;

@@ -174,18 +174,14 @@ WEIR_SUB int weir_fill(u32 s, u32 e)
 }
 
 /* A segment [seq, seq + seg_len) that does not begin at the highest end seen; an empty one, beyond it. */
-WEIR_SUB int weir_label(u32 seg_len)
+static __noinline int label_of(struct weir_flow *f, struct weir_pkt *p, u32 seg_len)
 {
-	struct weir_pkt *p = weir_pkt();
-	struct weir_flow *f = p ? weir_again(p) : 0;
 	struct weir_dir_cold *c;
 	struct weir_dir *d, *o;
 	u32 e, now_us, age_us;
 	u32 dir;
 	int label;
 
-	if (!f)
-		return WEIR_IN_ORDER;
 	dir = p->dir & 1;
 	d = &f->dir[dir];
 	o = &f->dir[!dir];

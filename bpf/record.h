@@ -46,19 +46,20 @@ static __always_inline void record_addresses(struct weir_rec *r, const struct we
 	}
 }
 
-/* One record: kind << 16 | payload bytes to send along. */
-WEIR_SUB int weir_emit(WEIR_CTX *ctx, u32 kind_payload)
+/*
+ * One record: kind << 16 | payload bytes to send along. A static function, and so
+ * verified from each place that calls it; it takes the flow instead of looking it up.
+ */
+static __noinline int emit(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow *f, u32 kind_payload)
 {
 	u32 payload = kind_payload & 0xffff, kind = kind_payload >> 16, len;
-	struct weir_pkt *p = kind == WEIR_REC_ICMP ? weir_quoted() : weir_pkt();
-	struct weir_flow *f = p ? weir_again(p) : 0;
-	struct weir_counters *count = p ? weir_counters(p->slot) : 0;
+	struct weir_counters *count = weir_counters(p->slot);
 	struct weir_out *out;
 	struct weir_dir *d, *o;
 	struct weir_rec *r;
 	u32 dir;
 
-	if (!f || !count)
+	if (!count)
 		return 0;
 	if (!within_budget(p->now_ns)) {
 		weir_add(&count->unsent[WEIR_BUDGET], 1);
@@ -218,14 +219,12 @@ WEIR_SUB int weir_after_reset(u32 slot)
 }
 
 /* The payload start that goes along, counted against the direction's share; 0: none. */
-WEIR_SUB int weir_take_payload(WEIR_CTX *ctx)
+static __noinline u32 take_payload(WEIR_CTX *ctx, const struct weir_pkt *p, struct weir_flow *f)
 {
-	struct weir_pkt *p = weir_pkt();
-	struct weir_flow *f = p ? weir_again(p) : 0;
 	struct weir_dir *d;
 	u32 payload;
 
-	if (!f || !may_carry(f, p))
+	if (!may_carry(f, p))
 		return 0;
 	payload = wanted_payload(ctx, f, p);
 	if (payload) {
@@ -265,16 +264,12 @@ static __always_inline u8 how_quiet(const struct weir_flow *f, const struct weir
 }
 
 /* Decides, after tracking. Not called for the common packets of a quiet direction. */
-WEIR_SUB int weir_record(WEIR_CTX *ctx)
+static __noinline int record(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow *f)
 {
-	struct weir_pkt *p = weir_pkt();
-	struct weir_flow *f = p ? weir_again(p) : 0;
 	struct weir_dir_cold *c;
 	u32 payload = 0, want;
 	int reset = 0;
 
-	if (!f)
-		return 0;
 	c = &f->cold[p->dir & 1];
 	want = p->label;
 	if (f->focus_left) {
@@ -297,11 +292,11 @@ WEIR_SUB int weir_record(WEIR_CTX *ctx)
 	}
 	want = forgotten(&p->found, want);
 	if (p->payload_len && c->payload_bytes < weir_cfg.payload_bytes)
-		payload = weir_take_payload(ctx);
+		payload = take_payload(ctx, p, f);
 	if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_RST)
 		reset = weir_after_reset(p->slot);
 	if (reset >= 0 && (want | payload | reset))
-		weir_emit(ctx, (u32)WEIR_REC_PACKET << 16 | payload);
+		emit(ctx, p, f, (u32)WEIR_REC_PACKET << 16 | payload);
 	f->dir[p->dir & 1].quiet = how_quiet(f, p);
 	return 0;
 }

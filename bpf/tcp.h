@@ -73,15 +73,11 @@ static __always_inline void time_empty(struct weir_dir *d, u64 now, u32 tsval)
 }
 
 /* SYN, FIN, RST: rare, and so out of the common path. */
-WEIR_SUB int weir_tcp_flags(u32 fl)
+static __noinline int tcp_flags(struct weir_flow *f, const struct weir_pkt *p, u32 fl)
 {
-	struct weir_pkt *p = weir_pkt();
-	struct weir_flow *f = p ? weir_again(p) : 0;
 	struct weir_dir_cold *c;
 	struct weir_dir *d;
 
-	if (!f)
-		return 0;
 	d = &f->dir[p->dir & 1];
 	c = &f->cold[p->dir & 1];
 	if (fl & TCP_SYN) {
@@ -150,7 +146,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 	u32 end = p->seq + seg_len;
 
 	if (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
-		weir_tcp_flags(p->tcp_flags);
+		tcp_flags(f, p, p->tcp_flags);
 	/* A reset's numbers are often an injector's guess: they move nothing. */
 	if (p->tcp_flags & TCP_RST)
 		return;
@@ -171,7 +167,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		d->flags |= WEIR_DIR_SEQ;
 		d->end = end;
 	} else if (seg_len ? p->seq != d->end : seq_after(p->seq, d->end)) { /* an empty one tells of a lost tail */
-		p->label = weir_label(seg_len);
+		p->label = label_of(f, p, seg_len);
 		return;
 	} else if (!seg_len && p->seq + 1 == d->end && (o->flags & WEIR_DIR_ACK) && o->ack == d->end) {
 		count16(&f->cold[dir].keepalives);
