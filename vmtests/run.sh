@@ -6,7 +6,7 @@
 #          [-c CCA] [-F FILE] [-o DIR] [-p N] [-1abCKL]
 #
 # -K       keep what passed, too
-# -F       a scenario of a file elsewhere; -o: results there; -b: only benign rows
+# -F       a scenario of a file elsewhere, or a directory of them; -o: results there; -b: only benign rows
 # -L       only load the BPF objects; -p: so many VMs side by side; -a: every row in full on all;
 #          -C: every row once on 6.1, the short set on the others
 # Without -s and -S every row runs: see set_of.
@@ -19,7 +19,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 64
 shift
-kernels="6.1 5.10 6.12 7 6.1pc 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-6} how=live,offline extra= load_only= given= out= in_full= in_ci= side=${WEIR_VM_SIDE:-$(nproc)}
+kernels="6.1 5.10 6.12 7 6.1pc 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-6} how=live,offline extra= load_only= given= listed= out= in_full= in_ci= side=${WEIR_VM_SIDE:-$(nproc)}
 ceiling=${WEIR_INSN_CEILING:-100000}
 while getopts k:s:S:j:H:n:c:F:o:p:1abCKL c; do
 	case $c in
@@ -58,6 +58,7 @@ rm -rf "$out"/k-* "$out"/results.* "$out/junit.xml" "$out/table.txt"
 rows=$here/../tests/scenarios/rows
 if [ -n "$given" ]; then
 	files=/w/$(basename "$given")
+	[ ! -d "$given" ] || { files="$files/*.scn" listed=$given/*.scn; }
 elif [ -n "$only" ]; then
 	files=
 	for o in $(echo "$only" | tr , ' '); do
@@ -90,7 +91,7 @@ limits()	# ARGUMENT...
 {
 	# shellcheck disable=SC2046,SC2086 # words
 	(cd "$rows" && "$build/scen/scenario" check "$@" $extra \
-		$([ -n "$given" ] && echo "$given" || echo "$files" | sed "s,/w/rows,$rows,g")) |
+		$([ -n "$given" ] && echo "${listed:-$given}" || echo "$files" | sed "s,/w/rows,$rows,g")) |
 		sed -n 's/.* \([0-9]*\) seconds, the longest \([0-9]*\)$/\1 \2/p'
 }
 

@@ -73,6 +73,7 @@ struct scenario {
 	bool any_suspects; /* which resets were forged is not known here */
 	bool loss_of_records_ok;
 	double ring_bytes; /* of weir's ring, live; 0: as it comes */
+	double snap; /* bytes of each packet that the capture holds; 0: all */
 	double lost; /* so many records at least must be lost, and counted, live */
 	bool no_live, no_offline;
 	bool alone;	   /* touches what all share (the clock, CPUs): not beside others */
@@ -96,12 +97,15 @@ struct scenario {
 	int flows;
 };
 
+/* Splits at blanks in place; single quotes hold words together. How many, -1: a quote that does not end. */
+int scen_split(char *text, char **word, int max);
+
 /* Reads a scenario. 0, or -1 with the reason on stderr. */
 int scen_read(struct scenario *s, const char *file);
 
 /* What the command line says. */
 struct run_opts {
-	bool live, offline, keep, lenient;
+	bool live, offline, keep, lenient, judge;
 	const char *out, *cca;
 	const char *weir;
 	unsigned long tag; /* makes namespace names unique */
@@ -119,6 +123,9 @@ struct outcome {
 
 /* Runs it with the impairment on or off, in a directory of its own; namespaces made and removed. */
 void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struct outcome *out);
+
+/* Judges the capture that a run with -k left of it once more. */
+void scen_judge_again(const struct scenario *s, const struct run_opts *o, struct outcome *out);
 
 /* What the runner knows that the judge needs. */
 struct truth {

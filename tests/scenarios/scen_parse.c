@@ -22,8 +22,7 @@ static int find_word(const char *const *list, int n, const char *w)
 	return -1;
 }
 
-/* Splits at blanks; single quotes hold words together. */
-static int split(char *text, char **word, int max)
+int scen_split(char *text, char **word, int max)
 {
 	int n = 0;
 
@@ -57,7 +56,7 @@ static int add_step(struct scenario *s, double at, char *rest)
 	if (s->steps == SCEN_STEPS)
 		return -1;
 	snprintf(st->text, sizeof(st->text), "%s", rest);
-	st->words = split(st->text, st->word, SCEN_WORDS);
+	st->words = scen_split(st->text, st->word, SCEN_WORDS);
 	if (st->words < 2)
 		return -1;
 	kind = find_word(step_names, 7, st->word[0]);
@@ -83,7 +82,7 @@ static int add_step(struct scenario *s, double at, char *rest)
 static int add_expect(struct expect *e, char *rest)
 {
 	char *word[SCEN_WORDS + 1];
-	int n = split(rest, word, SCEN_WORDS);
+	int n = scen_split(rest, word, SCEN_WORDS);
 
 	if (n < 1)
 		return -1;
@@ -129,7 +128,7 @@ static int add_expect(struct expect *e, char *rest)
 static int add_flow(struct flow_check *f, char *rest)
 {
 	char *word[SCEN_WORDS + 1];
-	int n = split(rest, word, SCEN_WORDS);
+	int n = scen_split(rest, word, SCEN_WORDS);
 
 	memset(f, 0, sizeof(*f));
 	if (n < 2)
@@ -173,6 +172,7 @@ static int setting(struct scenario *s, const char *key, char *rest)
 		{ "rtt", &s->rtt_ms }, { "jitter", &s->jitter_ms }, { "lanrtt", &s->lan_rtt_ms },
 		{ "end", &s->end },    { "forged", &s->forged },    { "sessions", &s->sessions },
 		{ "lost", &s->lost },  { "ring", &s->ring_bytes },
+		{ "lost", &s->lost },   { "snap", &s->snap },
 	};
 	struct {
 		const char *key;

@@ -294,10 +294,11 @@ static int do_step(struct run *r, const struct step *st)
 
 static pid_t start_tcpdump(struct run *r)
 {
-	char pcap[400];
+	char pcap[400], snap[16];
 	char *argv[] = { "tcpdump", "-Z", "root",  "-i", "wan", "-U", "-s",
-			 "0",	    "-B", "16384", "-w", pcap,	NULL };
+			 snap,	    "-B", "16384", "-w", pcap,	NULL };
 
+	snprintf(snap, sizeof(snap), "%.0f", r->s->snap);
 	path_of(r, pcap, sizeof(pcap), "wan.pcap");
 	return start(r, NS_GW, argv, "tcpdump.err", "tcpdump.err");
 }
@@ -387,6 +388,20 @@ static void empty(const char *dir)
 			unlinkat(dirfd(d), e->d_name, 0);
 	if (d)
 		closedir(d);
+}
+
+void scen_judge_again(const struct scenario *s, const struct run_opts *o, struct outcome *out)
+{
+	struct run r = { .s = s, .o = o, .on = true, .truth = { .on = true } };
+	char pcap[400];
+
+	*out = (struct outcome){ .has_offline = true };
+	snprintf(r.dir, sizeof(r.dir), "%s/%s.on", o->out, s->name);
+	path_of(&r, pcap, sizeof(pcap), "wan.pcap");
+	if (access(pcap, R_OK))
+		refuse(out, SKIP, "no capture was kept");
+	else
+		judge_offline(&r, out);
 }
 
 void scen_run(const struct scenario *s, bool on, const struct run_opts *o, struct outcome *out)

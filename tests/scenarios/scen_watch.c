@@ -68,8 +68,7 @@ static pid_t start_weir(struct run *r, const char *weir)
 	int n = 5;
 
 	snprintf(args, sizeof(args), "%s %s", r->s->watch, r->s->weir_args);
-	for (char *p = strtok(args, " "); p && n < 31; p = strtok(NULL, " "))
-		argv[n++] = p;
+	n += scen_split(args, argv + n, 31 - n);
 	argv[n] = NULL;
 	return start(r, NS_GW, argv, "live.json", "live.err");
 }
@@ -298,8 +297,7 @@ void judge_offline(struct run *r, struct outcome *out)
 	path_of(r, json, sizeof(json), "offline.json");
 	path_of(r, err, sizeof(err), "offline.err");
 	snprintf(args, sizeof(args), "%s", r->s->weir_args);
-	for (char *p = strtok(args, " "); p && n < 31; p = strtok(NULL, " "))
-		argv[n++] = p;
+	n += scen_split(args, argv + n, 31 - n);
 	pid = fork();
 	if (!pid) {
 		fd = open(json, O_WRONLY | O_CREAT | O_TRUNC, 0644);

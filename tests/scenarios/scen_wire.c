@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * netem without the kernel's: where it is missing, cables of wire.c stand between the namespaces,
- * and a step's "tc qdisc ... root netem ..." sets the cable that the device hangs on.
+ * netem and act_police without the kernel's: where netem is missing, cables of wire.c stand between
+ * the namespaces, and a step's "tc qdisc ... root netem ..." or "tc filter ... police ..." sets the
+ * cable that the device hangs on.
  *
  *	cli eth0 --- [cable 0] --- lan gw wan --- [cable 1] --- cust isp core --- [cable 2] --- eth0
  *srv
@@ -128,6 +129,56 @@ void wire_down(struct run *r)
 			stop(r->wire[i], 0.5);
 }
 
+/* tc's rate in bit/s. */
+static double bits(const char *w)
+{
+	char *unit;
+	double v = strtod(w, &unit);
+
+	return v * (!strcmp(unit, "mbit") ? 1e6 : !strcmp(unit, "kbit") ? 1e3 : 1);
+}
+
+/*
+ * tc filter add dev DEV ingress [... src_port PORT] ... police rate R burst B ..., tc filter del dev
+ * DEV ingress ..., tc -s filter show dev DEV ingress: what comes in by DEV left the cable's far end.
+ */
+static int police_step(struct run *r, const struct step *st)
+{
+	const char *rate = NULL, *burst = NULL, *port = "", *dev = NULL;
+	char words[100];
+	bool show = !strcmp(st->word[1], "-s"), police = false;
+
+	for (int i = 1; i + 1 < st->words; i++) {
+		const char *w = st->word[i], *v = st->word[i + 1];
+
+		police |= !strcmp(w, "police");
+		if (!strcmp(w, "dev"))
+			dev = v;
+		else if (!strcmp(w, "rate"))
+			rate = v;
+		else if (!strcmp(w, "burst"))
+			burst = v;
+		else if (!strcmp(w, "src_port"))
+			port = v;
+	}
+	if (!dev || (!show && strcmp(st->word[2], "del") && (!police || !rate || !burst)))
+		return 1;
+	if (show)
+		snprintf(words, sizeof(words), "counters");
+	else
+		snprintf(words, sizeof(words), "police %.0f %s %s", police ? bits(rate) : 0,
+			 police ? burst : "0", port);
+	for (int i = 0; i < CABLES; i++) {
+		bool near = cables[i].a == st->ns && !strcmp(cables[i].a_dev, dev);
+
+		if (near)
+			return wire_set(r, cables[i].b, cables[i].b_dev, words);
+		if (cables[i].b == st->ns && !strcmp(cables[i].b_dev, dev))
+			return wire_set(r, cables[i].a, cables[i].a_dev, words);
+	}
+	return 1;
+}
+
 /* tc qdisc add|replace|change|del dev DEV root [netem WORDS]: 0 done, -1 failed, 1 not ours to do.
  */
 int wire_step(struct run *r, const struct step *st)
@@ -135,8 +186,11 @@ int wire_step(struct run *r, const struct step *st)
 	char words[300] = "";
 	bool netem;
 
-	if (!r->net.wired || st->words < 6 || strcmp(st->word[0], "tc") ||
-	    strcmp(st->word[1], "qdisc") || strcmp(st->word[3], "dev") ||
+	if (!r->net.wired || st->words < 6 || strcmp(st->word[0], "tc"))
+		return 1;
+	if (!strcmp(st->word[1], "filter") || !strcmp(st->word[2], "filter"))
+		return police_step(r, st);
+	if (strcmp(st->word[1], "qdisc") || strcmp(st->word[3], "dev") ||
 	    strcmp(st->word[5], "root"))
 		return 1;
 	netem = st->words > 6 && !strcmp(st->word[6], "netem");

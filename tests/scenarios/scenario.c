@@ -5,6 +5,7 @@
  *	scenario run [-j N] [-o DIR] [-s SET] [-x SET] [-H live,offline] [-c CCA] [-w WEIR] [-k] [-l]
  *	             [-n TIMES] [-1] FILE...
  *	scenario check [-s SET] [-x SET] FILE...	how much there is to do
+ *	scenario judge [-j N] [-o DIR] [-w WEIR] FILE...	the captures that -k left, once more
  *
  * -s SET   only scenarios whose set names it (default: all given)
  * -x SET   what is not of that set runs in brief: with the impairment on, and live
@@ -83,7 +84,10 @@ static int work(const struct job *j, const struct run_opts *base, unsigned index
 	for (int try = 1;; try++) {
 		bool failed;
 
-		scen_run(j->s, j->on, &o, &out);
+		if (o.judge)
+			scen_judge_again(j->s, &o, &out);
+		else
+			scen_run(j->s, j->on, &o, &out);
 		failed = (out.has_live && out.live == FAIL) ||
 			 (out.has_offline && out.offline == FAIL);
 		/* A machine that stood still did not run the scenario: no verdict, for or against.
@@ -166,7 +170,8 @@ static void usage(void)
 {
 	fprintf(stderr, "usage: scenario run [-j N] [-o DIR] [-s SET] [-x SET] [-H live,offline] [-c CCA] "
 			"[-w WEIR] [-n TIMES] "
-			"[-1bkl] FILE... | scenario check FILE...\n");
+			"[-1bkl] FILE... | scenario check FILE... | scenario judge [-j N] [-o DIR] [-w WEIR] "
+			"FILE...\n");
 	exit(64);
 }
 
@@ -183,7 +188,8 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		usage();
 	check = !strcmp(argv[1], "check");
-	if (!check && strcmp(argv[1], "run"))
+	o.judge = !strcmp(argv[1], "judge");
+	if (!check && !o.judge && strcmp(argv[1], "run"))
 		usage();
 	argv++;
 	argc--;
@@ -246,7 +252,7 @@ int main(int argc, char **argv)
 		for (unsigned n = 0; n < times && njobs + 2 <= JOBS; n++) {
 			jobs[njobs++] = (struct job){ s, true, brief, n };
 			/* Benign trouble is what is tested: without it there is nothing to run. */
-			if (!once && !brief && !s->benign)
+			if (!once && !brief && !s->benign && !o.judge)
 				jobs[njobs++] = (struct job){ s, false, false, n };
 		}
 	}

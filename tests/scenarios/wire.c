@@ -7,7 +7,9 @@
  *
  * CONTROL is a FIFO; a line is "a" or "b" (frames that come from there), then netem's words:
  * delay TIME [JITTER], loss P%, loss gemodel P% R% [1-H% [1-K%]], duplicate P%, reorder P%,
- * limit N. A line without words takes all faults away. Prints "ready" when frames pass, "set" for
+ * limit N. A line without words takes all faults away. "a police RATE BURST [PORT]" drops what finds no
+ * tokens at the cable's end, of TCP from that port only: bit/s and IP bytes, as act_police counts them;
+ * rate 0 ends it; "a counters" prints what it did. Prints "ready" when frames pass, "set" for
  * each line understood. Its random numbers are its own: the seed is the time.
  */
 #include <arpa/inet.h>
@@ -22,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +41,14 @@ static struct side {
 	uint64_t delay, jitter;
 	unsigned limit, held;
 } side[2];
+
+/* A token bucket at the end of what comes in on one side. */
+static struct police {
+	double rate, burst, tokens; /* bytes/s; 0: none */
+	uint64_t at_ns;
+	unsigned port;
+	uint64_t passed, dropped;
+} police[2];
 
 /* Frames on their way, a heap by the time they are due. */
 struct waiting {
@@ -120,8 +131,38 @@ static void pop(void)
 	}
 }
 
+static bool conforms(struct police *p, const uint8_t *frame, size_t n)
+{
+	const uint8_t *ip = frame + sizeof(struct virtio_net_hdr) + ETH_HLEN;
+	double len = (double)n - sizeof(struct virtio_net_hdr) - ETH_HLEN;
+	uint64_t now = now_ns();
+
+	if (!p->rate || len < 40)
+		return true;
+	if (p->port) {
+		const uint8_t *tcp = ip + 4 * (*ip & 15);
+
+		if (*ip >> 4 != 4 || ip[9] != IPPROTO_TCP || tcp[0] << 8 != (int)(p->port & 0xff00) ||
+		    tcp[1] != (p->port & 255))
+			return true;
+	}
+	p->tokens += p->rate * (now - p->at_ns) * 1e-9;
+	p->at_ns = now;
+	if (p->tokens > p->burst)
+		p->tokens = p->burst;
+	if (p->tokens < len) {
+		p->dropped++;
+		return false;
+	}
+	p->tokens -= len;
+	p->passed++;
+	return true;
+}
+
 static void put(unsigned from, const uint8_t *frame, size_t n)
 {
+	if (!conforms(&police[from], frame, n))
+		return;
 	/* A full queue of the other end: as on any cable, the frame is gone. */
 	while (send(side[!from].fd, frame, n, 0) < 0 && errno == EINTR)
 		;
@@ -186,6 +227,21 @@ static int set(char *line)
 	if (!n || (strcmp(w[0], "a") && strcmp(w[0], "b")))
 		return -1;
 	from = *w[0] == 'b';
+	if (n == 2 && !strcmp(w[1], "counters")) {
+		printf("passed %llu dropped %llu\n", (unsigned long long)police[from].passed,
+		       (unsigned long long)police[from].dropped);
+		return 0;
+	}
+	if (n > 1 && !strcmp(w[1], "police")) {
+		if (n < 4)
+			return -1;
+		police[from] = (struct police){ .rate = strtod(w[2], NULL) / 8,
+						.burst = strtod(w[3], NULL),
+						.port = n > 4 ? atoi(w[4]) : 0,
+						.at_ns = now_ns() };
+		police[from].tokens = police[from].burst;
+		return 0;
+	}
 	s.fd = side[from].fd;
 	s.held = side[from].held;
 	if (n == 1)
@@ -278,6 +334,8 @@ int main(int argc, char **argv)
 		return 64;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	/* A cable does not wait for others to have had their turn. */
+	setpriority(PRIO_PROCESS, 0, -15);
 	seed(now_ns());
 	for (int i = 0; i < 2; i++)
 		side[i] = (struct side){ .fd = open_side(argv[i + 1]), .limit = ~0u };
