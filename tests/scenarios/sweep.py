@@ -336,12 +336,14 @@ def truth_of(path):
 
 
 def dropped(kept, name):
-    """What the limiter dropped by tc's counters; None where they were not kept."""
-    try:
-        with open(os.path.join(kept, name + ".on", "steps.log")) as f:
-            n = [int(x) for x in re.findall(r"dropped (\d+)", f.read())]
-    except OSError:
-        return None
+    """What the limiter dropped by its own counters; None where they were not kept."""
+    n = []
+    for log in ("steps.log", "wire1.log", "wire2.log"):
+        try:
+            with open(os.path.join(kept, name + ".on", log)) as f:
+                n += [int(x) for x in re.findall(r"dropped (\d+)", f.read())]
+        except OSError:
+            pass
     return sum(n) if n else None
 
 

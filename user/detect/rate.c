@@ -24,6 +24,8 @@
 #define PLENTY_SLICES 7
 #define PLENTY_RUNS   9
 #define PLENTY_J      .9
+#define SURE_SLICES   5
+#define SURE_J	      .98
 #define ALONE_J	      .97 /* a fit beside others that lose packets too */
 #define CLEAN_LOSSES  4
 #define DOUBTS_MAX    2 /* looks in a row that deny a claim, and it ends */
@@ -35,6 +37,8 @@
 #define HELD_OFF      .03 /* of what the line allows, more or less: it was held between stretches too */
 #define BULK_BYTES    8000 /* a flow that has carried more may go on to carry much more */
 #define LINE_S	      2
+#define SAME_LIMIT    .03
+#define SAME_BURST    1.15
 #define SAME_RATE     .01
 #define LINE_J	      .94 /* a line that holds is worth as much */
 #define LINE_ONCE_S   3.2 /* where the bucket was seen empty once only */
@@ -299,6 +303,8 @@ static void note_member(struct limiter *l, struct path *p)
 
 static bool plenty(const struct rate_fit *f)
 {
+	if (f->j >= SURE_J && f->slices >= SURE_SLICES && f->runs >= PLENTY_RUNS)
+		return true;
 	return f->slices >= PLENTY_SLICES && f->runs >= PLENTY_RUNS &&
 	       (f->j >= PLENTY_J || (f->slices >= 3 * PLENTY_SLICES && f->runs >= 3 * PLENTY_RUNS));
 }
@@ -487,11 +493,29 @@ static void goes_on_losing(struct limiter *l, const struct group *g)
 	}
 }
 
+/*
+ * A bucket that was full at the start, and was seen to run empty, is known for good: of a fast flow
+ * what is held is soon no longer its start.
+ */
+static void keep_burst(struct rate_fit *f, const struct rate_fit *old)
+{
+	if (f->whole || !old->whole || fabs(f->rate / old->rate - 1) > SAME_LIMIT ||
+	    f->shown > SAME_BURST * old->burst + 2 * 1514)
+		return;
+	f->whole = true;
+	f->burst = old->burst;
+	f->burst_low = old->burst_low;
+	f->burst_high = old->burst_high;
+}
+
 static void take_look(struct limiter *l, const struct look *k)
 {
+	struct rate_fit old = l->fit;
+
 	l->fit = k->fit;
 	l->line = k->line;
 	l->by_line = k->by_line;
+	keep_burst(&l->fit, &old);
 }
 
 /* The limiter of a group that is known already: again, with what has come since. */
@@ -553,6 +577,19 @@ static bool tried(struct rate *r, const struct path *p, enum group_kind kind, en
 	return false;
 }
 
+/* What a shaper's full queue drops fits a bucket of its rate as well. */
+static bool of_shaper(const struct rate *r, const struct path *p, const struct rate_fit *f)
+{
+	for (unsigned i = 0; i < r->limiters; i++) {
+		const struct limiter *l = &r->limiter[i];
+
+		if (l->open && l->verdict == VERDICT_SHAPER && group_has(p, &l->like, l->kind) &&
+		    fabs(f->rate / l->shape.rate - 1) <= SAME_LIMIT)
+			return true;
+	}
+	return false;
+}
+
 /* A path with enough losses that no known limiter explains: alone, then with others. */
 static void look_new(struct rate *r, struct path *p, enum side side, double growth)
 {
@@ -590,7 +627,7 @@ static void look_new(struct rate *r, struct path *p, enum side side, double grow
 		if (order[i] != GROUP_PATH && score(&k) >= J_GOOD)
 			break;
 	}
-	if (best.verdict == VERDICT_NONE)
+	if (best.verdict == VERDICT_NONE || of_shaper(r, p, &best.fit))
 		return;
 	l = limiter_new(r, p, kind, side);
 	if (!l)
@@ -689,7 +726,7 @@ static bool try_shape(struct rate *r, const struct group *g, enum side side, str
 			lost += in.packet[i].lost;
 		}
 	if (lost > SHAPE_LOSS * late &&
-	    !(s->rtt_queued >= fmin(SHAPE_FULL_S, SHAPE_FULL * 1514 / s->rate)))
+	    !(s->rtt_full >= fmin(SHAPE_FULL_S, SHAPE_FULL * 1514 / s->rate)))
 		return false;
 	return s->line && s->queued && s->cv <= cv_max(side) * 1.3;
 }

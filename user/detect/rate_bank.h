@@ -70,6 +70,9 @@ unsigned bank_least(const struct cell *c, unsigned n);
 
 int by_float(const void *a, const void *b);
 
+/* rate_conserve.c: rate and burst by what passed between losses, where that tells them better. */
+void fit_conserve(struct fit_work *w, struct rate_fit *out, uint64_t *cost);
+
 /* rate_bounds.c: 90 % intervals of rate and burst; what the round trips say. */
 void fit_intervals(struct fit_work *w, struct rate_fit *out, uint64_t *cost);
 void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,

@@ -11,7 +11,10 @@
 #define SHOWN_RATE 1.005
 #define FLAT_SHARE .25 /* of the predicted delay, and a packet did not wait */
 #define FOLLOW_SHARE .5
+#define RATE_STEP  1.08
+#define BURST_STEP .12
 #define AS_GOOD	   .01 /* packets of misfit per loss */
+#define ONE_OFF	   1.5 /* packets of misfit in all: no more than a late clock makes */
 
 /* Blocks with about as many losses each. */
 static void cut_blocks(struct fit_work *w)
@@ -63,6 +66,28 @@ static void widen(struct rate_fit *out, const struct cell *c)
 }
 
 /*
+ * How far the rate may be off beyond the grid, one way, and cells still fit that well: a bucket that is
+ * emptied in a moment tells its size, and little of what refills it. Returns the last that does.
+ */
+static struct cell as_good(struct fit_work *w, struct cell at, double step, float most,
+			   uint64_t *cost)
+{
+	enum { STEPS = 24, BURSTS = 11 };
+
+	for (unsigned i = 0; i < STEPS; i++) {
+		unsigned n = bank_grid(w->cell, at.rate * step, 0, 1, at.burst, BURST_STEP, BURSTS), k;
+
+		bank(w, w->cell, n, 4, false);
+		*cost += (uint64_t)n * w->n;
+		k = bank_least(w->cell, n);
+		if (!(w->cell[k].misfit <= most))
+			break;
+		at = w->cell[k];
+	}
+	return at;
+}
+
+/*
  * 90 % intervals: blocks of the series drawn with replacement, the best cell of
  * each draw; and all cells that fit the whole series as well as makes no odds.
  */
@@ -70,6 +95,8 @@ void fit_intervals(struct fit_work *w, struct rate_fit *out, uint64_t *cost)
 {
 	enum { DRAWS = 40 };
 	float rates[DRAWS], bursts[DRAWS], least = HUGE_VALF, mid;
+	double grid_low = out->rate * exp(-.99 * RATE_SPAN), grid_high = out->rate * exp(.99 * RATE_SPAN);
+	struct cell low = { .rate = HUGE_VALF }, high = { .rate = 0 };
 	unsigned good = 0;
 	uint32_t seed = 2463534242u;
 	unsigned n = cubic_grid(w->cell, out->rate, out->burst);
@@ -84,6 +111,10 @@ void fit_intervals(struct fit_work *w, struct rate_fit *out, uint64_t *cost)
 			widen(out, &w->cell[i]);
 			w->tmp[good] = w->cell[i].rate;
 			w->tmp2[good++] = w->cell[i].burst;
+			if (w->cell[i].rate < low.rate)
+				low = w->cell[i];
+			if (w->cell[i].rate > high.rate)
+				high = w->cell[i];
 		}
 		w->cell[i].j = w->cell[i].misfit; /* kept: HUGE_VALF is out of the question */
 	}
@@ -119,6 +150,13 @@ void fit_intervals(struct fit_work *w, struct rate_fit *out, uint64_t *cost)
 	widen(out, &(struct cell){ .rate = rates[DRAWS / 20], .burst = bursts[DRAWS / 20] });
 	widen(out, &(struct cell){ .rate = rates[DRAWS - 1 - DRAWS / 20],
 				   .burst = bursts[DRAWS - 1 - DRAWS / 20] });
+	least += fmaxf(AS_GOOD, ONE_OFF / (float)w->lost);
+	if (low.rate <= grid_low)
+		low = as_good(w, low, 1 / RATE_STEP, least, cost);
+	if (high.rate >= grid_high)
+		high = as_good(w, high, RATE_STEP, least, cost);
+	widen(out, &low);
+	widen(out, &high);
 }
 
 static float median_of(float *v, unsigned n)
@@ -225,15 +263,18 @@ void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 			continue;
 		out->top++;
 		out->x_high += w->x[i];
-		out->flat += q < FLAT_SHARE * out->sure * x;
-		out->follow += q >= FOLLOW_SHARE * x;
+		if (out->sure * x >= fmax(RISE_MIN, RISE_JITTER * out->jitter)) {
+			out->risen++;
+			out->flat += q < FLAT_SHARE * out->sure * x;
+			out->follow += q >= FOLLOW_SHARE * x;
+		}
 		out->low += w->q[i] < FLAT_SHARE * out->sure * w->x[i];
 		out->high += w->q[i] >= FOLLOW_SHARE * w->x[i];
 	}
 	if (out->top) {
 		out->x_high /= out->top;
-		out->flat /= out->top;
-		out->follow /= out->top;
+		out->flat /= fmax(out->risen, 1);
+		out->follow /= fmax(out->risen, 1);
 		out->low /= out->top;
 		out->high /= out->top;
 	}

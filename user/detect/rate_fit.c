@@ -332,7 +332,7 @@ static struct cell search(struct fit_work *w, const struct rate_fit *near, doubl
 	double r, b, j;
 
 	if (near)
-		seed[seeds++] = (struct cell){ (float)near->rate, (float)near->burst, 0, 0 };
+		seed[seeds++] = (struct cell){ (float)near->seed_rate, (float)near->seed_burst, 0, 0 };
 	seed[seeds++] = at_base(w, &j, cost);
 	*quick = vq_search(w, 0.8 * w->base, 0.8 * RATE_SPAN * w->base, 40, &r, &b);
 	*cost += 40ull * w->n;
@@ -362,7 +362,6 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	unsigned n = in->packets;
 
 	memset(out, 0, sizeof(*out));
-	out->whole = in->whole;
 	out->x_mid = out->q_mid = NAN;
 	out->dx = out->dq = out->slope = out->corr = out->jitter = NAN;
 	w->slack_packets = in->flows > 1 ? 2 : 1;
@@ -372,6 +371,7 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	out->slices = loss_slices(p, n, in->slice);
 	if (!load(w, p, n, in->whole))
 		return;
+	out->whole = !w->empty; /* the oldest may have been too much */
 	out->runs = w->runs;
 	out->base = w->base;
 	out->enough = out->lost >= FIT_MIN_LOST && w->passed >= FIT_MIN_LOST &&
@@ -400,5 +400,9 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	out->burst_low = out->burst_high = out->burst;
 	if (out->j >= (in->flows > 1 ? FIT_WEAK_J : FIT_MIN_J))
 		fit_intervals(w, out, cost);
+	out->seed_rate = out->rate;
+	out->seed_burst = out->burst;
+	if (out->j >= FIT_WEAK_J)
+		fit_conserve(w, out, cost);
 	fit_delay(w, p, n, in->rtt, in->rtts, out);
 }

@@ -22,6 +22,8 @@
 #define FIT_MIN_SLICES	3  /* round trips with a loss in them */
 #define FIT_MIN_J	.85
 #define FIT_WEAK_J	.78 /* of several flows, when delay denies a queue beyond doubt */
+#define RISE_MIN  .003 /* s of predicted delay that round trips can show */
+#define RISE_JITTER 2.0
 #define FIT_BLOCKS	24 /* the series is resampled in so many blocks */
 
 /* One packet at the limiter, in time order. */
@@ -49,6 +51,7 @@ struct rate_fit {
 	double misfit;	/* tokens too many at losses, too few at passes; in packets per loss */
 	double rate;	/* bytes/s */
 	double burst;	/* bytes */
+	double seed_rate, seed_burst; /* where the next fit begins to look */
 	double slack;	/* bytes that the bucket's level may be off */
 	double rate_low, rate_high, burst_low, burst_high; /* 90 % interval, by resampling blocks */
 	/* Delay against predicted backlog; NaN without enough samples. */
@@ -59,7 +62,8 @@ struct rate_fit {
 	double shown;	/* bytes beyond the rate that were seen to pass at once: so deep the bucket is, at least */
 	double sure;	/* the least that the bucket may be, as a share of it */
 	double x_low, x_high, q_low; /* s: medians, of the bottom quarter; mean of the top one */
-	double flat, follow; /* shares of top: did not rise with the backlog; rose by half of it or more */
+	unsigned risen;	/* of top: those whose backlog is enough above the bottom quarter's to be seen */
+	double flat, follow; /* shares of risen: did not rise with the backlog; rose by half of it or more */
 	double low, high; /* the same for the whole height, not for the rise above the bottom quarter */
 	double slope, corr;
 	double jitter;	/* s: median absolute deviation of the round trip at low backlog */

@@ -8,6 +8,7 @@
 #define BINS_MAX     512
 #define BIN_S	     .25
 #define BIN_PACKETS  16 /* a bin holds so many on average, or is longer */
+#define CV_PACKETS   30 /* in a bin that is judged for steadiness: it may be off by one */
 #define WINDOW	     6	/* bins in a steady window */
 #define WINDOW_CV    .12
 #define LINE_MIN_S   1.5 /* all straight stretches together */
@@ -276,13 +277,15 @@ static void waits(const struct fit_packet *p, unsigned packets, const struct fit
 	double *v = malloc((m ? m : 1) * sizeof(*v)), from, to;
 	unsigned n = 0;
 
-	out->rtt_free = out->rtt_queued = NAN;
+	out->rtt_free = out->rtt_queued = out->rtt_full = NAN;
 	if (!v)
 		return;
 	for (unsigned j = 0; j < k; j++)
 		n += between(rtt, m, s[j].t0 + .2 * (s[j].t1 - s[j].t0), s[j].t1, v + n);
-	if (n >= 5)
+	if (n >= 5) {
 		out->rtt_queued = median(v, n);
+		out->rtt_full = v[n - 1 - n / 10];
+	}
 	/*
 	 * Late in the burst: a sender that has only begun fills no link, so that nobody waits at first
 	 * anyway. They are given above the least; the first of many may be forgotten; and what was
@@ -327,7 +330,8 @@ static double line_cv(const struct fit_packet *p, const struct stretch *s, unsig
 	for (unsigned i = 0; i < k; i++) {
 		double bytes = 0, end = s[i].t0 + bin;
 
-		for (unsigned j = s[i].from; j < s[i].to; j++) {
+		/* The first is what broke the line before: it may stand for much. */
+		for (unsigned j = s[i].from + 1; j < s[i].to; j++) {
 			if (p[j].t >= end) {
 				sum += bytes;
 				sq += bytes * bytes;
@@ -375,7 +379,7 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 
 	memset(out, 0, sizeof(*out));
 	out->whole = whole;
-	out->cv = out->residual = out->rtt_free = out->rtt_queued = NAN;
+	out->cv = out->residual = out->rtt_free = out->rtt_queued = out->rtt_full = NAN;
 	if (n < 60)
 		return;
 	rate = steady_rate(p, n, &bin);
@@ -402,7 +406,7 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	out->first = s[0].t0;
 	out->last = s[k - 1].t1;
 	out->held = held(p, n, rate, out->first, out->last);
-	out->cv = line_cv(p, s, k, bin);
+	out->cv = line_cv(p, s, k, fmax(bin, CV_PACKETS * PACKET / rate));
 	bursts(p, n, s, k, whole, out);
 	/* With a slope as high as may be: what is off there adds up. */
 	out->most = shape_backlog(p, n, out->rate_high, HUGE_VAL, false);

@@ -23,6 +23,7 @@ struct shape {
 	double cv;	/* of the rate in it */
 	double residual;/* bytes: median distance from the line */
 	double rtt_free, rtt_queued; /* s: median before the bucket ran empty, and on the line; NaN none */
+	double rtt_full; /* s: on the line, of ten the highest but one */
 	double most;	/* bytes beyond the rate that ever passed at once */
 	double peak;	/* bytes/s: while the bucket drained */
 	unsigned bursts;/* times that the bucket was run empty */

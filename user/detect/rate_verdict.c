@@ -7,8 +7,6 @@
 
 #define TOP_MIN	     6	 /* round trips at a high backlog that decide */
 #define TOP_MOST     .6
-#define RISE_MIN     .003 /* s of predicted delay that round trips can show */
-#define RISE_JITTER  2.0
 #define SHOWN_MIN    .7
 #define HEIGHT_MIN   .008
 #define HEIGHT_NOISE 3.0 /* times the delay that is there anyway */
@@ -23,6 +21,7 @@
 #define STANDING_MAX .025 /* s */
 #define TINY_SLACKS  5 /* a bucket that holds less must fit better */
 #define TINY_J       .97
+#define SURE_J	     .99
 #define TINY_RUNS    30
 #define USED_MIN     .2	 /* share of the rate that passed: less is no limit worth the name */
 #define BURSTY	     .25 /* of the bytes passed in bursts */
@@ -100,8 +99,7 @@ static bool weak_fit(const struct fit_input *in, const struct rate_fit *f)
  */
 static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *f)
 {
-	double rise = f->sure * (f->x_high - f->x_low);
-	bool wide = rise >= RISE_MIN && rise >= RISE_JITTER * f->jitter;
+	bool wide = f->risen >= TOP_MIN;
 	bool tall = depth_shown(in, f) && f->sure * f->x_high >= HEIGHT_MIN &&
 		    f->sure * f->x_high >= HEIGHT_NOISE * f->q_low;
 	bool rises = f->corr > FLAT_CORR && f->slope > FLAT_SLOPE;
@@ -126,6 +124,13 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 	return tall ? VERDICT_NONE : VERDICT_UNKNOWN;
 }
 
+/* A bucket of a few packets: many losses, or all of them and delay that denies a queue. */
+static bool tiny_fit(const struct rate_fit *f, enum verdict v)
+{
+	return f->j >= TINY_J && (f->runs >= TINY_RUNS || (v == VERDICT_POLICER && f->j >= SURE_J &&
+							    f->runs >= UNKNOWN_RUNS));
+}
+
 enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, enum side side)
 {
 	enum verdict v;
@@ -134,9 +139,9 @@ enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, en
 		return VERDICT_POLICER;
 	if (!f->enough || f->j < FIT_MIN_J || f->base < USED_MIN * f->rate)
 		return VERDICT_NONE;
-	if (f->burst < TINY_SLACKS * f->slack && (f->j < TINY_J || f->runs < TINY_RUNS))
-		return VERDICT_NONE;
 	v = isnan(f->dx) ? VERDICT_UNKNOWN : by_delay(in, f);
+	if (f->burst < TINY_SLACKS * f->slack && !tiny_fit(f, v))
+		return VERDICT_NONE;
 	if (v != VERDICT_UNKNOWN)
 		return v;
 	/*
