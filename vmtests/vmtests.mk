@@ -8,6 +8,8 @@
 #   make vmbreak [ONLY=word]  breaks weir on purpose; the right cell must fail of each
 #   make vmservice            the package on a clean Debian 12 under systemd: killed, hung, its power cut
 #   make soak MINUTES=30      mixed traffic, scenarios switched on and off
+#   make sweep [SEED=1] [N=60] [FAMILY="police benign"]
+#                             limits and trouble drawn by chance: found, missed, false, and how exact
 #   make soak-benign [N=20]   every benign row N times, goes on where it was stopped; here, or KERNEL=6.1 in VMs
 
 SCEN	:= $(addprefix $(B)/scen/,scenario traffic inject wire vmprobe)
@@ -38,7 +40,7 @@ $(B)/scen/vmprobe: vmtests/vmprobe.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(SCEN_FLAGS) -o $@ $< -lbpf
 
-.PHONY: vmservice vmbreak vmload vmtest vmsmoke scenarios soak soak-benign vmtest-build
+.PHONY: sweep vmservice vmbreak vmload vmtest vmsmoke scenarios soak soak-benign vmtest-build
 vmtest-build: $(B)/weir $(SCEN)
 
 vmtest: vmtest-build
@@ -65,3 +67,16 @@ soak: vmtest-build
 
 soak-benign: vmtest-build
 	$(Q)sh vmtests/soak-benign.sh $(B) $(or $(N),20) $(or $(KERNEL),here)
+
+# Here, or in a VM with KERNEL=6.1; captures are kept: `scenario judge` judges them again.
+sweep: vmtest-build
+	$(Q)rm -rf $(B)/sweep && mkdir -p $(B)/sweep
+	$(Q)python3 tests/scenarios/sweep.py rows $(or $(SEED),1) $(or $(N),60) $(B)/sweep/drawn $(FAMILY)
+ifeq ($(KERNEL),)
+	$(Q)PATH=$(abspath $(B)):$(abspath $(B)/scen):$$PATH $(B)/scen/scenario run -1lk -H offline -j 12 -o $(B)/sweep/kept \
+		$(B)/sweep/drawn/*.scn >$(B)/sweep/results || :
+	$(Q)python3 tests/scenarios/sweep.py table $(B)/sweep/drawn $(B)/sweep/kept <$(B)/sweep/results
+else
+	$(Q)sh vmtests/run.sh $(B) -k "$(KERNEL)" -F $(abspath $(B)/sweep/drawn) -o $(B)/sweep/vm -1K -H offline || :
+	$(Q)python3 tests/scenarios/sweep.py table $(B)/sweep/drawn $(B)/sweep/vm/k-$(KERNEL)/art/s <$(B)/sweep/vm/results.tsv
+endif

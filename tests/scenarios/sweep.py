@@ -3,8 +3,9 @@
 """Scenarios drawn by chance, to judge rate limits on what nobody tuned for.
 
     sweep.py rows SEED N DIR [FAMILY...]   writes N scenarios of the families into DIR
-    sweep.py table DIR [KEPT] <RESULTS     sums up the RESULT lines of `scenario run` or `scenario judge`;
-                                           KEPT: where -k left its directories, with tc's counters in them
+    sweep.py table DIR [KEPT] <RESULTS     sums up the RESULT lines of `scenario run` or `scenario judge`, or
+                                           results.tsv; KEPT: where -k left its directories, with the
+                                           limiters' counters in them
 
 Rates are tc's; what must be found is in layer-2 bytes: act_police counts IP bytes at ingress, 1500 of a
 full packet of 1514, the queues at egress count all of it.
@@ -217,11 +218,14 @@ def benign_other(row):
     row.queue(False, "tbf rate %dbit burst 5000 limit %d" % (rate, max(rate / 8 * row.log(.01, .4), 8000)))
     row.words.append("%dk" % (rate / 1000))
     row.add("weir --filter 'host 10.10.0.2'")
-    row.flow(.2, rate * 2, proto="http", cli=1)
-    if r.random() < .5:
+    # At first it may have the link to itself, and not quite fill it.
+    alone = r.choice(["", "", "pace=%d" % (rate / 8 * r.uniform(.5, .98)), "rcvbuf=%d" % (
+        rate / 8 * row.rtt / 1000 * r.uniform(.5, 1.5) + 4000)])
+    row.flow(.2, rate * 2, proto="http", cli=1, more=alone)
+    if r.random() < .3:
         row.flow(r.uniform(.3, 2), rate * 2, cli=1)
     for i in range(r.randint(1, 3)):
-        row.flow(r.uniform(.1, row.end * .7), rate / 8 * r.uniform(.5, 4), cli=r.randint(2, 8))
+        row.flow(r.uniform(.1, row.end * .6), rate / 8 * r.uniform(.5, 12), cli=r.randint(2, 8))
 
 
 def benign_aqm(row):
@@ -351,7 +355,7 @@ def table(where, kept):
     tally, rate_off, burst_off, rows_ = {}, {}, {}, []
     for line in sys.stdin:
         part = line.rstrip("\n").split("\t")
-        if len(part) < 8 or part[0] != "RESULT" or part[4] != "offline":
+        if len(part) < 8 or part[4] != "offline":
             continue
         name, verdict, why = part[1], part[5], part[7]
         path = os.path.join(where, name + ".scn")

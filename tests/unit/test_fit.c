@@ -237,6 +237,64 @@ static void too_little_is_nothing(void **state)
 	rate_fit(work, &in, NULL, &f, &cost);
 }
 
+/*
+ * A paced sender that never lets the bucket fill up: late clocks cost a packet's fit, but what passed from
+ * one loss to another is what the rate gives all the same. When a loss was is known from its neighbours.
+ */
+static void never_full_tells_the_rate(void **state)
+{
+	static const struct {
+		double mbit, burst, late, pace;
+	} c[] = { { 15, 290000, .004, 1.1 }, { 15, 290000, .004, 1.24 }, { 8, 90000, .002, 1.1 } };
+
+	for (unsigned i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		struct sim s = { .kind = SIM_POLICER, .rate = c[i].mbit * 125000, .burst = c[i].burst,
+				 .tokens = c[i].burst, .rtt = .04, .flows = 1, .seed = 5 };
+		double at = 0, out;
+		struct rate_fit f;
+
+		s.p = calloc(SIM_MAX, sizeof(*s.p));
+		s.rtts = calloc(SIM_MAX, sizeof(*s.rtts));
+		for (double t = 0; t < 10; t += SIM_L / (s.rate * (t < .3 ? 4 : c[i].pace))) {
+			bool pass = sim_pass(&s, t, &out);
+
+			if (pass)
+				at = fmax(t + c[i].late * sim_random(&s), at + 1e-6);
+			s.p[s.n++] = (struct fit_packet){ .t = pass ? at : at + 1e-6, .len = SIM_L,
+							  .lost = !pass };
+			if (pass && !(s.n % 9))
+				s.rtts[s.m++] = (struct fit_rtt){ at, 2e-4f };
+		}
+		f = fit(&s, SIDE_AFTER, NULL);
+		assert_true(f.j > FIT_WEAK_J);
+		assert_close(f.rate, s.rate, .003);
+		assert_true(f.rate_low <= s.rate * 1.001 && f.rate_high >= s.rate * .999);
+		assert_close(f.burst, s.burst, .1);
+		sim_free(&s);
+	}
+}
+
+/* Five packets deep: few losses, all of them explained, and delay that denies a queue. */
+static void bucket_of_a_few_packets(void **state)
+{
+	static const double kbit[] = { 580, 650, 720, 960 };
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct sim s = { .kind = SIM_POLICER, .rate = kbit[i] * 125, .burst = 8074, .rtt = .15,
+				 .seconds = 14, .seed = 2 + i };
+		struct rate_fit f;
+		enum verdict v;
+
+		sim_run(&s);
+		f = fit(&s, SIDE_AFTER, &v);
+		assert_int_equal(v, VERDICT_POLICER);
+		/* Its rate is hardly to be told, and that is said. */
+		assert_true(f.rate_low <= s.rate && f.rate_high >= s.rate);
+		assert_true(fabs(f.burst - s.burst) < 1514);
+		sim_free(&s);
+	}
+}
+
 static int setup(void **state)
 {
 	work = fit_work_new();
@@ -261,6 +319,8 @@ int main(void)
 		cmocka_unit_test(time_does_not_matter),
 		cmocka_unit_test(jitter_between_limiter_and_us),
 		cmocka_unit_test(too_little_is_nothing),
+		cmocka_unit_test(never_full_tells_the_rate),
+		cmocka_unit_test(bucket_of_a_few_packets),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

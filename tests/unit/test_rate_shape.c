@@ -60,6 +60,7 @@ static void bucket_and_rate(void **state)
 		assert_close(out.rate, rate, .01);
 		assert_close(out.burst, c[i].burst, .1);
 		assert_true(out.cv < .06);
+		assert_true(shape_quick(&out));
 		free(p);
 		free(rtts);
 	}
@@ -89,6 +90,60 @@ static void slower_link_is_no_bucket(void **state)
 	assert_close(out.rate, slow, .01);
 	assert_true(out.queued);
 	assert_true(out.stepped);
+	free(p);
+	free(rtts);
+}
+
+/*
+ * A link of which a paced sender fills most, until another comes and takes a third: a line, a queue, and
+ * more had passed before with no queue at all. All as behind a bucket, but that it took seconds.
+ */
+static void shared_link_is_no_burst(void **state)
+{
+	struct fit_packet *p = calloc(SIM_MAX, sizeof(*p));
+	struct fit_rtt *rtts = calloc(SIM_MAX, sizeof(*rtts));
+	double at = 0, link = 2.2e6 / 8, share = 1.4e6 / 8;
+	struct shape out;
+	unsigned n;
+
+	for (n = 0; n < 2600; n++) {
+		double sent = n * SIM_L / (.96 * link);
+
+		at = at < 4 ? fmax(at, sent) + SIM_L / link : at + SIM_L / share;
+		if (at > 12)
+			break;
+		p[n] = (struct fit_packet){ .t = at, .len = SIM_L };
+		rtts[n] = (struct fit_rtt){ at, (float)(at < 4 ? 1e-4 : .056) };
+	}
+	shape_fit(p, n, rtts, n, true, GRAIN, &out);
+	assert_true(out.line && out.queued && !out.stepped);
+	assert_close(out.rate, share, .01);
+	assert_true(out.burst > 100000 && out.peak > 1.25 * out.rate);
+	assert_false(shape_quick(&out));
+	free(p);
+	free(rtts);
+}
+
+/* A slow line's packets are few in a bin, and what broke the line before is no part of it. */
+static void slow_line_is_steady(void **state)
+{
+	struct fit_packet *p = calloc(SIM_MAX, sizeof(*p));
+	struct fit_rtt *rtts = calloc(SIM_MAX, sizeof(*rtts));
+	double rate = 640e3 / 8;
+	struct shape out;
+	unsigned n;
+
+	/* Acknowledged two at a time; what the bucket held all at once. */
+	for (n = 0; n < 300; n++) {
+		double t = .3 + n * 2 * SIM_L / rate + (n & 1 ? .006 : 0);
+
+		p[n] = (struct fit_packet){ .t = t, .len = n ? 2 * SIM_L : 90 * SIM_L };
+		rtts[n] = (struct fit_rtt){ t, n ? .2f : 0 };
+	}
+	shape_fit(p, n, rtts, n, true, 2 * GRAIN, &out);
+	assert_true(out.line);
+	assert_close(out.rate, rate, .01);
+	assert_true(out.cv < .06);
 	free(p);
 	free(rtts);
 }
@@ -388,6 +443,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bucket_and_rate),
 		cmocka_unit_test(slower_link_is_no_bucket),
+		cmocka_unit_test(shared_link_is_no_burst),
+		cmocka_unit_test(slow_line_is_steady),
 		cmocka_unit_test(more_than_the_bucket_passes),
 		cmocka_unit_test(idle_start_adds_no_tokens),
 		cmocka_unit_test(full_link_has_no_bucket),

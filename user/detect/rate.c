@@ -39,6 +39,7 @@
 #define LINE_S	      2
 #define SAME_LIMIT    .03
 #define SAME_BURST    1.15
+#define STRAIGHTER    .7
 #define SAME_RATE     .01
 #define LINE_J	      .94 /* a line that holds is worth as much */
 #define LINE_ONCE_S   3.2 /* where the bucket was seen empty once only */
@@ -323,12 +324,13 @@ static bool clean(const struct limiter *l, const struct group *g)
 
 /*
  * A link that got slower once looks like a bucket that ran empty, until it changes again: one that was
- * seen to run empty once only must hold its line for longer.
+ * seen to run empty once only must hold its line for longer. And a link that others come to share looks
+ * like one for good: what had gone on for long was no burst.
  */
 static bool lasting(const struct limiter *l)
 {
 	return l->type >= 0 || l->shape.bursts > 1 ||
-	       (double)(l->last_ns - l->start_ns) * 1e-9 >= LINE_ONCE_S;
+	       ((double)(l->last_ns - l->start_ns) * 1e-9 >= LINE_ONCE_S && shape_quick(&l->shape));
 }
 
 /* That all share a small bucket is how links are built; that one type has it is not. */
@@ -755,6 +757,18 @@ static bool takes_part(const struct path *p, const struct shape *s, uint64_t ori
 	return fmin(to, s->last) - fmax(from, s->first) >= .5 * (s->last - s->first);
 }
 
+/*
+ * More share it when they hold a higher line about as long, one much longer, or a straighter one: what
+ * is free beside it breaks it.
+ */
+static bool shared_by_more(const struct shape *few, const struct shape *more)
+{
+	return more->seconds >= 1.5 * few->seconds ||
+	       (more->seconds >= .8 * few->seconds && more->rate >= 1.15 * few->rate) ||
+	       (more->seconds >= few->seconds && more->rate >= few->rate &&
+		more->residual <= STRAIGHTER * few->residual);
+}
+
 /* A path that queues, and those that may share its queue: the group whose bytes keep to a line. */
 static void look_line(struct rate *r, const struct path *like, enum side side)
 {
@@ -780,9 +794,7 @@ static void look_line(struct rate *r, const struct path *like, enum side side)
 			continue;
 		for (unsigned j = 0; j < r->group.n; j++)
 			r->group.path[j]->queued |= r->group.n == 1;
-		/* More share it when they hold a higher line about as long, or one much longer. */
-		if (best.line && !(s.seconds >= .8 * best.seconds && s.rate >= 1.15 * best.rate) &&
-		    s.seconds < 1.5 * best.seconds)
+		if (best.line && !shared_by_more(&best, &s))
 			continue;
 		best = s;
 		kind = order[i];

@@ -10,23 +10,24 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MISFIT_POOR .3 /* packets per loss: a better fit knows more than this does */
-#define NEARLY_FULL .85 /* of its size: from there on tokens may have been lost */
-#define ROUNDS	    4
-#define RATE_OFF    .004 /* as a share: what is known less well, the fit may know better */
+#define MISFIT_POOR  .3	 /* packets per loss: a better fit knows more than this does */
+#define NEARLY_FULL  .85 /* of its size: from there on tokens may have been lost */
+#define ROUNDS	     4
 /*
  * Of the time from first to last loss. Where the bucket fills up now and then, little is left but what
  * senders do after a loss, and there a resend that was none costs most.
  */
-#define PARTS_MAX   24
-#define PART_SLACKS 100
-#define OFTEN_EMPTY .5
-#define NEVER_FULL  .9
-#define BURST_CHANGE .4 /* as a logarithm */
-#define DEEP_SLACKS 6 /* of a smaller one late clocks make too much */
-#define DRIFT	    1.005
-#define SAMPLES	    512
-#define RATE_CHANGE .08 /* what the fit may be off by */
+#define OFTEN_EMPTY  .5
+#define NEVER_FULL   .9
+#define PARTS_MAX    24
+#define PART_SLACKS  100
+#define RATE_OFF     .004 /* as a share: what is known less well, the fit may know better */
+#define OFF_MIN	     .001
+#define RATE_CHANGE  .08 /* what the fit may be off by */
+#define BURST_CHANGE .4	 /* as a logarithm */
+#define DEEP_SLACKS  6	 /* of a smaller one late clocks make too much */
+#define DRIFT	     1.005
+#define SAMPLES	     512
 
 struct spent {
 	double seconds, bytes;
@@ -152,8 +153,8 @@ void fit_conserve(struct fit_work *w, struct rate_fit *out, uint64_t *cost)
 	if (!rate || fabs(rate / out->rate - 1) > RATE_CHANGE)
 		return;
 	out->rate = rate;
-	out->rate_low = fmin(out->rate_low, rate * (1 - off));
-	out->rate_high = fmax(out->rate_high, rate * (1 + off));
+	out->rate_low = rate * (1 - fmax(off, OFF_MIN));
+	out->rate_high = rate * (1 + fmax(off, OFF_MIN));
 	deep = deepest(w, rate);
 	slack = 2 * bank_slack(w, (float)rate);
 	*cost += w->n;

@@ -18,6 +18,7 @@
 #define EARLY	     .4 /* of the burst: by then who fills a link fills it */
 #define PEAK_MOST    6	/* times the rate: what noise of a round trip leaves to be told */
 #define EMPTY_OFF    .05 /* of the bucket: what its size may be off */
+#define QUICK_S	     1.2
 #define PACKET	     1514.0
 
 struct stretch {
@@ -368,6 +369,11 @@ double shape_backlog(const struct fit_packet *p, unsigned n, double rate, double
 		most = fmax(most, q);
 	}
 	return most;
+}
+
+bool shape_quick(const struct shape *s)
+{
+	return s->burst <= QUICK_S * (s->peak - s->rate);
 }
 
 void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt, unsigned m,

@@ -40,6 +40,12 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 	       bool whole, double grain, struct shape *out);
 
 /*
+ * Did the bucket run empty in a burst? A sender that goes on for seconds and is slower from then on may
+ * as well have had a link to itself, which others came to share.
+ */
+bool shape_quick(const struct shape *s);
+
+/*
  * The most that stood before a limiter of that rate with these packets sent to it, bytes; of p only
  * what came up to the time until, and those that got lost later only if lost.
  */
