@@ -327,12 +327,14 @@ static void relocate(struct fit_work *w, struct cell c)
 static struct cell search(struct fit_work *w, const struct rate_fit *near, double *quick,
 			  uint64_t *cost)
 {
-	struct cell seed[SEEDS + 3], best = { .misfit = HUGE_VALF };
+	struct cell seed[SEEDS + 4], best = { .misfit = HUGE_VALF };
 	unsigned seeds = 0;
 	double r, b, j;
 
 	if (near)
 		seed[seeds++] = (struct cell){ (float)near->seed_rate, (float)near->seed_burst, 0, 0 };
+	if (near && near->rate != near->seed_rate)
+		seed[seeds++] = (struct cell){ (float)near->rate, (float)near->seed_burst, 0, 0 };
 	seed[seeds++] = at_base(w, &j, cost);
 	*quick = vq_search(w, 0.8 * w->base, 0.8 * RATE_SPAN * w->base, 40, &r, &b);
 	*cost += 40ull * w->n;

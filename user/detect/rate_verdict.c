@@ -21,6 +21,7 @@
 #define STANDING_MAX .025 /* s */
 #define TINY_SLACKS  5 /* a bucket that holds less must fit better */
 #define TINY_J       .97
+#define SURE_RUNS    12
 #define SURE_J	     .99
 #define TINY_RUNS    30
 #define USED_MIN     .2	 /* share of the rate that passed: less is no limit worth the name */
@@ -128,7 +129,7 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 static bool tiny_fit(const struct rate_fit *f, enum verdict v)
 {
 	return f->j >= TINY_J && (f->runs >= TINY_RUNS || (v == VERDICT_POLICER && f->j >= SURE_J &&
-							    f->runs >= UNKNOWN_RUNS));
+							    f->runs >= SURE_RUNS));
 }
 
 enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, enum side side)
