@@ -27,6 +27,7 @@
 #define SURE_SLICES   5
 #define SURE_J	      .98
 #define ALONE_J	      .97 /* a fit beside others that lose packets too */
+#define ALONE_AGREE   .75 /* and its losses keep to its line: a part of what shares a limiter does not */
 #define CLEAN_LOSSES  4
 #define DOUBTS_MAX    2 /* looks in a row that deny a claim, and it ends */
 #define USUAL_LOSS    .5 /* of the share that a limiter took when it was fitted */
@@ -41,6 +42,7 @@
 #define SAME_BURST    1.15
 #define STRAIGHTER    .7
 #define SAME_RATE     .01
+#define LINE_BUCKET_S 4
 #define LINE_J	      .94 /* a line that holds is worth as much */
 #define LINE_ONCE_S   3.2 /* where the bucket was seen empty once only */
 #define BURST_LINK    24 /* packets: what a link, a card or a sender's window passes at once may look like so much */
@@ -347,7 +349,7 @@ static bool may_share(const struct rate *r, const struct limiter *l)
 {
 	unsigned own = 0, other = 0;
 
-	if (l->fit.j >= ALONE_J)
+	if (l->fit.j >= ALONE_J && l->line.agree >= ALONE_AGREE)
 		return false;
 	for (const struct path *p = r->paths; p; p = p->next) {
 		if (group_has(p, &l->like, l->kind))
@@ -427,15 +429,22 @@ struct look {
 static void take_line(struct look *k, const struct fit_input *in)
 {
 	struct rate_fit *f = &k->fit;
+	double burst, low, high;
 
 	k->by_line = true;
 	k->fit.rate = k->line.rate;
 	k->fit.rate_low = k->line.rate_low;
 	k->fit.rate_high = k->line.rate_high;
-	f->burst = 0;
-	if (in->whole)
-		line_burst(in->packet, in->packets, f->rate, &f->burst, &f->burst_low, &f->burst_high);
-	f->whole = in->whole;
+	line_burst(in->packet, in->packets, f->rate, &burst, &low, &high);
+	/* What takes long to run empty is no bucket: the limit came when the flows were there already. */
+	if (!in->whole || burst > LINE_BUCKET_S * f->rate) {
+		f->burst = f->j >= FIT_MIN_J && f->burst <= LINE_BUCKET_S * f->rate ? f->burst : 0;
+		return;
+	}
+	f->burst = burst;
+	f->burst_low = low;
+	f->burst_high = high;
+	f->whole = true;
 }
 
 /* One group against one token bucket. */
