@@ -6,10 +6,11 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "rate_line.h"
+#include "rate.h"
 
 #define MAX 20000
 #define LEN 1514
@@ -129,6 +130,39 @@ static void chance_has_none(void **state)
 	assert_true(denied >= 8);
 }
 
+/* The same losses: of a bucket nobody waits for, and of a queue of as much. */
+static void a_queue_is_no_policer(void **state)
+{
+	static struct fit_rtt rtt[FIT_RTTS_MAX];
+	double rate = 500 * 125, backlog = 0, at = 0;
+	struct fit_input in = { .packet = p, .rtt = rtt, .flows = 4, .whole = true };
+	struct loss_line l;
+
+	seed = 5;
+	bursts(4, rate, 1.3, 25);
+	police(rate, 75000, .01);
+	loss_line(p, n, &l);
+	assert_true(line_holds(&l));
+	in.packets = n;
+	for (unsigned i = 0; i < n && in.rtts < FIT_RTTS_MAX; i++) {
+		backlog = fmax(0, backlog - rate * (p[i].t - at));
+		at = p[i].t;
+		if (p[i].lost)
+			continue;
+		backlog += p[i].len;
+		rtt[in.rtts++] = (struct fit_rtt){ .t = at, .rtt = (float)(backlog / rate) };
+	}
+	assert_int_equal(verdict_of_line(&in, &l), VERDICT_NONE);
+	for (unsigned i = 0; i < in.rtts; i++) /* noise: one in three is acknowledged late */
+		rtt[i].rtt = (float)(.003 * uniform() + (i % 3 ? 0 : .2));
+	assert_int_equal(verdict_of_line(&in, &l), VERDICT_POLICER);
+	in.flows = 1;
+	assert_int_equal(verdict_of_line(&in, &l), VERDICT_NONE);
+	in.flows = 4;
+	in.rtts = 5;
+	assert_int_equal(verdict_of_line(&in, &l), VERDICT_NONE);
+}
+
 static void too_little(void **state)
 {
 	struct loss_line l;
@@ -153,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_policer),
 		cmocka_unit_test(chance_has_none),
+		cmocka_unit_test(a_queue_is_no_policer),
 		cmocka_unit_test(too_little),
 	};
 

@@ -33,7 +33,7 @@
 #define UNKNOWN_SLICES 12
 #define LINE_DEPTH_S .035 /* a queue that varies by so much shows */
 #define LINE_RTTS    24
-#define LINE_RISE    .5 /* of that depth, at most: no queue */
+#define LINE_RISE    .3 /* of that depth, at most: no queue */
 
 /*
  * Share of the bytes after the first loss that passed at more than 1.5 times the
@@ -167,8 +167,8 @@ static int by_value(const void *a, const void *b)
 }
 
 /*
- * What was ahead of a packet varied by depth: in a queue round trips would, and
- * three in four did not by half of it.
+ * What was ahead of a packet varied by depth: in a queue half of them would wait for
+ * half of it, and noise only adds to a round trip.
  */
 enum verdict verdict_of_line(const struct fit_input *in, const struct loss_line *l)
 {
@@ -180,5 +180,5 @@ enum verdict verdict_of_line(const struct fit_input *in, const struct loss_line 
 	for (unsigned i = 0; i < n; i++)
 		rtt[i] = in->rtt[i].rtt;
 	qsort(rtt, n, sizeof(*rtt), by_value);
-	return rtt[3 * n / 4] * l->rate <= LINE_RISE * l->depth ? VERDICT_POLICER : VERDICT_NONE;
+	return rtt[n / 2] * l->rate <= LINE_RISE * l->depth ? VERDICT_POLICER : VERDICT_NONE;
 }
