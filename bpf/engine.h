@@ -50,7 +50,7 @@ static __always_inline u64 mix64(u64 x)
 /* An id from key and time: the same packets give the same ids in both builds. */
 static __always_inline u64 make_id(const struct weir_pkt *p, u64 now)
 {
-	u64 x = now;
+	u64 x = mix64(now); /* or a flood whose addresses run like the clock would share ids */
 
 	if (p->v4) {
 		x = mix64(x ^ ((u64)p->k4.lo << 32 | p->k4.hi));

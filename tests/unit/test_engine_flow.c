@@ -391,6 +391,30 @@ static void ids(void **state)
 	}
 }
 
+/* Of flows that begin as far apart in time as their addresses are, bit for bit. */
+static void ids_of_a_flood(void **state)
+{
+	static uint8_t b[PK_MAX];
+
+	for (unsigned bit = 0; bit < 8; bit++) {
+		struct pk p = { .src = 128, .dst = 1, .sport = 5000, .dport = 443, .flags = SYN };
+		uint64_t at = KIT_START & ~0xffffffffull, first;
+		struct kit *k = kit_new(NULL, 0);
+		unsigned n = pk_build(b, &p);
+
+		host_engine_packet(k->e, WEIR_LINK_ETHERNET, b, n, n, at);
+		first = kit_last(k)->flow_id;
+		p.src ^= 1 << bit;
+		/* the address's last byte is the highest of the word it is read as */
+		at ^= 1ull << (24 + bit);
+		pk_build(b, &p);
+		host_engine_packet(k->e, WEIR_LINK_ETHERNET, b, n, n, at);
+		assert_int_equal(k->n, 2);
+		assert_int_not_equal(kit_last(k)->flow_id, first);
+		kit_free(k);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,7 +422,7 @@ int main(void)
 		cmocka_unit_test(syn_again), cmocka_unit_test(rtt_by_sequence), cmocka_unit_test(rtt_by_timestamps),
 		cmocka_unit_test(impossible_ack), cmocka_unit_test(icmp_errors), cmocka_unit_test(icmp_of_nobody),
 		cmocka_unit_test(used_again), cmocka_unit_test(when_used_again), cmocka_unit_test(eviction),
-		cmocka_unit_test(expiry), cmocka_unit_test(ids),
+		cmocka_unit_test(expiry), cmocka_unit_test(ids), cmocka_unit_test(ids_of_a_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
