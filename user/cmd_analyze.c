@@ -4,6 +4,7 @@
 #include "extras.h"
 #include "file.h"
 #include "format.h"
+#include "heap.h"
 #include "jobs.h"
 #include "out.h"
 
@@ -19,6 +20,7 @@ static int analyze(const struct options *o, unsigned i, unsigned of)
 	char why[768];
 	int code, kept;
 
+	heap_large_pages();
 	options_pipeline(o, &cfg);
 	cfg.max_flows = 0; /* the engine's table bounds them */
 	cfg.file = of > 1 ? o->args[i] : NULL;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "heap.h"
 #include "out.h"
 #include "reader.h"
 
@@ -225,6 +226,7 @@ static int take_all(struct run *run, struct reader *reader, const char *path, st
 		at = s->c.at;
 		if (t >= next || t + 3600 * TICK_NS < next) { /* captures may step back */
 			next = t + TICK_NS;
+			heap_grown();
 			host_engine_expire(run->engine, t);
 			pipeline_tick(run->p, t);
 			if (!output_ok())
