@@ -9,7 +9,7 @@
 #include "reader.h"
 
 #define TICK_NS 1000000000ULL
-#define AHEAD	 16 /* packets read before they are looked at */
+#define AHEAD	 32 /* packets read before they are looked at */
 
 /* What stands before the IP header, by link type; -1: not known. */
 struct link_kind {
@@ -171,19 +171,19 @@ static struct slot *waiting(struct ahead *a, unsigned n)
 
 static void expect(struct ahead *a, const struct run *run)
 {
-	struct slot *s = waiting(a, 12);
+	struct slot *s = waiting(a, 24);
 
 	if (s)
 		host_engine_expect_entry(run->engine, s->hash);
-	s = waiting(a, 9);
+	s = waiting(a, 18);
 	if (s) {
 		s->flow = host_engine_expect_flow(run->engine, s->hash);
 		pipeline_expect(run->p, s->flow, s->dir, 0);
 	}
-	s = waiting(a, 6);
+	s = waiting(a, 12);
 	if (s)
 		pipeline_expect(run->p, s->flow, s->dir, 1);
-	s = waiting(a, 3);
+	s = waiting(a, 6);
 	if (s)
 		pipeline_expect(run->p, s->flow, s->dir, 2);
 }
