@@ -17,9 +17,9 @@
 #define TCP_ACK	 16
 
 struct flow_chunk {
-	struct flow_chunk *next;
 	struct flow flow[CHUNK];
-};
+	struct flow_chunk *next;
+} __attribute__((aligned(64)));
 
 struct model {
 	struct flow **bucket;
@@ -270,7 +270,7 @@ void model_expect_counters(const struct model *m, uint64_t id, unsigned stage)
 
 void model_expect_flow(const struct flow *f)
 {
-	for (size_t i = 0; i < sizeof(*f); i += 64)
+	for (size_t i = 0; i < offsetof(struct flow, end_ns); i += 64)
 		__builtin_prefetch((const char *)f + i, 1);
 }
 
@@ -310,7 +310,7 @@ static struct flow *take_flow(struct model *m)
 	struct flow *f;
 
 	if (!m->free) {
-		struct flow_chunk *c = malloc(sizeof(*c));
+		struct flow_chunk *c = aligned_alloc(64, sizeof(*c));
 
 		if (!c)
 			return NULL;

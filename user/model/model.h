@@ -74,10 +74,11 @@ struct flow_rtt {
 
 #define DETECTORS_MAX 8
 
+/* In cache lines, as the model allocates them; a packet touches none of the last. */
 struct flow {
 	uint64_t id;		/* the engine's */
 	struct endpoint client, server;
-	uint64_t start_ns, last_ns, end_ns; /* end_ns 0 while open */
+	uint64_t start_ns, last_ns;
 	struct flow_counts count[2];
 	uint32_t handshake_us;
 	uint32_t own_drops;	/* packets of it that this host itself dropped, as far as the kernel tells */
@@ -94,16 +95,17 @@ struct flow {
 	uint8_t engine_client;	/* enum weir_client */
 	bool complete;		/* its first packet was seen */
 	bool typed;		/* the classifier is done with it */
-	uint32_t focus_at;	/* its packets when its records were last asked for one by one; 0: never */
 	bool fragile;		/* records of it were lost: detectors mark their findings degraded */
 	uint8_t lives;		/* the model's: how often it is spared when a flow must be parked */
-	char history[HISTORY_LEN]; /* Zeek's letters, upper case by the client */
-	uint32_t said;		   /* which of them are in it: by HISTORY_LETTERS, the server's 16 bits higher */
-	char *hint;		/* SNI, Host, name asked for; NULL none; owned */
+	uint32_t focus_at;	/* its packets when its records were last asked for one by one; 0: never */
+	uint32_t said;		/* letters in history: by HISTORY_LETTERS, the server's 16 bits higher */
 	struct flow_rtt *rtt;	/* NULL until the first sample */
 	struct unacked *unacked; /* captures only: what waits for its ACK; the model's */
 	struct classify_flow *classify; /* until typed; owned by the classifier */
 	void *detector[DETECTORS_MAX];	/* each detector's own state of this flow; NULL until it makes one */
+	uint64_t end_ns;	/* 0 while open */
+	char *hint;		/* SNI, Host, name asked for; NULL none; owned */
+	char history[HISTORY_LEN]; /* Zeek's letters, upper case by the client */
 	struct flow *next_hash, *lru_prev, *lru_next;
 };
 
