@@ -148,7 +148,7 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 	/* an opening from outside is anybody's; only what we open ourselves is a trial */
 	if (syn && (df->far_client || r->tcp_flags & TCP_ACK))
 		return;
-	s.len = len / s.n;
+	s.len = rec_each(r);
 	s.channel = syn ? CH_OPEN : drop_channel(drop_out(df));
 	s.stage = syn || !df->acked_data ? STAGE_FIRST : STAGE_LATER;
 	for (unsigned i = 0; i < df->nsent; i++) {
@@ -195,11 +195,11 @@ static void come_in(struct drop *d, struct drop_flow *df, const struct weir_rec 
 	if (df->lost_row)
 		df->in_after_loss++;
 	/* whatever its label, it passed; and a hole that it fills was lost */
-	drop_vq(d, df->flow, !drop_out(df), t.time_ns, t.n, r->payload_len / t.n, false);
+	drop_vq(d, df->flow, !drop_out(df), t.time_ns, t.n, rec_each(r), false);
 	if (r->label == WEIR_RETX_FILL)
 		/* before the packet that jumped it */
 		drop_vq(d, df->flow, !drop_out(df), t.time_ns - r->hole_age_us * 1000ull - 1000,
-			t.n, r->payload_len / t.n, true);
+			t.n, rec_each(r), true);
 	switch (r->label) {
 	case WEIR_IN_ORDER:
 	case WEIR_HOLE:
@@ -214,7 +214,7 @@ static void come_in(struct drop *d, struct drop_flow *df, const struct weir_rec 
 	}
 	df->far_packets += t.n;
 	df->far_bytes += r->payload_len;
-	drop_tell(d, df, &t, r->payload_len / t.n);
+	drop_tell(d, df, &t, rec_each(r));
 }
 
 /*

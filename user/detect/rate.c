@@ -52,8 +52,8 @@
 
 struct rate_flow {
 	struct path *path[2];
-	const struct series *s[2]; /* theirs, and where the next packet goes: to fetch them in time */
-	const void *tail[2];
+	const struct series *s[2]; /* theirs, and where the next packet and acknowledgment go: to fetch them in time */
+	const void *tail[2], *acks[2];
 	uint8_t wscale[2]; /* offered by who sends that way; 255: none, 254: not seen */
 };
 
@@ -210,6 +210,7 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 		uint8_t scale = x->wscale[way];
 
 		series_reverse(p->s, &rate->budget, r);
+		x->acks[!way] = p->s->ack ? series_ack_tail(p->s) : NULL;
 		if (scale == 255 || x->wscale[!way] == 255)
 			scale = 0; /* one end has no scaling: nobody has (RFC 7323) */
 		limits_reverse(p, r, scale);
@@ -227,8 +228,10 @@ static void rate_expect(const void *d, const struct flow *f, unsigned way)
 		__builtin_prefetch(x->path[i], 1);
 		series_expect(x->s[i]);
 	}
-	if (x)
+	if (x) {
 		__builtin_prefetch(x->tail[way], 1);
+		__builtin_prefetch(x->acks[!way], 1);
+	}
 }
 
 static struct limiter *limiter_covering(struct rate *r, const struct path *p, enum side side,

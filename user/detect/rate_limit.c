@@ -38,8 +38,8 @@ void limits_packet(struct path *p, const struct weir_rec *r, unsigned rtt_us)
 	    (r->proto != IPPROTO_TCP || !s->acked_known || s->acked == r->own_end))
 		l->idle_ns += gap;
 	l->last_ns = r->time_ns;
-	if (r->payload_len / r->segs > l->mss)
-		l->mss = r->payload_len / r->segs;
+	if (rec_each(r) > l->mss)
+		l->mss = rec_each(r);
 	l->rounds++;
 	if (r->proto == IPPROTO_TCP && l->window && s->acked_known &&
 	    (r->label == WEIR_IN_ORDER || r->label == WEIR_HOLE)) {

@@ -383,10 +383,11 @@ static void note_ack(struct series *s, struct series_budget *b, uint64_t t_ns, u
 		s->ack_head = 0;
 	}
 	if (s->acks == s->ack_cap) {
-		s->ack_head = (s->ack_head + 1) % s->ack_cap;
+		s->ack_head = s->ack_head + 1 == s->ack_cap ? 0 : s->ack_head + 1;
 		s->acks--;
 	}
-	s->ack[(s->ack_head + s->acks++) % s->ack_cap] = (struct ack_obs){ t_ns, bytes };
+	*series_ack_tail(s) = (struct ack_obs){ t_ns, bytes };
+	s->acks++;
 }
 
 static bool span_room(struct spans *s, struct series_budget *b)

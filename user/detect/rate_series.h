@@ -119,12 +119,19 @@ static inline void series_expect(const struct series *s)
 		__builtin_prefetch((const char *)s + at, 1);
 }
 
-/* Where the next packet and the next acknowledgment will be written, or about there. */
-static inline const void *series_tail(const struct series *s)
+/* Where the next packet will be written, and the next acknowledgment, while there is room. */
+static inline struct obs *series_tail(const struct series *s)
 {
 	unsigned k = s->head + s->n;
 
 	return s->o + (k < s->cap ? k : k - s->cap);
+}
+
+static inline struct ack_obs *series_ack_tail(const struct series *s)
+{
+	unsigned k = s->ack_head + s->acks;
+
+	return s->ack + (k < s->ack_cap ? k : k - s->ack_cap);
 }
 
 /*

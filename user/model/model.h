@@ -165,6 +165,12 @@ static inline unsigned rec_way(const struct flow *f, const struct weir_rec *r)
 	return r->dir == f->client_dir ? TO_SERVER : TO_CLIENT;
 }
 
+/* Payload bytes of one of its packets. Nearly all records are of one: no division for them. */
+static inline uint32_t rec_each(const struct weir_rec *r)
+{
+	return r->segs > 1 ? r->payload_len / r->segs : r->payload_len;
+}
+
 /* Quantile q (0..1) in µs, 0 without samples. Error: a bucket at most, 3.1 %. */
 double rtt_quantile_us(const struct rtt_hist *h, double q);
 void rtt_add(struct rtt_hist *h, uint32_t us);
