@@ -30,6 +30,11 @@ struct world {
 	uint8_t ttl_then; /* of CHAT's servers after the onset, where not 0 */
 	bool queue;	  /* the delay is as long as the load is high */
 	bool steady_load;
+	double steady_up; /* bytes a second to the servers, whatever comes from there */
+	bool retyped;	  /* flows that carried much become another type's */
+	bool joined;	  /* one becomes CHAT's */
+	bool held;	  /* what the clients send is little: it need not be acknowledged at once */
+	bool pushed;	  /* the servers say something now and then, the clients nothing */
 	bool elsewhere;	  /* the other types' servers are in another network */
 	bool one_server;
 };
@@ -48,9 +53,12 @@ static double uniform(void)
 	return (double)((seed * 0x2545F4914F6CDD1Du) >> 11) / 9007199254740992.0;
 }
 
-static void sample(struct flow *f, double at, double rtt_ms, uint8_t ttl)
+/* acked: bytes that are acknowledged for the first time. */
+static void sample(struct flow *f, double at, double rtt_ms, uint8_t ttl, uint32_t acked)
 {
 	struct weir_rec r = { .kind = WEIR_REC_PACKET, .proto = IPPROTO_TCP, .dir = 1, .ttl = ttl,
+			      .tcp_flags = 0x10, .ack = 77 + acked, .own_ack = 77,
+			      .own_dir_flags = WEIR_DIR_ACK,
 			      .flow_id = f->id, .time_ns = EPOCH + (uint64_t)(at * SECOND),
 			      .rtt_us = (uint32_t)(rtt_ms * 1000) };
 
@@ -95,9 +103,16 @@ static void run(const struct world *w)
 				rtt += w->web_ms;
 			for (unsigned k = 0; k < 3; k++)
 				sample(f, s + .1 + .3 * k, rtt + w->noise_ms * uniform() + 30 * (k == 2),
-				       then && f->type == CHAT && w->ttl_then ? w->ttl_then : 55);
+				       then && f->type == CHAT && w->ttl_then ? w->ttl_then : 55,
+				       f->type != CHAT ? 2896 : w->pushed && then ? 0 : w->held ? 300 : 2896);
 		}
 		model.type[CHAT].bytes[TO_CLIENT] += (uint64_t)load;
+		model.type[CHAT].bytes[TO_SERVER] += (uint64_t)(w->steady_up ? w->steady_up : load / 20);
+		if (w->retyped && s % 2)
+			model.type[CHAT].bytes[TO_CLIENT] -= 60000;
+		if (w->joined && s == 30)
+			for (unsigned way = 0; way < 2; way++)
+				model.type[CHAT].bytes[way] += 100000000;
 		model.now = EPOCH + (s + 1) * SECOND;
 		detect_delay.tick(detector, model.now);
 	}
@@ -200,6 +215,52 @@ static void undecided(void **state)
 	no_claim((struct world){ .added_ms = 1000, .onset = 20, .until = 60, .hit = 3, .queue = true });
 }
 
+/* A queue to the servers that is always full, while what comes from there varies. */
+static void a_full_queue_up(void **state)
+{
+	no_claim((struct world){ .added_ms = 400, .onset = 20, .until = 60, .hit = 3, .steady_up = 20000 });
+}
+
+/* A flow that becomes another type's takes with it what it had carried: no change of this one's load. */
+static void a_flow_of_another_type(void **state)
+{
+	no_claim((struct world){ .added_ms = 400, .onset = 20, .until = 60, .hit = 3, .steady_load = true,
+				 .retyped = true });
+	no_claim((struct world){ .added_ms = 400, .onset = 20, .until = 35, .hit = 3, .steady_load = true,
+				 .joined = true });
+}
+
+/* The clients begin to say little at a time, and the servers' stacks hold acknowledgments back, all for as long. */
+static void acknowledgments_held_back(void **state)
+{
+	no_claim((struct world){ .added_ms = 200, .onset = 20, .until = 60, .hit = 3, .held = true });
+	run(&(struct world){ .added_ms = 400, .onset = 20, .until = 60, .hit = 3, .held = true });
+	assert_int_equal(highest(), LEVEL_LIKELY);
+	stop();
+}
+
+/* What servers send on their own has echoes of old timestamps: the time between is the application's. */
+static void servers_that_push(void **state)
+{
+	silent((struct world){ .added_ms = 400, .onset = 20, .until = 60, .hit = 3, .pushed = true });
+}
+
+/* More flows than are listed. */
+static void many_flows(void **state)
+{
+	struct world w = { .added_ms = 400, .onset = 40, .until = 60, .hit = 3 };
+	struct flow f = { .type = CHAT, .client.ip = fake_ip("10.0.0.2"), .server.ip = fake_ip("192.0.2.10") };
+
+	run(&w);
+	for (unsigned i = 0; i < 1000; i++) {
+		f.id = 1000 + i % 100;
+		sample(&f, 60 + i * 1e-4, 440, 55, 2896);
+	}
+	detect_delay.tick(detector, EPOCH + 71 * SECOND);
+	assert_true(findings_at(store, 0)->flows >= FINDING_FLOWS && findings_at(store, 0)->flows <= 102);
+	stop();
+}
+
 /* What is limited in rate waits, too. */
 static void a_known_limit_waits(void **state)
 {
@@ -229,7 +290,7 @@ static void a_flood_of_servers(void **state)
 		f.server.ip = fake_ip("203.0.113.1");
 		f.server.ip.s6_addr[12] = (uint8_t)(i >> 8);
 		f.server.ip.s6_addr[13] = (uint8_t)i;
-		sample(&f, 60 + i * 1e-4, 20 + i % 2 * 500, 50);
+		sample(&f, 60 + i * 1e-4, 20 + i % 2 * 500, 50, 2896);
 	}
 	detect_delay.tick(detector, EPOCH + 71 * SECOND);
 	assert_int_equal(findings_count(store), 0);
@@ -242,7 +303,9 @@ int main(void)
 		cmocka_unit_test(a_type_delayed),	cmocka_unit_test(found_within_fifteen_seconds),
 		cmocka_unit_test(no_delay_of_the_type), cmocka_unit_test(another_way),
 		cmocka_unit_test(undecided),		cmocka_unit_test(a_known_limit_waits),
-		cmocka_unit_test(a_flood_of_servers),
+		cmocka_unit_test(a_flood_of_servers),	cmocka_unit_test(a_full_queue_up),
+		cmocka_unit_test(a_flow_of_another_type), cmocka_unit_test(acknowledgments_held_back),
+		cmocka_unit_test(servers_that_push),	cmocka_unit_test(many_flows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

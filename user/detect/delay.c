@@ -4,7 +4,8 @@
  * this type alone). Each server is compared with itself before, so that a distant
  * one is no finding. A longer way shows in the TTL, and would take the other
  * types' servers of that network along; a queue follows the load; a slow server
- * is one server; an application's time is in no acknowledgment.
+ * is one server; an application's time is in what it sends, and in acknowledgments
+ * that wait for that or for a timer, but not for longer than that.
  */
 #include "delay.h"
 
@@ -15,6 +16,8 @@
 
 #include "detect.h"
 #include "rst_host.h"
+
+#define TCP_SYN 0x02
 
 #define SETS 128
 #define WAYS 4
@@ -34,6 +37,8 @@
 #define FREE_NEAR      4   /* seconds of others in the same networks */
 #define FREE_ALL       8
 #define FREE_ENDS      2
+#define HELD_BACK_US   250000 /* timers of delayed acknowledgments: up to 200 ms, of all that are in use */
+#define PROMPT_BYTES   2400   /* two segments: acknowledged at once (RFC 5681, 4.2) */
 #define LOAD_VARIED    .6 /* mean of the lower third by that of the upper: a full queue has one load */
 #define LOAD_NONE      .12 /* of the delay: what more of it there is at high load */
 #define QUIET_S	       60
@@ -55,24 +60,24 @@ struct delay {
 	const struct detect_env *env;
 	struct delay_end end[SETS][WAYS];
 	struct delay_type *type[MAX_TYPES]; /* NULL until something was slow */
-	uint64_t bytes[MAX_TYPES];	    /* by the newest tick */
-	float load[MAX_TYPES];
+	uint64_t bytes[MAX_TYPES][2];	    /* by the newest tick, by way */
+	float load[MAX_TYPES][2];
 	uint64_t tick_ns;
 	uint32_t nomem;
 };
 
 struct second {
-	double added, load;
+	double added, load[2]; /* by way */
 };
 
 /* The slow seconds of all servers of a type, and the others' beside them. */
 struct verdict {
 	struct second s[POOL_MAX];
-	unsigned n, servers;
+	unsigned n, servers, prompt; /* prompt: servers where not only what may be held back was late */
 	uint32_t first_s, last_s, usual_s; /* first and newest slow second; the newest usual one before */
 	double low, median, high;	   /* us added */
 	double usual;			   /* us, median of the servers */
-	double shift;			   /* how much more of it there was at high load; NaN: the load did not vary */
+	double shift;			   /* how much more of it there was at high load, either way; NaN: the load did not vary */
 	bool alike, spared;
 	struct in6_addr net[8];
 	unsigned nets;
@@ -116,12 +121,13 @@ static void learn(struct delay_end *e, uint32_t s, uint32_t us)
 	e->spread_us = (uint32_t)(v[(n - 1) * 9 / 10] - v[(n - 1) / 10]);
 }
 
-void delay_sample(struct delay_end *e, uint32_t us, uint8_t ttl, uint32_t s)
+void delay_sample(struct delay_end *e, uint32_t us, uint8_t ttl, bool prompt, uint32_t s)
 {
 	if (!e->now_us || us < e->now_us) {
 		e->now_us = us;
 		e->now_ttl = ttl;
 	}
+	e->now_prompt |= prompt;
 	e->used_s = s;
 }
 
@@ -132,13 +138,15 @@ bool delay_is_step(const struct delay_end *e, uint32_t us)
 	return e->nwas >= DELAY_WAS_MIN && us >= e->usual_us + step;
 }
 
-void delay_second(struct delay_end *e, uint32_t s, float load)
+void delay_second(struct delay_end *e, uint32_t s, const float load[2])
 {
 	uint32_t us = e->now_us;
+	bool prompt = e->now_prompt;
 
 	if (!us)
 		return;
 	e->now_us = 0;
+	e->now_prompt = false;
 	if (e->now_ttl != e->ttl) { /* another way: all there was is of the old one */
 		e->ttl = e->now_ttl;
 		e->nwas = e->nrun = 0;
@@ -150,13 +158,14 @@ void delay_second(struct delay_end *e, uint32_t s, float load)
 		return;
 	}
 	if (!e->slow) {
-		e->nrun = 0;
+		e->nrun = e->nprompt = 0;
 		e->first_s = s;
 	}
 	e->slow = true;
 	e->last_s = s;
 	e->run_us[e->nrun % DELAY_RUN] = (float)(us - e->usual_us);
-	e->run_load[e->nrun++ % DELAY_RUN] = load;
+	memcpy(e->run_load[e->nrun++ % DELAY_RUN], load, 2 * sizeof(*load));
+	e->nprompt += prompt;
 }
 
 /* ---- a type ---- */
@@ -181,29 +190,42 @@ static bool near(const struct verdict *v, const struct in6_addr *ip)
 	return false;
 }
 
-static int by_load(const void *a, const void *b)
+static int by_load(const void *a, const void *b, void *way)
 {
-	double x = ((const struct second *)a)->load, y = ((const struct second *)b)->load;
+	double x = ((const struct second *)a)->load[*(unsigned *)way];
+	double y = ((const struct second *)b)->load[*(unsigned *)way];
 
 	return (x > y) - (x < y);
 }
 
 /* What stands in a full queue does so at one load, that which it lets out; any other queue follows its load. */
-static double shift_by_load(struct second *s, unsigned n)
+static double shift_by_load(struct second *s, unsigned n, unsigned servers, unsigned way)
 {
-	double load[2] = { 0, 0 }, added[2] = { 0, 0 };
+	double low = 0, high = 0, added = 0;
 	unsigned third = n / 3;
 
-	qsort(s, n, sizeof(*s), by_load);
-	for (unsigned i = 0; i < third; i++) {
-		load[0] += s[i].load;
-		added[0] += s[i].added;
-		load[1] += s[n - 1 - i].load;
-		added[1] += s[n - 1 - i].added;
-	}
-	if (third < 3 || load[0] > LOAD_VARIED * load[1])
+	if (third < 3 || third <= servers)
 		return NAN;
-	return (added[1] - added[0]) / third;
+	qsort_r(s, n, sizeof(*s), by_load, &way);
+	for (unsigned i = 0; i < third; i++) {
+		low += s[i].load[way] / third;
+		/* One second's may be of a flow that became of this type then, with all that it had carried. */
+		high += i >= servers ? s[n - 1 - i].load[way] / (third - servers) : 0;
+		added += s[n - 1 - i].added - s[i].added;
+	}
+	if (low >= LOAD_VARIED * high)
+		return NAN;
+	return added / third;
+}
+
+/* Either way may hold the queue: one that carries much the other way says nothing of it. */
+static double shift_either_way(struct second *s, unsigned n, unsigned servers)
+{
+	double up = shift_by_load(s, n, servers, TO_SERVER), down = shift_by_load(s, n, servers, TO_CLIENT);
+
+	if (isnan(up) || isnan(down))
+		return NAN;
+	return fabs(up) > fabs(down) ? up : down;
 }
 
 /* The servers of a type that are slow now. False: too few. */
@@ -222,8 +244,10 @@ static bool slow_ends(const struct delay *d, unsigned type, struct verdict *v)
 		for (unsigned k = 0; k < n; k++) {
 			of_end[k] = e->run_us[k];
 			if (v->n < POOL_MAX)
-				v->s[v->n++] = (struct second){ e->run_us[k], e->run_load[k] };
+				v->s[v->n++] = (struct second){ e->run_us[k],
+								{ e->run_load[k][0], e->run_load[k][1] } };
 		}
+		v->prompt += e->nprompt > 0;
 		middle[v->servers] = quantile(of_end, n, .5);
 		usual[v->servers++] = e->usual_us;
 		v->first_s = e->first_s < v->first_s ? e->first_s : v->first_s;
@@ -241,7 +265,7 @@ static bool slow_ends(const struct delay *d, unsigned type, struct verdict *v)
 	v->usual = quantile(usual, v->servers, .5);
 	quantile(middle, v->servers, .5);
 	v->alike = middle[v->servers - 1] - middle[0] <= ALIKE * v->median;
-	v->shift = shift_by_load(v->s, v->n);
+	v->shift = shift_either_way(v->s, v->n, v->servers);
 	return true;
 }
 
@@ -316,6 +340,12 @@ static bool rate_limited(const struct delay *d, unsigned type)
 	return false;
 }
 
+/* May it be acknowledgments that servers hold back, since the clients ask for less at once? */
+static bool held_back(const struct verdict *v)
+{
+	return v->high <= HELD_BACK_US && v->prompt < SERVERS_MIN;
+}
+
 /* The level it deserves; -1 none. */
 static int level_of(const struct delay *d, unsigned type, const struct verdict *v)
 {
@@ -323,7 +353,8 @@ static int level_of(const struct delay *d, unsigned type, const struct verdict *
 		return -1;
 	if (v->free_all < FREE_ALL || v->free_ends < FREE_ENDS || v->held * 10 > v->free_all)
 		return -1;
-	if (v->free_near < FREE_NEAR || isnan(v->shift) || fabs(v->shift) > LOAD_NONE * v->median)
+	if (v->free_near < FREE_NEAR || held_back(v) || isnan(v->shift) ||
+	    fabs(v->shift) > LOAD_NONE * v->median)
 		return LEVEL_POSSIBLE;
 	return LEVEL_LIKELY;
 }
@@ -367,7 +398,10 @@ static void report(struct delay *d, unsigned type, struct delay_type *t, const s
 	else
 		fact_text(&f.ruled_out, "congestion", "at high load it was %+.0f ms, of %.0f", v->shift / 1e3,
 			  v->median / 1e3);
-	fact_text(&f.ruled_out, "slow_server", "%u at once; acknowledgments are not the application's", v->servers);
+	if (held_back(v))
+		fact_text(&f.ruled_out, "slow_server", "not ruled out: so long may an acknowledgment be held back");
+	else
+		fact_text(&f.ruled_out, "slow_server", "%u at once; no acknowledgment is held back so long", v->servers);
 	fact_text(&f.ruled_out, "near_side", "only round trips beyond us count");
 	snprintf(f.what, sizeof(f.what), "+%.0f ms, %u servers", v->median / 1e3, v->servers);
 	findings_report(d->env->findings, &f);
@@ -418,7 +452,8 @@ static void judge(struct delay *d, unsigned type, uint32_t s)
 		bool higher = level > (int)t->level;
 
 		t->level = higher ? (enum level)level : t->level;
-		if (higher || s >= t->reported_s + REPORT_S) {
+		/* what less is known of now is no news */
+		if (higher || (level == (int)t->level && s >= t->reported_s + REPORT_S)) {
 			t->reported_s = s;
 			report(d, type, t, &v);
 		}
@@ -484,9 +519,9 @@ static void note_flow(struct delay *d, const struct flow *f)
 	for (unsigned i = 0; i < k; i++)
 		if (t->flow_id[i] == f->id)
 			return;
+	/* of more we don't know which were counted */
 	if (k < FINDING_FLOWS)
-		t->flow_id[k] = f->id;
-	t->nflows++;
+		t->flow_id[t->nflows++] = f->id;
 	k = held(t->nclients, CLIENTS_MAX);
 	for (unsigned i = 0; i < k; i++)
 		if (!memcmp(&t->client[i], &f->client.ip, sizeof(f->client.ip)))
@@ -498,10 +533,15 @@ static void note_flow(struct delay *d, const struct flow *f)
 static void packet(void *arg, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
 {
 	struct delay *d = arg;
+	bool syn = r->tcp_flags & TCP_SYN;
 	struct delay_end *e;
+	int32_t acked = r->own_dir_flags & WEIR_DIR_ACK ? (int32_t)(r->ack - r->own_ack) : 0;
 
 	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_TCP || !r->rtt_us || !f->type ||
 	    rec_way(f, r) != TO_CLIENT)
+		return;
+	/* What echoes a timestamp and acknowledges nothing came when the application had something to say. */
+	if (!syn && acked <= 0)
 		return;
 	/* clients from outside come from anywhere */
 	if (model_is_local(d->env->model, &f->server.ip) && !model_is_local(d->env->model, &f->client.ip))
@@ -509,7 +549,7 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 	e = end_of(d, &f->server.ip, f->type);
 	if (delay_is_step(e, r->rtt_us))
 		note_flow(d, f);
-	delay_sample(e, r->rtt_us, r->ttl, (uint32_t)(r->time_ns / 1000000000ull));
+	delay_sample(e, r->rtt_us, r->ttl, syn || acked >= PROMPT_BYTES, (uint32_t)(r->time_ns / 1000000000ull));
 }
 
 static void tick(void *arg, uint64_t now_ns)
@@ -521,10 +561,14 @@ static void tick(void *arg, uint64_t now_ns)
 	d->tick_ns = now_ns;
 	for (unsigned i = 1; i < model_types(d->env->model); i++) {
 		const struct type_stats *t = model_type(d->env->model, i);
-		uint64_t bytes = t->bytes[TO_SERVER] + t->bytes[TO_CLIENT];
 
-		d->load[i] = (float)((double)(bytes - d->bytes[i]) / span);
-		d->bytes[i] = bytes;
+		for (unsigned way = 0; way < 2; way++) {
+			uint64_t had = d->bytes[i][way], has = t->bytes[way];
+
+			/* less: a flow became another type's, with all it had carried */
+			d->load[i][way] = has > had ? (float)((double)(has - had) / span) : 0;
+			d->bytes[i][way] = has;
+		}
 	}
 	for (unsigned i = 0; i < SETS * WAYS; i++) {
 		struct delay_end *e = &d->end[i / WAYS][i % WAYS];
