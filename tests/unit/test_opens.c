@@ -28,6 +28,8 @@ struct world {
 	bool one_net, nobody_else, nowhere_else, once, refused, own;
 	double loss; /* of SYNs, by chance */
 	bool dead;   /* the servers, after a while */
+	double leave; /* the busy clients do then, 0: never */
+	bool flaps;  /* the way of both clients to them is gone now and then */
 };
 
 static struct model model;
@@ -67,6 +69,8 @@ static enum fate fate_of(const struct world *w, unsigned client, unsigned server
 	if (uniform() < w->loss)
 		return VANISHES;
 	if (server < 2 && w->dead && at > 20)
+		return VANISHES;
+	if (client < 2 && server < 2 && w->flaps && fmod(at, 35) > 20)
 		return VANISHES;
 	if (client >= 2 || server >= 2 || !w->after)
 		return PASSES;
@@ -135,15 +139,17 @@ static void run(struct world w)
 	for (unsigned k = 0; k < ENDS * 10; k++) {
 		double at = k * .1;
 
-		if (k % 3 == 0)
+		bool left = w.leave && at > w.leave;
+
+		if (k % 3 == 0 && !left)
 			open_one(&w, 0, 0, at);
-		if (k % 3 == 1 && k > 40)
+		if (k % 3 == 1 && k > 40 && !left)
 			open_one(&w, 1, 1, at);
 		if (k % 30 == 5 && !w.nobody_else) {
 			open_one(&w, 2, 0, at);
 			open_one(&w, 3, 1, at);
 		}
-		if (k % 30 == 15 && !w.nowhere_else) {
+		if (k % 30 == 15 && !w.nowhere_else && !left) {
 			open_one(&w, 0, 2, at);
 			open_one(&w, 1, 2, at);
 		}
@@ -153,7 +159,10 @@ static void run(struct world w)
 	}
 	for (unsigned i = 0; i < nflows; i++)
 		detect_opens.flow_end(detector, &flow[i]);
-	detect_opens.finish(detector, EPOCH + ENDS * SECOND);
+	if (w.leave)
+		detect_opens.tick(detector, EPOCH + (ENDS + 200) * SECOND);
+	else
+		detect_opens.finish(detector, EPOCH + ENDS * SECOND);
 }
 
 static void stop(void)
@@ -191,6 +200,20 @@ static void a_limit_on_openings(void **state)
 	stop();
 }
 
+/* Nobody is left to see it end: the last that failed is the end. */
+static void clients_that_leave(void **state)
+{
+	const struct finding *f;
+
+	run((struct world){ .after = 20, .frozen = 15, .until = 90, .leave = 60 });
+	assert_int_equal(findings_count(store), 1);
+	f = findings_at(store, 0);
+	assert_int_equal(f->level, LEVEL_LIKELY);
+	assert_true(f->closed);
+	assert_true(f->end_ns > EPOCH + 58 * SECOND && f->end_ns < EPOCH + 62 * SECOND);
+	stop();
+}
+
 static void no_claim(struct world w, int most)
 {
 	run(w);
@@ -208,6 +231,7 @@ static void no_limit(void **state)
 	no_claim((struct world){ .dead = true }, -1);
 	no_claim((struct world){ .dead = true, .nobody_else = true }, -1);
 	no_claim((struct world){ .loss = .3 }, -1);
+	no_claim((struct world){ .flaps = true }, LEVEL_POSSIBLE); /* one of several equal ways */
 	no_claim((struct world){ .loss = .02 }, -1);
 	w.refused = true;
 	no_claim(w, -1);
@@ -252,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_limit_on_openings),
+		cmocka_unit_test(clients_that_leave),
 		cmocka_unit_test(no_limit),
 		cmocka_unit_test(a_flood),
 	};

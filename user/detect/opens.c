@@ -76,7 +76,7 @@ struct opens {
 	uint32_t nfreezes;
 	bool changed, open;
 	enum level level;
-	uint64_t key, end_ns; /* of the finding */
+	uint64_t key, last_ns, end_ns; /* of the finding; newest failure; end 0: it lasts */
 	uint32_t nomem;
 };
 
@@ -208,6 +208,7 @@ static void opening_answered(struct opens *o, const struct flow *f, uint64_t syn
 struct tally {
 	const struct freeze *z[FREEZES]; /* of one port, recent, fair */
 	unsigned n, nets, servers, clients, ended, moments;
+	unsigned alone; /* began when no other pair's did */
 	double shortest, longest; /* of those that ended, s */
 	uint32_t failed, opened, fewest, most; /* opened: of these pairs since */
 	double opened_s, seconds;	       /* longest; the mean length of those that ended */
@@ -215,6 +216,27 @@ struct tally {
 	int type;
 	bool again; /* the same pair more than once */
 };
+
+/* Two openings' time: it began at some moment between the last that was answered and the first that was not. */
+static double unsure_s(const struct freeze *z)
+{
+	return 2 * z->opened_s / (z->opened ? z->opened : 1);
+}
+
+/* Did another pair's begin then, as what an outage cuts off does? One of several equal ways spares others. */
+static bool began_alone(const struct opens *o, const struct freeze *z)
+{
+	for (unsigned i = 0; i < FREEZES && i < o->nfreezes; i++) {
+		const struct freeze *x = &o->freeze[i];
+		double apart = fabs((double)(int64_t)(x->start_ns - z->start_ns) * 1e-9);
+
+		if (same_ip(&x->client, &z->client) && same_ip(&x->server, &z->server) && x->port == z->port)
+			continue;
+		if (apart <= fmax(unsure_s(x), unsure_s(z)))
+			return false;
+	}
+	return true;
+}
 
 static void tally(const struct opens *o, uint64_t now_ns, struct tally *t)
 {
@@ -249,6 +271,7 @@ static void tally(const struct opens *o, uint64_t now_ns, struct tally *t)
 		t->servers += server;
 		t->clients += client;
 		t->moments += moment;
+		t->alone += began_alone(o, z);
 		t->type = !t->n || t->type == z->type ? z->type : -1;
 		t->z[t->n++] = z;
 		t->failed += z->failed;
@@ -281,8 +304,8 @@ static int level_of(const struct tally *t)
 {
 	if (t->n < POSSIBLE || t->most > ALIKE * t->fewest)
 		return -1;
-	return t->n >= LIKELY && t->nets >= NETS && t->again && t->moments >= 2 && t->ended >= 2 &&
-			       t->longest <= LENGTHS * t->shortest ?
+	return t->n >= LIKELY && t->nets >= NETS && t->again && t->moments >= 2 && 2 * t->alone >= t->n &&
+			       t->ended >= 2 && t->longest <= LENGTHS * t->shortest ?
 		       LEVEL_LIKELY : LEVEL_POSSIBLE;
 }
 
@@ -310,6 +333,7 @@ static void report(struct opens *o, const struct tally *t)
 	fact_text(&f.reasons, "freezes", "%u, of %u clients, at %u servers in %u networks", t->n, t->clients,
 		  t->servers, t->nets);
 	fact_text(&f.ruled_out, "server_down", "other clients' openings there were answered meanwhile");
+	fact_text(&f.ruled_out, "outage", "%u of %u began when no other client's or server's did", t->alone, t->n);
 	fact_text(&f.ruled_out, "nat_exhaustion", "these clients' openings elsewhere were answered meanwhile");
 	if (t->nets >= NETS)
 		fact_text(&f.ruled_out, "servers_own_guard", "servers of %u networks do it alike", t->nets);
@@ -339,13 +363,14 @@ static void judge(struct opens *o, uint64_t now_ns)
 		o->key = 0x09e5ull << 48 ^ t.first_ns / 1000000;
 	}
 	o->level = level > (int)o->level ? (enum level)level : o->level;
+	o->last_ns = t.last_ns;
 	o->end_ns = t.end_ns;
 	report(o, &t);
 }
 
-static void close_finding(struct opens *o)
+static void close_finding(struct opens *o, uint64_t end_ns)
 {
-	findings_close(o->env->findings, o->key, o->end_ns);
+	findings_close(o->env->findings, o->key, end_ns);
 	o->open = false;
 	o->nfreezes = 0;
 }
@@ -435,8 +460,9 @@ static void tick(void *arg, uint64_t now_ns)
 	if (o->changed && o->nfreezes >= POSSIBLE)
 		judge(o, now_ns);
 	o->changed = false;
-	if (o->open && o->end_ns && now_ns > o->end_ns + QUIET_NS)
-		close_finding(o);
+	/* who left while it lasted sees no end: then it's the last that failed */
+	if (o->open && now_ns > (o->end_ns ? o->end_ns : o->last_ns) + QUIET_NS)
+		close_finding(o, o->end_ns ? o->end_ns : o->last_ns);
 }
 
 static void finish(void *arg, uint64_t now_ns)
@@ -445,7 +471,7 @@ static void finish(void *arg, uint64_t now_ns)
 
 	tick(o, now_ns);
 	if (o->open)
-		close_finding(o);
+		close_finding(o, o->end_ns);
 }
 
 static void destroy(void *arg)
