@@ -221,6 +221,19 @@ static struct finding make_finding(void)
 	return f;
 }
 
+/* A detector counts more flows than it keeps ids of. */
+static void no_ids_of_flows_that_were_not_kept(void **state)
+{
+	struct finding f = make_finding();
+	json_t *e;
+
+	memset(f.flow_id + 30, 0, sizeof(f.flow_id) - 30 * sizeof(*f.flow_id));
+	sink.ops->finding(sink.s, &m, &f, FINDING_OPEN, START + 1);
+	e = event();
+	assert_int_equal(json_array_size(json_object_get(json_object_get(e, "finding"), "flow_ids")), 30);
+	json_decref(e);
+}
+
 static void finding_carries_estimate_control_and_both_lists(void **state)
 {
 	struct finding f = make_finding();
@@ -491,6 +504,7 @@ int main(void)
 		T(hostile_hint_stays_valid_json),
 		T(rst_says_what_made_it_suspect),
 		T(finding_carries_estimate_control_and_both_lists),
+		T(no_ids_of_flows_that_were_not_kept),
 		T(stop_conserves),
 		T(every_tool_action_has_its_name),
 		T(stats_are_of_the_interval),

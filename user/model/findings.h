@@ -41,7 +41,7 @@ struct finding {
 	int app;	   /* 0: none */
 	enum direction direction;
 	uint32_t flows, clients, servers;
-	uint64_t flow_id[FINDING_FLOWS]; /* the first min(flows, FINDING_FLOWS) */
+	uint64_t flow_id[FINDING_FLOWS]; /* the first min(flows, FINDING_FLOWS); 0: of that one it was not kept */
 	struct facts estimate, control, reasons, ruled_out;
 	char what[96];	   /* one line for people: "1.53 Mbit/s, burst 100 kB" */
 	bool degraded;

@@ -325,7 +325,8 @@ void finding_body_named(struct jbuf *b, const struct finding *f, const char *typ
 	jb_u64(b, "servers", f->servers);
 	jb_open(b, "flow_ids", '[');
 	for (unsigned i = 0; i < f->flows && i < FINDING_FLOWS; i++)
-		jb_u64(b, NULL, flow_id_out(f->flow_id[i]));
+		if (f->flow_id[i])
+			jb_u64(b, NULL, flow_id_out(f->flow_id[i]));
 	jb_close(b, ']');
 	estimate(b, f);
 	tests(b, "reasons", "test", &f->reasons);
