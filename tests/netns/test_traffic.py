@@ -173,7 +173,7 @@ def test_a_clients_reset_from_the_wan():
     """R0: it claims to be the client's, and comes in where only servers' packets do."""
     with tempfile.TemporaryDirectory() as where, Gateway() as gw:
         tls_server(gw, where, slow=True)
-        w = gw.weir("watch", "lan0", "wan0", "-j", attached=2)
+        w = gw.weir("watch", "lan0:lan", "wan0:wan", "-j", attached=2)  # this gateway has no default route
         injector = gw.popen("s", [TRAFFIC, "reset", "s0", "blocked.example", "64", "1", "client"],
                             stdout=subprocess.PIPE, text=True)
         equal(browse(gw, "news.example", CLIENT4).returncode, 0, "an undisturbed fetch")
