@@ -469,7 +469,7 @@ static void try_group(struct rate *r, const struct group *g, enum side side,
 	if (k->verdict == VERDICT_POLICER && g->n > 1 && k->fit.j < ALONE_J && line_holds(&k->line))
 		take_line(k, &in);
 	if (k->verdict == VERDICT_NONE && g->kind == GROUP_TYPE) {
-		k->verdict = verdict_of_line(&in, &k->line);
+		k->verdict = verdict_of_line(&in, &k->fit, &k->line);
 		if (k->verdict != VERDICT_NONE)
 			take_line(k, &in);
 	}

@@ -158,8 +158,8 @@ unsigned group_losses(const struct group *g, enum side side, unsigned *lossy);
 /* rate_verdict.c */
 /* Of a group's fit, with the input that it was made of. */
 enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, enum side side);
-/* The same by the line of the losses alone, where no bucket could be fitted. */
-enum verdict verdict_of_line(const struct fit_input *in, const struct loss_line *l);
+/* The same by the line of the losses alone, where no bucket could be fitted well. */
+enum verdict verdict_of_line(const struct fit_input *in, const struct rate_fit *f, const struct loss_line *l);
 
 /* rate_limit.c */
 void limits_packet(struct path *p, const struct weir_rec *r, unsigned rtt_us);

@@ -33,6 +33,7 @@
 #define UNKNOWN_SLICES 12
 #define LINE_DEPTH_S .035 /* a queue that varies by so much shows */
 #define LINE_RTTS    24
+#define LINE_FIT_J   .97
 #define LINE_RISE    .3 /* of that depth, at most: no queue */
 
 /*
@@ -168,14 +169,16 @@ static int by_value(const void *a, const void *b)
 
 /*
  * What was ahead of a packet varied by depth: in a queue half of them would wait for
- * half of it, and noise only adds to a round trip.
+ * half of it, and noise only adds to a round trip. Where a bucket parts them well
+ * and is no limit's, they are lost to a short queue, at the end of what comes at
+ * once: senders of a steady pace draw that line themselves.
  */
-enum verdict verdict_of_line(const struct fit_input *in, const struct loss_line *l)
+enum verdict verdict_of_line(const struct fit_input *in, const struct rate_fit *f, const struct loss_line *l)
 {
 	static _Thread_local float rtt[FIT_RTTS_MAX];
 	unsigned n = in->rtts < FIT_RTTS_MAX ? in->rtts : FIT_RTTS_MAX;
 
-	if (!line_holds(l) || in->flows < 2 || n < LINE_RTTS || l->depth < LINE_DEPTH_S * l->rate)
+	if (f->j >= LINE_FIT_J || !line_holds(l) || in->flows < 2 || n < LINE_RTTS || l->depth < LINE_DEPTH_S * l->rate)
 		return VERDICT_NONE;
 	for (unsigned i = 0; i < n; i++)
 		rtt[i] = in->rtt[i].rtt;
