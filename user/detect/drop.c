@@ -87,11 +87,8 @@ static void note_lossy(struct drop_type *t, struct drop_flow *df, uint64_t ns)
 
 static uint64_t tuple_key(const struct flow *f)
 {
-	const uint32_t *a = f->client.ip.s6_addr32, *b = f->server.ip.s6_addr32;
-	uint64_t h = f->server.port + 1;
+	uint64_t h = ip_hash(&f->server.ip, ip_hash(&f->client.ip, f->server.port));
 
-	for (unsigned i = 0; i < 4; i++)
-		h = ((h ^ a[i]) * 0x9e3779b97f4a7c15u ^ b[i]) * 0xc2b2ae3d27d4eb4fu ^ h >> 29;
 	return h ? h : 1;
 }
 

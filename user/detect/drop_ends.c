@@ -6,18 +6,6 @@
 
 #define DOWN_NS 15000000000ull
 
-static uint32_t hash_ip(const struct in6_addr *ip, uint32_t seed)
-{
-	uint32_t h = seed;
-
-	for (unsigned i = 0; i < 4; i++) {
-		h ^= ip->s6_addr32[i];
-		h *= 0x9e3779b1u;
-		h ^= h >> 15;
-	}
-	return h;
-}
-
 static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
 {
 	return !memcmp(a, b, sizeof(*a));
@@ -25,7 +13,7 @@ static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
 
 static const struct end *set_of(const struct ends *e, const struct in6_addr *ip)
 {
-	return e->end[hash_ip(ip, 0) % ENDS_SETS];
+	return e->end[ip_hash(ip, 0) % ENDS_SETS];
 }
 
 static bool is_end(const struct end *x, const struct in6_addr *ip, unsigned type)
@@ -36,7 +24,7 @@ static bool is_end(const struct end *x, const struct in6_addr *ip, unsigned type
 /* The entry; where there is none *set and *tag say where it would be. */
 static struct end *find(struct ends *e, const struct in6_addr *ip, unsigned type, unsigned *set, uint32_t *tag)
 {
-	uint32_t h = hash_ip(ip, 0);
+	uint32_t h = (uint32_t)ip_hash(ip, 0);
 
 	*set = h % ENDS_SETS;
 	*tag = (h ^ type * 0x85ebca6bu) | 1;
@@ -185,9 +173,9 @@ void ends_each(const struct ends *e, int type, bool (*fn)(const struct end *x, v
 		}
 }
 
-static uint32_t hash_spot(const struct endpoint *e, uint8_t proto)
+static uint64_t hash_spot(const struct endpoint *e, uint8_t proto)
 {
-	return hash_ip(&e->ip, (uint32_t)e->port * 0x85ebca6bu ^ proto);
+	return ip_hash(&e->ip, (uint64_t)e->port << 8 | proto);
 }
 
 static const struct port_type *port_of(const struct spots *s, uint16_t port, uint8_t proto)

@@ -20,11 +20,7 @@ uint64_t rst_hash(const void *data, size_t n, uint64_t seed)
 
 static size_t set_of(const struct in6_addr *ip)
 {
-	uint64_t half[2], h;
-
-	memcpy(half, ip, sizeof(half));
-	h = (half[0] ^ half[1] * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull;
-	return (h ^ h >> 32) % (RST_HOSTS / WAYS) * WAYS;
+	return ip_hash(ip, 0) % (RST_HOSTS / WAYS) * WAYS;
 }
 
 struct rst_host *rst_host(struct rst_hosts *t, const struct in6_addr *ip, uint64_t now_ns)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "names.h"
 #include "weir_abi.h"
@@ -28,6 +29,20 @@ struct endpoint {
 	struct in6_addr ip;
 	uint16_t port;
 };
+
+/*
+ * All of its bits depend on each of the address: the hosts of one network differ in the last byte, the top of
+ * a word here, which one multiplication leaves there.
+ */
+static inline uint64_t ip_hash(const struct in6_addr *ip, uint64_t seed)
+{
+	uint64_t half[2], h;
+
+	memcpy(half, ip, sizeof(half));
+	h = ((half[0] ^ seed) * 0x9e3779b97f4a7c15ull ^ half[1]) * 0xd6e8feb86659fd93ull;
+	h = (h ^ h >> 32) * 0xd6e8feb86659fd93ull;
+	return h ^ h >> 32;
+}
 
 /* From the client's view; index 0 to the server (up), 1 to the client (down). */
 enum { TO_SERVER, TO_CLIENT };
