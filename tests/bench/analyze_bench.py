@@ -31,6 +31,7 @@ def run(row, quick):
         runs = [spent([WEIR, "analyze", path]) for _ in range(5)]
         if any(r[3] for r in runs):
             raise RuntimeError("weir analyze failed")
+        each = os.path.getsize(path) / packets
         rate = packets / statistics.median(r[0] for r in runs)
         row("analyze, all detectors, a core's second", rate / 1e6, "Mpps", "Mpps by the clock",
             packets / statistics.median(r[1] for r in runs) / 1e6)
@@ -58,4 +59,4 @@ def run(row, quick):
     cpu, wall, rss, code = spent([WEIR, "analyze", "-"], stdin=gen.stdout)
     gen.stdout.close()
     gen.wait()
-    row("analyze, a stream of %.1f GB: peak memory" % (stream * 985e-9), rss, "MB", "Mpps a core's second", stream / cpu / 1e6)
+    row("analyze, a stream of %.1f GB: peak memory" % (stream * each / 1e9), rss, "MB", "Mpps a core's second", stream / cpu / 1e6)

@@ -2,7 +2,8 @@
 /*
  * A seeded mix of traffic as a pcap on standard output: make_capture PACKETS [SEED]. Downloads over TLS and
  * HTTP (a tenth of them policed, a tenth with random loss), short requests, DNS, RTP, IPv6 in all of them.
- * Of 2,000 flows at a time, each step of the one whose time has come gives one packet.
+ * Of 2,000 flows at a time, each step of the one whose time has come gives one packet. Downloads come in
+ * bursts, and people pause: a million packets last about five minutes, as on a line of some 25 Mbit/s.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -17,6 +18,8 @@
 #define LIMIT	 250000.0 /* bytes/s of a policed flow, and its bucket */
 #define BUCKET	 60000.0
 #define RESENDS	 64
+#define PAUSE	 120.0 /* s, at most, between one flow and the next of its place */
+#define THINK	 0.5   /* s, at most, for each segment of a burst, before the next */
 
 enum kind { TLS, HTTP, SHORT, DNS, RTP };
 
@@ -27,7 +30,7 @@ struct flow {
 	double loss;
 	enum kind kind;
 	bool v6, policed;
-	uint32_t client, server, seq, ack, left, step, acked, fins;
+	uint32_t client, server, seq, ack, left, burst, step, acked, fins;
 	uint16_t port, ipid[2];
 	struct {
 		double t;
@@ -57,11 +60,11 @@ static double uniform(void)
 
 static void begin(struct flow *f, double now)
 {
-	double u = uniform();
+	double u = (double)(f - flow) / FLOWS; /* a place keeps its kind, or the long ones would take them all */
 
 	memset(f, 0, sizeof(*f));
-	f->kind = u < 0.15 ? TLS : u < 0.25 ? HTTP : u < 0.65 ? SHORT : u < 0.95 ? DNS : RTP;
-	f->t = now + uniform() * 0.2;
+	f->kind = u < 0.15 ? TLS : u < 0.25 ? HTTP : u < 0.65 ? SHORT : u < 0.98 ? DNS : RTP;
+	f->t = now + uniform() * PAUSE;
 	f->gap = f->kind == RTP ? 0.02 : 0.0005 + uniform() * 0.004;
 	f->v6 = uniform() < 0.2;
 	f->policed = f->kind <= HTTP && uniform() < 0.1;
@@ -74,6 +77,7 @@ static void begin(struct flow *f, double now)
 	f->seq = (uint32_t)draw();
 	f->ack = (uint32_t)draw();
 	f->left = f->kind <= HTTP ? 100 + draw() % 4000 : f->kind == SHORT ? 4 + draw() % 12 : f->kind == DNS ? 2 : 1500;
+	f->burst = 16u << draw() % 6;
 	f->tokens = BUCKET;
 	f->filled = f->t;
 }
@@ -147,7 +151,8 @@ static bool passes(struct flow *f, uint32_t len)
 	f->tokens += (f->t - f->filled) * LIMIT;
 	f->filled = f->t;
 	if (f->tokens > BUCKET)
-		f->tokens = BUCKET;
+		f->burst = 16u << draw() % 6;
+	f->tokens = BUCKET;
 	if (f->tokens < len + 66)
 		return false;
 	f->tokens -= len + 66;
@@ -184,6 +189,8 @@ static bool download(struct flow *f)
 	if (f->left % 2)
 		tcp(f, false, 0x10, f->ack, 0, NULL);
 	f->t += f->gap;
+	if (!f->n && f->left % f->burst == 0)
+		f->t += uniform() * THINK * f->burst;
 	return true;
 }
 
@@ -231,9 +238,14 @@ static bool connection(struct flow *f)
 	}
 	if (download(f))
 		return true;
-	tcp(f, !f->fins, 0x11, f->fins ? f->ack : f->seq, 0, NULL);
+	/* FIN, FIN and what acknowledges it */
+	tcp(f, f->fins != 1, f->fins < 2 ? 0x11 : 0x10, f->fins == 1 ? f->ack : f->seq, 0, NULL);
+	if (f->fins == 1)
+		f->ack++;
+	else
+		f->acked = ++f->seq;
 	f->t += 0.001;
-	return ++f->fins < 2;
+	return ++f->fins < 3;
 }
 
 static bool datagrams(struct flow *f)
@@ -250,8 +262,8 @@ static bool datagrams(struct flow *f)
 		memcpy(b + 34, "\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4\xcb\0\x71\7", back ? 16 : 0);
 	} else {
 		b[0] = 0x80, b[1] = 8;
-		put16(b + 2, 3000 - f->left);
-		put32(b + 4, (3000 - f->left) * 160);
+		put16(b + 2, 1500 - f->left / 2); /* each way numbers its own */
+		put32(b + 4, (1500 - f->left / 2) * 160);
 		put32(b + 8, f->client ^ (uint32_t)back);
 		memset(b + 12, (int)f->left, 160);
 	}
