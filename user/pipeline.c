@@ -26,6 +26,16 @@ struct pipeline {
 	const struct detector *detector[DETECTORS_MAX];
 	void *state[DETECTORS_MAX];
 	unsigned ndetectors;
+	unsigned npacket, nexpect; /* the detectors that have these hooks */
+	struct {
+		unsigned wants;
+		void (*hook)(void *d, struct flow *f, const struct weir_rec *r, const uint8_t *payload);
+		void *state;
+	} packet[DETECTORS_MAX];
+	struct {
+		void (*hook)(const void *d, const struct flow *f, unsigned way);
+		const void *state;
+	} expect[DETECTORS_MAX];
 	uint64_t next_tick, last_stats, lost_until, lost;
 	struct weir_ctl ctl[CTL_QUEUE]; /* a ring: when full the oldest wishes go first */
 	unsigned ctl_from, ctl_n;
@@ -153,6 +163,15 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 		if (!p->state[n])
 			goto fail;
 		p->ndetectors++;
+		if (d->packet) {
+			p->packet[p->npacket].wants = d->wants;
+			p->packet[p->npacket].hook = d->packet;
+			p->packet[p->npacket++].state = p->state[n];
+		}
+		if (d->expect) {
+			p->expect[p->nexpect].hook = d->expect;
+			p->expect[p->nexpect++].state = p->state[n];
+		}
 	}
 	return p;
 fail:
@@ -374,6 +393,8 @@ static struct flow *flow_of_counters(struct pipeline *p, const struct weir_key6 
 
 static void take(struct pipeline *p, struct flow *f, const struct weir_rec *r, const uint8_t *payload)
 {
+	unsigned classes = packet_classes(r);
+
 	if (r->time_ns < p->lost_until)
 		f->fragile = true;
 	if (p->cfg.evidence)
@@ -383,9 +404,9 @@ static void take(struct pipeline *p, struct flow *f, const struct weir_rec *r, c
 	if (r->kind == WEIR_REC_PACKET)
 		classify(p, f, r, payload);
 	follow_call(p, f);
-	for (unsigned i = 0; i < p->ndetectors; i++)
-		if (p->detector[i]->packet)
-			p->detector[i]->packet(p->state[i], f, r, payload);
+	for (unsigned i = 0; i < p->npacket; i++)
+		if (p->packet[i].wants & classes)
+			p->packet[i].hook(p->packet[i].state, f, r, payload);
 	model_packet(p->model, f, r, !p->cfg.live);
 }
 
@@ -429,9 +450,8 @@ void pipeline_expect(const struct pipeline *p, const void *at, unsigned dir, uns
 	}
 	way = dir == f->client_dir ? TO_SERVER : TO_CLIENT;
 	model_expect_deep(f, way);
-	for (unsigned i = 0; i < p->ndetectors; i++)
-		if (p->detector[i]->expect)
-			p->detector[i]->expect(p->state[i], f, way);
+	for (unsigned i = 0; i < p->nexpect; i++)
+		p->expect[i].hook(p->expect[i].state, f, way);
 }
 
 void pipeline_expect_counters(const struct pipeline *p, uint64_t id, unsigned stage)

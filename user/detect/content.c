@@ -559,7 +559,7 @@ static void content_on_packet(void *arg, struct flow *f, const struct weir_rec *
 	struct content_side *x;
 	unsigned way;
 
-	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_TCP || (r->tcp_flags & TCP_RST))
+	if (r->tcp_flags & TCP_RST)
 		return;
 	way = rec_way(f, r);
 	if (!s) {
@@ -659,6 +659,7 @@ static void content_rest(const struct inject_group *g, struct finding *f)
 
 const struct detector detect_content = {
 	.name = "content",
+	.wants = PACKET_TCP,
 	.create = content_create,
 	.packet = content_on_packet,
 	.expect = content_expect,

@@ -537,8 +537,7 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 	struct delay_end *e;
 	int32_t acked = r->own_dir_flags & WEIR_DIR_ACK ? (int32_t)(r->ack - r->own_ack) : 0;
 
-	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_TCP || !r->rtt_us || !f->type ||
-	    rec_way(f, r) != TO_CLIENT)
+	if (!f->type || rec_way(f, r) != TO_CLIENT)
 		return;
 	/* What echoes a timestamp and acknowledges nothing came when the application had something to say. */
 	if (!syn && acked <= 0)
@@ -582,6 +581,7 @@ static void tick(void *arg, uint64_t now_ns)
 
 const struct detector detect_delay = {
 	.name = "delay",
+	.wants = PACKET_RTT,
 	.create = create,
 	.packet = packet,
 	.tick = tick,

@@ -44,8 +44,28 @@ struct detect_env {
 	void *focus_arg;
 };
 
+/* What a detector may want of the records; each is of one or more of these. */
+enum {
+	PACKET_TCP = 1,
+	PACKET_UDP = 2,
+	PACKET_OTHER = 4,
+	PACKET_RTT = 8,	   /* TCP, with a round trip's sample */
+	PACKET_ERROR = 16, /* an ICMP error that quotes the flow */
+	PACKET_ANY = 31
+};
+
+static inline unsigned packet_classes(const struct weir_rec *r)
+{
+	if (r->kind != WEIR_REC_PACKET)
+		return PACKET_ERROR;
+	if (r->proto == IPPROTO_TCP)
+		return r->rtt_us ? PACKET_TCP | PACKET_RTT : PACKET_TCP;
+	return r->proto == IPPROTO_UDP ? PACKET_UDP : PACKET_OTHER;
+}
+
 struct detector {
 	const char *name;
+	unsigned wants; /* PACKET_*: packet() gets no others */
 	/* NULL: out of memory. env outlives the detector. */
 	void *(*create)(const struct detect_env *env);
 	/* A packet of a flow; payload has r->caplen bytes. Before the flow's own counters hold it. */

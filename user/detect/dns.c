@@ -280,7 +280,7 @@ static void dns_on_packet(void *arg, struct flow *f, const struct weir_rec *r, c
 	struct dns_detector *d = arg;
 	struct dns_message m;
 
-	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_UDP || !r->payload_len || !unicast_dns(f))
+	if (!r->payload_len || !unicast_dns(f))
 		return;
 	if (!(r->caplen && payload ? dns_parse(&m, payload, r->caplen)
 				   : dns_parse_head(&m, r->head, r->payload_len < sizeof(r->head) ? r->payload_len
@@ -328,6 +328,7 @@ static void dns_destroy(void *arg)
 
 const struct detector detect_dns = {
 	.name = "dns",
+	.wants = PACKET_UDP,
 	.create = dns_create,
 	.packet = dns_on_packet,
 	.tick = dns_tick,

@@ -343,8 +343,6 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 	struct drop *d = arg;
 	struct drop_flow *df;
 
-	if (r->kind != WEIR_REC_PACKET)
-		return;
 	df = drop_flow_of(d, f);
 	if (!df)
 		return;
@@ -490,6 +488,7 @@ static void destroy(void *arg)
 
 const struct detector detect_drop = {
 	.name = "drop",
+	.wants = PACKET_TCP | PACKET_UDP,
 	.create = create,
 	.packet = packet,
 	.expect = expect,

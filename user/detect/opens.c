@@ -391,7 +391,7 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 	struct opens *o = arg;
 	struct opening *x = f->detector[o->env->slot];
 
-	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_TCP || (x && x->answered))
+	if (x && x->answered)
 		return;
 	if (rec_way(f, r) == TO_CLIENT) {
 		if (!x)
@@ -481,6 +481,7 @@ static void destroy(void *arg)
 
 const struct detector detect_opens = {
 	.name = "opens",
+	.wants = PACKET_TCP,
 	.create = create,
 	.packet = packet,
 	.typed = typed,

@@ -166,8 +166,6 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 	unsigned way = rec_way(f, r);
 	struct path *p;
 
-	if (r->kind != WEIR_REC_PACKET || (r->proto != IPPROTO_TCP && r->proto != IPPROTO_UDP))
-		return;
 	if (limits_itself(f)) {
 		for (unsigned w = 0; x && w < 2; w++)
 			if (x->path[w]) {
@@ -974,6 +972,7 @@ static void rate_destroy(void *d)
 
 const struct detector detect_rate = {
 	.name = "rate",
+	.wants = PACKET_TCP | PACKET_UDP,
 	.create = rate_create,
 	.packet = rate_packet,
 	.expect = rate_expect,

@@ -466,6 +466,7 @@ static void rst_finish(void *arg, uint64_t now_ns)
 
 const struct detector detect_rst = {
 	.name = "rst",
+	.wants = PACKET_ANY, /* its bursts end by any packet's time */
 	.create = rst_create,
 	.packet = rst_on_packet,
 	.expect = rst_expect,
