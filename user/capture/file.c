@@ -193,11 +193,13 @@ static void one_packet(struct run *run, const struct slot *s)
 	const struct captured *c = &s->c;
 	uint32_t len = c->len > c->caplen ? c->len : c->caplen;
 
-	if (s->skip < 0 || (uint32_t)s->skip > c->caplen)
+	if (s->skip < 0 || (uint32_t)s->skip > c->caplen) {
 		host_engine_unknown_link(run->engine, len);
-	else
-		host_engine_packet(run->engine, s->link, c->data + s->skip, c->caplen - (uint32_t)s->skip,
-				   len - (uint32_t)s->skip, c->time_ns);
+		return;
+	}
+	host_engine_hint(run->engine, s->hash);
+	host_engine_packet(run->engine, s->link, c->data + s->skip, c->caplen - (uint32_t)s->skip,
+			   len - (uint32_t)s->skip, c->time_ns);
 }
 
 static int take_all(struct run *run, struct reader *reader, const char *path, struct ahead *a)

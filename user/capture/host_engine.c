@@ -38,6 +38,7 @@ struct host_engine {
 	struct entry **bucket;
 	u32 mask, n, max;
 	u32 nholes;
+	u32 hint; /* what the packet's key most likely hashes to; 0 none */
 	u16 ifindex;
 	u64 epoch, ordered; /* the present one; the newest that in_order() has sorted */
 	u64 packets;
@@ -150,8 +151,11 @@ static struct entry *find(struct host_engine *e, const struct weir_key6 *k, u32 
 struct weir_flow *host_lookup(void *engine, const struct weir_key6 *key)
 {
 	struct host_engine *e = engine;
-	struct entry *x = find(e, key, hash_key(key));
+	struct entry *x = e->hint ? find(e, key, e->hint) : NULL;
 
+	e->hint = 0; /* the packet's own flow is looked up first */
+	if (!x)
+		x = find(e, key, hash_key(key));
 	if (!x)
 		return NULL;
 	if (!e->current) /* the first is the packet's own; an ICMP error looks up another */
@@ -391,6 +395,11 @@ void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash)
 	for (size_t at = 0; at < sizeof(*x); at += 64)
 		__builtin_prefetch((const char *)x + at, 1);
 	return x->user;
+}
+
+void host_engine_hint(struct host_engine *e, uint32_t hash)
+{
+	e->hint = hash;
 }
 
 void host_engine_interface(struct host_engine *e, uint16_t ifindex)

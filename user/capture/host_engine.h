@@ -38,6 +38,9 @@ uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, co
 void host_engine_expect_entry(const struct host_engine *e, uint32_t hash);
 void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash);
 
+/* What host_engine_expect() gave for the next packet: its key is not hashed again. Wrong, it costs a look-up. */
+void host_engine_hint(struct host_engine *e, uint32_t hash);
+
 /*
  * While a record is told: the user's pointer in its flow, which a new flow has as NULL. NULL: the record is of
  * another flow than the packet (an ICMP error).
