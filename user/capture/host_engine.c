@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "env_host.h"
+#include "fetch.h"
 #include "names.h"
 
 #define XXH_INLINE_ALL
@@ -392,8 +393,7 @@ void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash)
 		x = x->next;
 	if (!x)
 		return NULL;
-	for (size_t at = 0; at < sizeof(*x); at += 64)
-		__builtin_prefetch((const char *)x + at, 1);
+	fetch_lines(x, sizeof(*x));
 	return x->user;
 }
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fetch.h"
+
 #define SECOND 1000000000ull
 #define PATIENCE_NS (5 * SECOND / 2)
 #define THIN_PER_RTT 64
@@ -364,8 +366,7 @@ static void expect(const void *arg, const struct flow *f, unsigned way)
 	if (!df)
 		return;
 	now = model_now(d->env->model);
-	for (size_t at = 64; at < offsetof(struct drop_flow, early); at += 64)
-		__builtin_prefetch((const char *)df + at, 1);
+	fetch_lines((const char *)df + 64, offsetof(struct drop_flow, early) - 64);
 	__builtin_prefetch(df->sent, 1);
 	ends_expect(df->at_far, now);
 	ends_expect(df->at_near, now);

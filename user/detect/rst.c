@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fetch.h"
 #include "rst.h"
 
 #define TCP_FIN 0x01
@@ -417,8 +418,8 @@ static void rst_expect(const void *arg, const struct flow *f, unsigned way)
 	const struct rst_detector *d = arg;
 	const struct rst_flow *s = f->detector[d->env->slot];
 
-	for (size_t at = 0; s && at < sizeof(s->side[way]); at += 64)
-		__builtin_prefetch((const char *)&s->side[way] + at, 1);
+	if (s)
+		fetch_lines(&s->side[way], sizeof(s->side[way]));
 }
 
 static void rst_flow_end(void *arg, struct flow *f)

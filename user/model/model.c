@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fetch.h"
 #include "model_own.h"
 #include "parked.h"
 #include "pipeline.h"
@@ -270,14 +271,14 @@ void model_expect_counters(const struct model *m, uint64_t id, unsigned stage)
 
 void model_expect_flow(const struct flow *f)
 {
-	for (size_t i = 0; i < offsetof(struct flow, end_ns); i += 64)
-		__builtin_prefetch((const char *)f + i, 1);
+	fetch_lines(f, offsetof(struct flow, end_ns));
 }
 
 void model_expect_parts(const struct flow *f)
 {
 	__builtin_prefetch(f->unacked, 1);
 	__builtin_prefetch(f->rtt, 1);
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < DETECTORS_MAX; i++)
 		__builtin_prefetch(f->detector[i], 1);
 }
