@@ -137,6 +137,7 @@ static void masqueraded_flow_is_one(void **state)
 
 	e.gone = true;
 	join_conntrack(j, &e);
+	join_settled(j);
 	join_stats(j, &s);
 	assert_int_equal(s.connections, 0);
 	join_free(j);
@@ -460,6 +461,31 @@ static void a_flushed_nat_loses_nothing(void **state)
 	join_free(j);
 }
 
+/* Conntrack says that a connection is gone before its first packet's record is read: the uplink has another address. */
+static void a_connection_that_is_gone_names_what_is_under_way(void **state)
+{
+	struct join_config c = both_sides();
+	struct ct_entry e = masqueraded(5000, 61000), again = e;
+	struct weir_rec wan = rec(2, WAN, "203.0.113.1", 61000, "198.51.100.9", 443), later = wan, late = wan;
+	struct join *j = join_new(&c);
+
+	later.flow_id = 3;
+	late.flow_id = 4;
+	join_conntrack(j, &e);
+	e.gone = true;
+	join_conntrack(j, &e);
+	assert_int_equal(join_record(j, &wan), JOIN_RENAME);
+	assert_address(wan.saddr, "192.168.7.2");
+	/* The same once more is no longer gone. */
+	join_conntrack(j, &again);
+	join_settled(j);
+	assert_int_equal(join_record(j, &later), JOIN_RENAME);
+	join_conntrack(j, &e);
+	join_settled(j);
+	assert_int_not_equal(join_record(j, &late), JOIN_RENAME);
+	join_free(j);
+}
+
 /* What comes in on the WAN for the inside and is dropped here leaves nothing behind that could fill up. */
 static void scans_leave_room(void **state)
 {
@@ -692,6 +718,7 @@ int main(void)
 		cmocka_unit_test(one_to_one_nat_has_its_client),
 		cmocka_unit_test(an_uplink_and_its_carrier_show_one_flow),
 		cmocka_unit_test(a_flushed_nat_loses_nothing),
+		cmocka_unit_test(a_connection_that_is_gone_names_what_is_under_way),
 		cmocka_unit_test(scans_leave_room),
 		cmocka_unit_test(leaving_unseen_is_learned),
 		cmocka_unit_test(split_over_two_uplinks_is_learned),

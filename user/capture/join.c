@@ -82,8 +82,9 @@ void join_conntrack(struct join *j, const struct ct_entry *e)
 		const struct join_end *from = side ? second : first, *to = side ? first : second;
 
 		join_key_make(&k, &from[0], &from[1], o->proto);
+		/* Records of its packets may still be under way. */
 		if (e->gone) {
-			join_table_del(&j->conns, &k);
+			join_table_age(&j->conns, &k);
 			continue;
 		}
 		v = join_table_add(&j->conns, &k);
@@ -91,10 +92,16 @@ void join_conntrack(struct join *j, const struct ct_entry *e)
 			j->stats.refused++;
 			continue;
 		}
+		join_table_keep(&j->conns, &k);
 		memcpy(v->from, from, sizeof(v->from));
 		memcpy(v->to, to, sizeof(v->to));
 		v->reply = side;
 	}
+}
+
+void join_settled(struct join *j)
+{
+	join_table_forget_aged(&j->conns);
 }
 
 void join_conntrack_lost(struct join *j)

@@ -60,6 +60,9 @@ void join_configure(struct join *j, const struct join_config *cfg);
 /* A connection that conntrack knows, or knows no longer (e->gone). */
 void join_conntrack(struct join *j, const struct ct_entry *e);
 
+/* Every record of before the last such news is through: connections that are gone are forgotten. */
+void join_settled(struct join *j);
+
 /* News of connections were lost: forgets them all, to be told again. */
 void join_conntrack_lost(struct join *j);
 

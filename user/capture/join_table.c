@@ -182,6 +182,12 @@ void join_table_age(struct join_table *t, const struct join_key *k)
 		del_at(t, slot(t, &t->oldest->key));
 }
 
+void join_table_forget_aged(struct join_table *t)
+{
+	while (t->oldest)
+		del_at(t, slot(t, &t->oldest->key));
+}
+
 void join_table_clear(struct join_table *t)
 {
 	for (size_t i = 0; i <= t->mask; i++)

@@ -69,6 +69,7 @@ void join_table_del(struct join_table *t, const struct join_key *k);
 void join_table_age(struct join_table *t, const struct join_key *k);
 /* It is needed again. */
 void join_table_keep(struct join_table *t, const struct join_key *k);
+void join_table_forget_aged(struct join_table *t);
 void join_table_clear(struct join_table *t);
 
 #endif

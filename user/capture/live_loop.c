@@ -50,6 +50,7 @@ static int on_timer(struct live *l)
 	/* Connections before their packets: the names must be known. */
 	live_connections(l);
 	live_drain(l);
+	join_settled(l->join);
 	/* Their flows, before anybody makes something of a loss. */
 	live_own_flows(l);
 	live_obey(l);
