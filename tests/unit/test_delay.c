@@ -15,6 +15,8 @@
 #include "delay.h"
 #include "detect.h"
 #include "fake_model.h"
+#include "random.h"
+#include "facts.h"
 
 #define SECOND 1000000000ull
 #define EPOCH  (1700000000ull * SECOND)
@@ -43,15 +45,6 @@ static struct model model;
 static struct findings *store;
 static struct detect_env env;
 static void *detector;
-static uint64_t seed;
-
-static double uniform(void)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (double)((seed * 0x2545F4914F6CDD1Du) >> 11) / 9007199254740992.0;
-}
 
 /* acked: bytes that are acknowledged for the first time. */
 static void sample(struct flow *f, double at, double rtt_ms, uint8_t ttl, uint32_t acked)
@@ -131,14 +124,6 @@ static int highest(void)
 	for (unsigned i = 0; i < findings_count(store); i++)
 		level = (int)findings_at(store, i)->level > level ? (int)findings_at(store, i)->level : level;
 	return level;
-}
-
-static double fact(const struct facts *s, const char *name)
-{
-	for (unsigned i = 0; i < s->n; i++)
-		if (!strcmp(s->fact[i].name, name))
-			return s->fact[i].value;
-	return NAN;
 }
 
 static void a_type_delayed(void **state)

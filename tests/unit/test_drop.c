@@ -16,6 +16,8 @@
 #include <cmocka.h>
 
 #include "drop.h"
+#include "random.h"
+#include "facts.h"
 
 #define MS     1000000ull
 #define SECOND 1000000000ull
@@ -61,15 +63,6 @@ static struct flow flows[FLOWS];
 static struct event *events;
 static unsigned nflows, nevents;
 static unsigned records_per_flow; /* of UDP: beyond them packets are only counted; 0: all are recorded */
-static uint64_t seed;
-
-static double uniform(void)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (double)((seed * 0x2545F4914F6CDD1Du) >> 11) / 9007199254740992.0;
-}
 
 /* A packet on its way to the server, as the drop sees it. */
 struct packet {
@@ -257,14 +250,6 @@ static const struct finding *only_claim(const struct run *run)
 		claim = f;
 	}
 	return claim;
-}
-
-static double fact(const struct facts *s, const char *name)
-{
-	for (unsigned i = 0; i < s->n; i++)
-		if (!strcmp(s->fact[i].name, name))
-			return s->fact[i].value;
-	return NAN;
 }
 
 static double after_start(uint64_t ns)

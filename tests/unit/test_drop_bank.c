@@ -15,20 +15,12 @@
 #include <cmocka.h>
 
 #include "drop_bank.h"
+#include "random.h"
 
 #define TYPES	  5
 #define THRESHOLD 7.13 /* drop_judge.c, sensitivity normal */
 #define BASE	  1000000000ull
 
-static uint64_t seed;
-
-static double uniform(void)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (double)((seed * 0x2545F4914F6CDD1Du) >> 11) / 9007199254740992.0;
-}
 
 /* A path whose loss comes in bursts (Gilbert and Elliott, in time): all types share it. */
 struct path {

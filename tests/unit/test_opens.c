@@ -14,6 +14,8 @@
 
 #include "detect.h"
 #include "fake_model.h"
+#include "random.h"
+#include "facts.h"
 
 #define SECOND 1000000000ull
 #define EPOCH  (1700000000ull * SECOND)
@@ -39,21 +41,12 @@ static void *detector;
 static struct flow flow[FLOWS];
 static double asked[FLOWS]; /* when, of those without an answer */
 static unsigned nflows;
-static uint64_t seed;
 
 /* By client and server. */
 static struct {
 	double frozen_until;
 	unsigned opened, freezes;
 } pair[8][8];
-
-static double uniform(void)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (double)((seed * 0x2545F4914F6CDD1Du) >> 11) / 9007199254740992.0;
-}
 
 static void packet(struct flow *f, double at, bool up, uint8_t flags)
 {
@@ -169,14 +162,6 @@ static void stop(void)
 {
 	detect_opens.destroy(detector);
 	findings_free(store);
-}
-
-static double fact(const struct facts *s, const char *name)
-{
-	for (unsigned i = 0; i < s->n; i++)
-		if (!strcmp(s->fact[i].name, name))
-			return s->fact[i].value;
-	return NAN;
 }
 
 static void a_limit_on_openings(void **state)

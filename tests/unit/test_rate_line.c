@@ -11,21 +11,13 @@
 #include <string.h>
 
 #include "rate.h"
+#include "random.h"
 
 #define MAX 20000
 #define LEN 1514
 
 static struct fit_packet p[MAX];
 static unsigned n;
-static uint64_t seed;
-
-static double uniform(void)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (double)((seed * 0x2545F4914F6CDD1Du) >> 11) / 9007199254740992.0;
-}
 
 static int by_time(const void *a, const void *b)
 {

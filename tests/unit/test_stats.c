@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "stats.h"
+#include "random.h"
 
 static void close_to(double got, double want, double relative)
 {
@@ -147,16 +148,6 @@ static void test_sequential(void **state)
 	assert_true(isinf(seq_need(0, 0.05, 16)));
 }
 
-/* xorshift64*: the test's own generator, so that its numbers never change. */
-static uint64_t seed = 88172645463325252u;
-
-static double uniform(void)
-{
-	seed ^= seed >> 12;
-	seed ^= seed << 25;
-	seed ^= seed >> 27;
-	return (double)((seed * 0x2545F4914F6CDD1Du) >> 11) / 9007199254740992.0;
-}
 
 /* Ville: with trials that fail at exactly p0, at most alpha of the sequences ever reach 1/alpha. */
 static void test_anytime_valid(void **state)

@@ -109,15 +109,10 @@ void join_conntrack_lost(struct join *j)
 	join_table_clear(&j->conns);
 }
 
-static bool same_end(const struct join_end *a, const struct join_end *b)
-{
-	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
-}
-
 static struct join_end renamed(const struct join_value *v, const struct join_end *e)
 {
 	for (int i = 0; i < 2; i++)
-		if (same_end(e, &v->from[i]))
+		if (join_same_end(e, &v->from[i]))
 			return v->to[i];
 	return *e;
 }
@@ -129,7 +124,7 @@ static bool true_ends(const struct join_value *conn, struct join_value *v)
 	memcpy(v->to, conn->from, sizeof(v->to));
 	/* Who opened it, as the first packet said; who answered, as the answer did. */
 	v->to[!conn->reply] = conn->to[!conn->reply];
-	return !same_end(&v->from[!conn->reply], &v->to[!conn->reply]);
+	return !join_same_end(&v->from[!conn->reply], &v->to[!conn->reply]);
 }
 
 /* The name all sightings of the flow have in common. */
@@ -243,7 +238,7 @@ static void join_xlat(struct join *j, const struct join_key *k, struct join_key 
 	for (int i = 0; i < 2; i++) {
 		struct join_end e = v->renamed ? renamed(v, &k->end[i]) : k->end[i];
 
-		from[same_end(&e, &name->end[server])] = k->end[i];
+		from[join_same_end(&e, &name->end[server])] = k->end[i];
 	}
 	memcpy(v->from, from, sizeof(v->from));
 	memcpy(v->to, x->from, sizeof(v->to));
@@ -330,7 +325,7 @@ enum join_verdict join_record(struct join *j, struct weir_rec *r)
 	v = verdict(j, r->flow_id, r->ifindex, &k, &tmp);
 	if (v->renamed) {
 		/* Conntrack knows who opened it, even where we came too late to see. */
-		r->client = same_end(&a, &v->from[0]) == !r->dir ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
+		r->client = join_same_end(&a, &v->from[0]) == !r->dir ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
 		rename_end(v, r->saddr, &r->sport);
 		rename_end(v, r->daddr, &r->dport);
 	}

@@ -7,11 +7,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct join_end {
 	struct in6_addr ip;
 	uint16_t port;
 };
+
+static inline bool join_same_end(const struct join_end *a, const struct join_end *b)
+{
+	return a->port == b->port && !memcmp(&a->ip, &b->ip, sizeof(a->ip));
+}
 
 struct join_key {
 	struct join_end end[2]; /* in canonical order */

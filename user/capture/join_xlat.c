@@ -19,11 +19,6 @@ bool join_has_nat64(const struct join_key *name)
 	return join_is_nat64(&name->end[0].ip) || join_is_nat64(&name->end[1].ip);
 }
 
-static bool is_client(const struct join_end *client, const struct join_end *e)
-{
-	return client && client->port == e->port && !memcmp(&client->ip, &e->ip, sizeof(e->ip));
-}
-
 bool join_xlat_key(const struct join_config *c, const struct join_key *name, const struct join_end *client,
 		   struct join_key *out, int *server)
 {
@@ -35,7 +30,7 @@ bool join_xlat_key(const struct join_config *c, const struct join_key *name, con
 		const struct in6_addr *ip = &name->end[i].ip;
 
 		if (nat64 ? join_is_nat64(ip) : IN6_IS_ADDR_V4MAPPED(ip) && join_side(c, ip) == JOIN_OUTSIDE &&
-				    !is_client(client, &name->end[i])) {
+				    !(client && join_same_end(client, &name->end[i]))) {
 			*server = i;
 			n++;
 		}

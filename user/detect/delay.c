@@ -16,6 +16,7 @@
 
 #include "detect.h"
 #include "rst_host.h"
+#include "stats.h"
 
 #define TCP_SYN 0x02
 
@@ -63,7 +64,6 @@ struct delay {
 	uint64_t bytes[MAX_TYPES][2];	    /* by the newest tick, by way */
 	float load[MAX_TYPES][2];
 	uint64_t tick_ns;
-	uint32_t nomem;
 };
 
 struct second {
@@ -87,16 +87,9 @@ struct verdict {
 	char types[64];
 };
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double quantile(double *v, unsigned n, double q)
 {
-	qsort(v, n, sizeof(*v), by_value);
+	qsort(v, n, sizeof(*v), stats_by_value);
 	return v[(unsigned)(q * (n - 1) + .5)];
 }
 
@@ -170,19 +163,9 @@ void delay_second(struct delay_end *e, uint32_t s, const float load[2])
 
 /* ---- a type ---- */
 
-/* /24 or /48: what is routed together. */
-static struct in6_addr net_of(const struct in6_addr *ip)
-{
-	struct in6_addr net = *ip;
-	unsigned keep = IN6_IS_ADDR_V4MAPPED(ip) ? 15 : 6;
-
-	memset(&net.s6_addr[keep], 0, 16 - keep);
-	return net;
-}
-
 static bool near(const struct verdict *v, const struct in6_addr *ip)
 {
-	struct in6_addr net = net_of(ip);
+	struct in6_addr net = ip_net(ip);
 
 	for (unsigned i = 0; i < v->nets; i++)
 		if (!memcmp(&v->net[i], &net, sizeof(net)))
@@ -253,7 +236,7 @@ static bool slow_ends(const struct delay *d, unsigned type, struct verdict *v)
 		v->first_s = e->first_s < v->first_s ? e->first_s : v->first_s;
 		v->last_s = e->last_s > v->last_s ? e->last_s : v->last_s;
 		if (!near(v, &e->ip) && v->nets < 8)
-			v->net[v->nets++] = net_of(&e->ip);
+			v->net[v->nets++] = ip_net(&e->ip);
 	}
 	if (v->servers < SERVERS_MIN || v->n < SECONDS_MIN || v->last_s < v->first_s + SPAN_MIN_S)
 		return false;
@@ -511,7 +494,7 @@ static void note_flow(struct delay *d, const struct flow *f)
 	if (!t)
 		t = d->type[f->type] = calloc(1, sizeof(*t));
 	if (!t) {
-		d->nomem++;
+		model_refuse(d->env->model);
 		return;
 	}
 	t->degraded |= f->fragile;

@@ -21,7 +21,7 @@ struct drop_type *drop_type_of(struct drop *d, unsigned type)
 	if (!d->type[type])
 		d->type[type] = calloc(1, sizeof(*d->type[type]));
 	if (!d->type[type])
-		d->nomem++;
+		model_refuse(d->env->model);
 	return d->type[type];
 }
 
@@ -156,7 +156,7 @@ static void count(struct drop *d, struct drop_flow *df, unsigned type, const str
 		return;
 	}
 	if (!bank_add(&d->bank, type, t))
-		d->nomem++;
+		model_refuse(d->env->model);
 	ends_add(&d->far, &df->at_far, far, type, t->channel, f->id, t->time_ns, t->n, t->lost);
 	ends_add(&d->near, &df->at_near, near, type, t->channel, f->id, t->time_ns, t->n, t->lost);
 	if (len) {
@@ -285,7 +285,7 @@ struct drop_flow *drop_flow_of(struct drop *d, struct flow *f)
 		return NULL;
 	df = calloc(1, sizeof(*df));
 	if (!df) {
-		d->nomem++;
+		model_refuse(d->env->model);
 		return NULL;
 	}
 	df->flow = f;

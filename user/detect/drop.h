@@ -176,7 +176,6 @@ struct drop {
 	struct drop_type *type[MAX_TYPES]; /* NULL until used */
 	struct drop_flow *open;		   /* list */
 	uint32_t orphans;		   /* flows that ended untyped with losses, counted */
-	uint32_t nomem;
 };
 
 /* Flow state, made at the first packet. NULL: out of memory, or not a flow to look at. */

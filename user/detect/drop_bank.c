@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "drop_bank.h"
+#include "stats.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -146,13 +147,6 @@ double bank_p0(const struct drop_bank *b, unsigned type, unsigned channel)
 	return fmax(P0_FLOOR, failed);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /*
  * What a type fails anyhow (peers that are gone, say) it fails at all hours; a
  * block may spare some. So the lower quartile of the hours is usual, and quiet
@@ -168,7 +162,7 @@ static void usual(struct series *s)
 			ratio[n++] = s->hour_failed[h] / s->hour_trials[h];
 	if (n < HOURS_SEEN)
 		return;
-	qsort(ratio, n, sizeof(*ratio), by_value);
+	qsort(ratio, n, sizeof(*ratio), stats_by_value);
 	s->usual = ratio[n / 4];
 }
 

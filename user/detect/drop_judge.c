@@ -156,19 +156,9 @@ struct survey {
 	struct in6_addr net[8]; /* networks of the failing servers */
 };
 
-/* /24 or /48. */
-static struct in6_addr net_of(const struct in6_addr *ip)
-{
-	struct in6_addr net = *ip;
-	unsigned keep = IN6_IS_ADDR_V4MAPPED(ip) ? 15 : 6;
-
-	memset(&net.s6_addr[keep], 0, 16 - keep);
-	return net;
-}
-
 static int net_index(const struct survey *s, const struct in6_addr *ip)
 {
-	struct in6_addr net = net_of(ip);
+	struct in6_addr net = ip_net(ip);
 
 	for (unsigned i = 0; i < s->v->nets && i < 8; i++)
 		if (!memcmp(&s->net[i], &net, sizeof(net)))
@@ -214,7 +204,7 @@ static bool survey_far(const struct end *x, void *arg)
 	s->ids_lost += lost;
 	if (net_index(s, &x->ip) < 0) {
 		if (s->v->nets < 8)
-			s->net[s->v->nets] = net_of(&x->ip);
+			s->net[s->v->nets] = ip_net(&x->ip);
 		s->v->nets++;
 	}
 	return true;

@@ -10,6 +10,7 @@
 
 #include "drop.h"
 #include "rate_line.h"
+#include "stats.h"
 
 #define LOST_MIN 15
 #define PASSED_MIN 30
@@ -22,13 +23,6 @@
 static int by_time(const void *a, const void *b)
 {
 	double x = ((const struct vq_packet *)a)->t, y = ((const struct vq_packet *)b)->t;
-
-	return (x > y) - (x < y);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
 
 	return (x > y) - (x < y);
 }
@@ -57,7 +51,7 @@ static double draining(const struct vq_packet *p, unsigned n, unsigned lost)
 			rate[m++] = (passed[i + apart] - passed[i]) / (at[i + apart] - at[i]);
 	if (!m)
 		return 0;
-	qsort(rate, m, sizeof(*rate), by_value);
+	qsort(rate, m, sizeof(*rate), stats_by_value);
 	return rate[m / 2];
 }
 

@@ -199,7 +199,7 @@ static void rtp_hole(struct drop *d, struct drop_flow *df, uint64_t ns, uint16_t
 	if (!g)
 		g = df->gaps = calloc(1, sizeof(*g));
 	if (!g) {
-		d->nomem++;
+		model_refuse(d->env->model);
 		return;
 	}
 	if (g->n == GAPS_MAX)

@@ -77,7 +77,6 @@ struct opens {
 	bool changed, open;
 	enum level level;
 	uint64_t key, last_ns, end_ns; /* of the finding; newest failure; end 0: it lasts */
-	uint32_t nomem;
 };
 
 static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
@@ -85,10 +84,9 @@ static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
 	return !memcmp(a, b, sizeof(*a));
 }
 
-/* /24 or /48. */
 static bool same_net(const struct in6_addr *a, const struct in6_addr *b)
 {
-	return !memcmp(a, b, IN6_IS_ADDR_V4MAPPED(a) ? 15 : 6);
+	return !memcmp(a, b, ip_net_bytes(a));
 }
 
 static uint64_t used_ns(const struct pair *p)
@@ -409,7 +407,7 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 	if (!x) {
 		x = f->detector[o->env->slot] = calloc(1, sizeof(*x));
 		if (!x)
-			o->nomem++;
+			model_refuse(o->env->model);
 		else
 			x->syn_ns = r->time_ns;
 		return;

@@ -23,13 +23,6 @@
 #define DENIES_AGREE .5 /* limiters that let go in between keep to it by three stretches in four */
 #define HOLDS_DEPTH 1.2 /* packets: a stream that never varies has less, whatever it loses */
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /*
  * What the bucket holds at each packet, counted from the loss before: of a policer a packet passes
  * when there is one's worth, and is lost when there is not.
@@ -91,7 +84,7 @@ void loss_line(const struct fit_packet *p, unsigned n, struct loss_line *out)
 			slope[stretches++] = (passed[i + k] - passed[i]) / (at[i + k] - at[i]);
 	if (!stretches)
 		return;
-	qsort(slope, stretches, sizeof(*slope), by_value);
+	qsort(slope, stretches, sizeof(*slope), stats_by_value);
 	out->rate = slope[stretches / 2];
 	/* The quartiles lie at 0.67 standard deviations; k stretches share their losses. */
 	wide = (slope[3 * stretches / 4] - slope[stretches / 4]) / 1.35 * 1.645 / sqrt((double)m / k);
@@ -127,7 +120,7 @@ void line_burst(const struct fit_packet *p, unsigned n, double rate, double *bur
 	}
 	if (!m)
 		return;
-	qsort(full, m, sizeof(*full), by_value);
+	qsort(full, m, sizeof(*full), stats_by_value);
 	*burst = full[m / 2] + PACKET / 2.0;
 	*low = full[m / 10];
 	*high = full[m - 1 - m / 10] + PACKET;

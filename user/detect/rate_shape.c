@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "rate_shape.h"
+#include "stats.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,18 +27,11 @@ struct stretch {
 	double t0, t1;
 };
 
-static int by_double(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static double median(double *v, unsigned n)
 {
 	if (!n)
 		return NAN;
-	qsort(v, n, sizeof(*v), by_double);
+	qsort(v, n, sizeof(*v), stats_by_value);
 	return n & 1 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 

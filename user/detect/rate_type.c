@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* One type against the others in the same direction in the same minutes. */
 #include "rate.h"
+#include "stats.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,18 +22,11 @@ struct sample {
 	unsigned n;
 };
 
-static int by_double(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static double median(double *v, unsigned n)
 {
 	if (!n)
 		return NAN;
-	qsort(v, n, sizeof(*v), by_double);
+	qsort(v, n, sizeof(*v), stats_by_value);
 	return v[n / 2];
 }
 

@@ -186,7 +186,7 @@ double stats_g(double a, double b, double c, double d)
 	return fmax(0, 2 * g);
 }
 
-static int by_value(const void *a, const void *b)
+int stats_by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 
@@ -200,8 +200,8 @@ double stats_mann_whitney(double *x, size_t nx, double *y, size_t ny, double *z)
 
 	if (!nx || !ny)
 		return NAN;
-	qsort(x, nx, sizeof(*x), by_value);
-	qsort(y, ny, sizeof(*y), by_value);
+	qsort(x, nx, sizeof(*x), stats_by_value);
+	qsort(y, ny, sizeof(*y), stats_by_value);
 	while (i < nx || j < ny) {
 		double v = j >= ny || (i < nx && x[i] < y[j]) ? x[i] : y[j];
 		size_t below = j, same_x = 0, same_y = 0, t;
@@ -231,8 +231,8 @@ double stats_ks(double *x, size_t nx, double *y, size_t ny, double *p)
 
 	if (!nx || !ny)
 		return NAN;
-	qsort(x, nx, sizeof(*x), by_value);
-	qsort(y, ny, sizeof(*y), by_value);
+	qsort(x, nx, sizeof(*x), stats_by_value);
+	qsort(y, ny, sizeof(*y), stats_by_value);
 	while (i < nx && j < ny) {
 		double v = x[i] < y[j] ? x[i] : y[j];
 

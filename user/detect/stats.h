@@ -14,6 +14,9 @@ struct range {
 	double low, high;
 };
 
+/* For qsort() over doubles: the least first. */
+int stats_by_value(const void *a, const void *b);
+
 /* P(Z >= z) of the standard normal. */
 double stats_normal_sf(double z);
 

@@ -44,6 +44,22 @@ static inline uint64_t ip_hash(const struct in6_addr *ip, uint64_t seed)
 	return h ^ h >> 32;
 }
 
+/* Leading bytes of an address that are its network's, what is routed together: /24, or /48 of IPv6. */
+static inline unsigned ip_net_bytes(const struct in6_addr *ip)
+{
+	return IN6_IS_ADDR_V4MAPPED(ip) ? 15 : 6;
+}
+
+/* The network, the rest zeros. */
+static inline struct in6_addr ip_net(const struct in6_addr *ip)
+{
+	struct in6_addr net = *ip;
+	unsigned keep = ip_net_bytes(ip);
+
+	memset(&net.s6_addr[keep], 0, sizeof(net) - keep);
+	return net;
+}
+
 /* From the client's view; index 0 to the server (up), 1 to the client (down). */
 enum { TO_SERVER, TO_CLIENT };
 
@@ -145,7 +161,8 @@ struct type_stats {
 
 /* The model's parts that others read. */
 uint64_t model_now(const struct model *m); /* newest packet time, ns since the epoch */
-uint64_t model_refused(const struct model *m); /* flows, types and apps that found no room */
+uint64_t model_refused(const struct model *m); /* flows, types and apps that found no room, and what a detector keeps of them */
+void model_refuse(struct model *m);	       /* one more */
 const char *model_type_name(const struct model *m, unsigned type);
 const char *model_app_name(const struct model *m, unsigned app); /* NULL for app 0 */
 unsigned model_types(const struct model *m);			 /* how many */
