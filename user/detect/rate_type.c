@@ -15,7 +15,9 @@
 #define FREE_RTT	 .34
 #define FREE_RATE	 1.5 /* a flow of the type that goes so much faster is not limited */
 #define FREE_PEAK	 3.0 /* the fastest control, at its fastest, against the limit */
+#define FREE_CHANCE	 .02 /* share that controls may lose on their own */
 #define PEAK_PACKETS	 16
+#define PEAK_S		 .02 /* what comes closer together than a queue could tell is a sender's burst */
 
 struct sample {
 	double rtt[512];
@@ -84,9 +86,8 @@ static double path_peak(const struct path *p)
 		if (i - from < PEAK_PACKETS)
 			continue;
 		bytes -= series_at(p->s, from++)->len;
-		if (o->t_ns > series_at(p->s, from)->t_ns)
-			best = fmax(best, bytes * 1e9 /
-						  (double)(o->t_ns - series_at(p->s, from)->t_ns));
+		best = fmax(best, bytes / fmax((double)(int64_t)(o->t_ns - series_at(p->s, from)->t_ns) * 1e-9,
+					       PEAK_S));
 	}
 	return best;
 }
@@ -162,6 +163,7 @@ bool type_only(const struct limiter *l)
 		return false;
 	if (l->verdict == VERDICT_SHAPER)
 		return l->control_best >= FREE_PEAK * limit && !isnan(l->control_rtt) &&
-		       l->control_rtt <= FREE_RTT * l->own_rtt;
+		       l->control_rtt <= FREE_RTT * l->own_rtt &&
+		       l->control_loss <= fmax(FREE_CHANCE, FREE_LOSS * l->own_loss);
 	return l->control_loss <= FREE_LOSS * l->own_loss;
 }
