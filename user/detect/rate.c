@@ -68,20 +68,48 @@ static void *rate_create(const struct detect_env *env)
 	r->packets = malloc(GATHER_MAX * sizeof(*r->packets));
 	r->room = malloc(GATHER_MAX * sizeof(*r->room));
 	r->rtts = malloc(FIT_RTTS_MAX * sizeof(*r->rtts));
+	r->mark = malloc(MARKS_MAX * sizeof(*r->mark));
 	r->credit = WORK_PER_S;
 	r->focus = FOCUS_MOST;
-	if (r->work && r->packets && r->room && r->rtts)
+	if (r->work && r->packets && r->room && r->rtts && r->mark)
 		return r;
 	fit_work_free(r->work);
 	free(r->packets);
 	free(r->room);
 	free(r->rtts);
+	free(r->mark);
 	free(r);
 	return NULL;
 }
 
+static void mark_path(struct rate *r, struct path *p)
+{
+	unsigned n = 0;
+
+	if (r->marks == MARKS_MAX) { /* half of them at least are of paths that are gone */
+		for (unsigned i = 0; i < r->marks; i++)
+			if (r->mark[i].path) {
+				r->mark[i].path->mark = n;
+				r->mark[n++] = r->mark[i];
+			}
+		r->marks = n;
+	}
+	p->awake = true;
+	p->mark = r->marks;
+	r->mark[r->marks++] = (struct path_mark){ .path = p, .awake = true };
+}
+
+static void wake(struct rate *r, struct path *p)
+{
+	if (p->awake)
+		return;
+	p->awake = true;
+	r->mark[p->mark].awake = true;
+}
+
 static void path_free(struct rate *r, struct path *p)
 {
+	r->mark[p->mark].path = NULL;
 	if (p->prev)
 		p->prev->next = p->next;
 	else
@@ -129,6 +157,7 @@ static struct path *path_new(struct rate *r, struct flow *f, unsigned way)
 		p->next->prev = p;
 	r->paths = p;
 	r->npaths++;
+	mark_path(r, p);
 	return p;
 }
 
@@ -200,6 +229,7 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 		series_packet(p->s, &rate->budget, r);
 		x->tail[way] = series_tail(s);
 		p->last_ns = r->time_ns;
+		wake(rate, p);
 		if (s->payload >= BULK_BYTES)
 			ask(rate, p, false);
 	}
@@ -207,6 +237,7 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 	if (p) {
 		uint8_t scale = x->wscale[way];
 
+		wake(rate, p);
 		series_reverse(p->s, &rate->budget, r);
 		x->acks[!way] = p->s->ack ? series_ack_tail(p->s) : NULL;
 		if (scale == 255 || x->wscale[!way] == 255)
@@ -282,7 +313,7 @@ static void note_ip(struct in6_addr *list, uint32_t *n, unsigned max, const stru
 		list[(*n)++] = *ip;
 }
 
-static void note_member(struct limiter *l, struct path *p)
+static void note_member(struct rate *r, struct limiter *l, struct path *p)
 {
 	unsigned k = l->flows < FINDING_FLOWS ? l->flows : FINDING_FLOWS;
 
@@ -294,6 +325,7 @@ static void note_member(struct limiter *l, struct path *p)
 			l->flow_id[l->flows] = p->flow_id;
 		l->flows++;
 		p->limiter = l;
+		wake(r, p);
 	}
 	l->ways |= (uint8_t)(1u << p->way);
 	note_ip(l->clients, &l->nclients, 16, &p->client);
@@ -396,7 +428,7 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 		drop_narrower(r, l);
 	for (unsigned i = 0; i < g->n; i++)
 		if (g->n == 1 || v == VERDICT_SHAPER || g->path[i]->s->lost[l->side])
-			note_member(l, g->path[i]);
+			note_member(r, l, g->path[i]);
 	rate_report(r, l);
 }
 
@@ -488,7 +520,7 @@ static bool same_group(const struct group *a, const struct group *b)
  * A claim that can't be fitted again lasts as long as flows of its group lose about as much as it took
  * when it was: chance takes less.
  */
-static void goes_on_losing(struct limiter *l, const struct group *g)
+static void goes_on_losing(struct rate *r, struct limiter *l, const struct group *g)
 {
 	double usual = (double)l->fit.lost / (l->fit.lost + l->fit.passed);
 
@@ -499,7 +531,7 @@ static void goes_on_losing(struct limiter *l, const struct group *g)
 
 		if (lost < 2 || lost < USUAL_LOSS * usual * (lost + (double)s->packets))
 			continue;
-		note_member(l, p);
+		note_member(r, l, p);
 		if (s->lost_ns[l->side] > l->last_ns)
 			l->last_ns = s->lost_ns[l->side];
 	}
@@ -550,7 +582,7 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 	try_group(r, &r->group, l->side, l->fit.burst > 0 ? &l->fit : NULL, &k);
 	/* Too little is held of all of them packet by packet: that denies nothing. */
 	if (!k.fit.enough && l->level >= LEVEL_LIKELY) {
-		goes_on_losing(l, &r->group);
+		goes_on_losing(r, l, &r->group);
 		return;
 	}
 	if (k.verdict == VERDICT_NONE || k.verdict == VERDICT_QUEUE) {
@@ -895,7 +927,7 @@ static void rate_flow_end(void *d, struct flow *f)
 		if (!p)
 			continue;
 		p->flow = NULL;
-		p->ended_ns = f->last_ns;
+		p->ended_ns = r->mark[p->mark].ended_ns = f->last_ns;
 		p->count = f->count[i];
 		/* Live, a control of other types may have given few records only. */
 		if (p->s->n < 20 && !p->s->lost[0] && !p->s->lost[1] &&
@@ -904,6 +936,23 @@ static void rate_flow_end(void *d, struct flow *f)
 	}
 	free(x);
 	f->detector[r->env.slot] = NULL;
+}
+
+/* False: there may be more to be done for the path in the next second, though no packet comes. */
+static bool looked_through(struct rate *r, struct path *p)
+{
+	struct limiter *l;
+	bool waits = series_waits(p->s, SIDE_BEFORE) || series_waits(p->s, SIDE_AFTER);
+
+	if (waits)
+		ask(r, p, true);
+	look(r, p, GROWTH);
+	l = p->limiter;
+	if (l && l->level >= LEVEL_LIKELY && l->verdict != VERDICT_SHAPER &&
+	    p->s->lost_ns[l->side] > l->last_ns)
+		l->last_ns = p->s->lost_ns[l->side];
+	return !l && !waits && p->s->lost[SIDE_BEFORE] < FIT_MIN_LOST &&
+	       p->s->lost[SIDE_AFTER] < FIT_MIN_LOST;
 }
 
 static void rate_tick(void *d, uint64_t now_ns)
@@ -917,22 +966,19 @@ static void rate_tick(void *d, uint64_t now_ns)
 					    (double)(now_ns - r->tick_ns) * 1e-9 * FOCUS_PER_S : 0),
 			FOCUS_MOST);
 	r->tick_ns = now_ns;
-	for (struct path *p = r->paths, *next; p; p = next) {
-		struct limiter *l;
+	for (unsigned i = r->marks; i--;) { /* newest first */
+		struct path_mark *m = &r->mark[i];
+		struct path *p = m->path;
 
-		next = p->next;
-		if (series_waits(p->s, SIDE_BEFORE) || series_waits(p->s, SIDE_AFTER))
-			ask(r, p, true);
-		if (p->ended_ns) {
-			if (now_ns > p->ended_ns + RETIRED_S * 1000000000ull)
+		if (!p)
+			continue;
+		if (m->ended_ns) {
+			if (now_ns > m->ended_ns + RETIRED_S * 1000000000ull)
 				path_free(r, p);
 			continue;
 		}
-		look(r, p, GROWTH);
-		l = p->limiter;
-		if (l && l->level >= LEVEL_LIKELY && l->verdict != VERDICT_SHAPER &&
-		    p->s->lost_ns[l->side] > l->last_ns)
-			l->last_ns = p->s->lost_ns[l->side];
+		if (m->awake)
+			m->awake = p->awake = !looked_through(r, p);
 	}
 	for (unsigned i = 0; i < r->limiters; i++) {
 		struct limiter *l = &r->limiter[i];
@@ -967,6 +1013,7 @@ static void rate_destroy(void *d)
 	free(r->packets);
 	free(r->room);
 	free(r->rtts);
+	free(r->mark);
 	free(r);
 }
 

@@ -16,6 +16,7 @@
 #include "rate_shape.h"
 
 #define PATHS_MAX    8192
+#define MARKS_MAX    (2 * PATHS_MAX) /* with those of paths that are gone */
 #define LIMITERS_MAX 128
 #define MEMBERS_MAX  256     /* paths in one group */
 #define GATHER_MAX   36000   /* packets gathered of a group; the newest 12,000 are fitted */
@@ -42,6 +43,8 @@ struct limiter;
 struct path {
 	struct series *s; /* with what each packet writes: a cache line */
 	uint64_t last_ns;
+	uint32_t mark; /* its place in rate.mark */
+	bool awake;    /* as it says there */
 	struct path_limits lim;
 	struct path *prev, *next; /* rate.paths, newest first */
 	struct flow *flow;	  /* NULL once it has ended */
@@ -121,10 +124,19 @@ struct tried {
 	uint64_t used;
 };
 
+/* What a tick must know of a path, all of them in a row: most have nothing to be looked at, second after second. */
+struct path_mark {
+	struct path *path; /* NULL: it is gone */
+	uint64_t ended_ns; /* 0: its flow goes on */
+	bool awake;	   /* it had a packet, or there is something to do for it without */
+};
+
 struct rate {
 	struct detect_env env;
 	struct path *paths; /* newest first */
 	unsigned npaths;
+	struct path_mark *mark; /* MARKS_MAX, oldest first */
+	unsigned marks;
 	struct series_budget budget;
 	struct fit_work *work;
 	struct fit_packet *packets, *room; /* GATHER_MAX */
