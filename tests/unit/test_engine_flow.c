@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Flows: who is client, round trips, ICMP errors, five-tuples used again, and that every packet is counted once. */
 #include "engine_kit.h"
+#include "random.h"
 
 /* The address that ends in last is the client's. */
 static bool client_is(const struct kit *k, uint8_t last)
@@ -373,6 +374,56 @@ static void expiry(void **state)
 	kit_free(k);
 }
 
+/* Each ends in the second in which it is due, whoever stood before it; told by a plain list of last packets. */
+static void expiry_of_many(void **state)
+{
+	enum { MANY = 200 };
+	struct kit *k = kit_new(NULL, 64); /* the longest idle ones must go */
+	struct {
+		uint64_t us;
+		bool alive, closed, udp;
+	} f[MANY] = { 0 };
+	seed = 5;
+	for (unsigned s = 1; s <= 1500; s++) {
+		unsigned due = 0, alive = 0, before;
+
+		for (unsigned n = (unsigned)(uniform() * 4); n; n--) {
+			unsigned i = (unsigned)(uniform() * MANY), oldest = MANY;
+			struct pk p = { .src = 9, .dst = 1, .sport = (uint16_t)(3000 + i), .dport = 443, .flags = ACK, .len = 5 };
+
+			if (!f[i].alive) {
+				alive = 0;
+				for (unsigned j = 0; j < MANY; j++) {
+					alive += f[j].alive;
+					if (f[j].alive && (oldest == MANY || f[j].us < f[oldest].us))
+						oldest = j;
+				}
+				if (alive == 64)
+					f[oldest].alive = false;
+				f[i].alive = true;
+				f[i].closed = false;
+				f[i].udp = i % 3 == 0;
+			}
+			if (f[i].udp)
+				p.proto = UDP, p.flags = 0;
+			else if (uniform() < .1)
+				p.flags = RST, p.len = 0, f[i].closed = true;
+			f[i].us = 1000000ull * s - n * 100000 + i;
+			kit_packet(k, f[i].us, &p);
+		}
+		for (unsigned i = 0; i < MANY; i++) {
+			uint64_t idle = 1000000ull * s - f[i].us;
+
+			if (f[i].alive && (idle >= 300000000 || (f[i].udp && idle >= 120000000) || (f[i].closed && idle >= 5000000)))
+				f[i].alive = false, due++;
+		}
+		before = k->ended;
+		host_engine_expire(k->e, KIT_START + 1000000000ull * s);
+		assert_int_equal(k->ended - before, due);
+	}
+	kit_free(k);
+}
+
 /* The same bytes give the same ids, and other packets others. */
 static void ids(void **state)
 {
@@ -422,7 +473,8 @@ int main(void)
 		cmocka_unit_test(syn_again), cmocka_unit_test(rtt_by_sequence), cmocka_unit_test(rtt_by_timestamps),
 		cmocka_unit_test(impossible_ack), cmocka_unit_test(icmp_errors), cmocka_unit_test(icmp_of_nobody),
 		cmocka_unit_test(used_again), cmocka_unit_test(when_used_again), cmocka_unit_test(eviction),
-		cmocka_unit_test(expiry), cmocka_unit_test(ids), cmocka_unit_test(ids_of_a_flood),
+		cmocka_unit_test(expiry),
+		cmocka_unit_test(expiry_of_many), cmocka_unit_test(ids), cmocka_unit_test(ids_of_a_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

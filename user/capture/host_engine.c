@@ -17,6 +17,9 @@
 #define IDLE_CLOSED_NS	5000000000ULL
 #define CHUNK		1024 /* flows allocated at once: entries never move */
 
+/* How long a flow has been idle: what is closed ends in the first, all but TCP in the second. */
+enum stage { STAGE_CLOSED, STAGE_OTHER, STAGES };
+
 struct entry {
 	struct weir_flow flow;
 	struct weir_key6 key; /* with what the look-up needs: a cache line */
@@ -46,6 +49,7 @@ struct host_engine {
 	struct entry **sorting; /* room of in_order() */
 	u32 sorting_room;
 	struct entry *free, *oldest, *newest, *current;
+	struct entry *unexpired[STAGES]; /* those before it have waited so long and may wait longer; NULL: all have */
 	struct chunk *chunks;
 	struct weir_holes *spare_holes; /* one, against malloc at every loss */
 };
@@ -59,6 +63,9 @@ static u32 hash_key(const struct weir_key6 *k)
 
 static void unlink_age(struct host_engine *e, struct entry *x)
 {
+	for (unsigned i = 0; i < STAGES; i++)
+		if (e->unexpired[i] == x)
+			e->unexpired[i] = x->newer;
 	if (x->older)
 		x->older->newer = x->newer;
 	else
@@ -78,6 +85,9 @@ static void link_newest(struct host_engine *e, struct entry *x)
 	else
 		e->oldest = x;
 	e->newest = x;
+	for (unsigned i = 0; i < STAGES; i++)
+		if (!e->unexpired[i])
+			e->unexpired[i] = x;
 }
 
 static int by_last_packet(const void *a, const void *b)
@@ -122,6 +132,9 @@ static void in_order(struct host_engine *e, struct entry *first)
 		x->older = i ? e->sorting[i - 1] : before;
 		x->newer = i + 1 < n ? e->sorting[i + 1] : after;
 	}
+	for (unsigned i = 0; i < STAGES; i++)
+		if (e->unexpired[i] == first) /* never in the middle of what is not in order */
+			e->unexpired[i] = e->sorting[0];
 	if (before)
 		before->newer = e->sorting[0];
 	else
@@ -428,25 +441,36 @@ static u64 last_ns(const struct weir_flow *f)
 	return f->dir[0].last_ns > f->dir[1].last_ns ? f->dir[0].last_ns : f->dir[1].last_ns;
 }
 
-void host_engine_expire(struct host_engine *e, uint64_t now_ns)
+/* From x on, to the first that has not been idle for so long: those after it are younger still. */
+static struct entry *expire(struct host_engine *e, struct entry *x, uint64_t now_ns, u64 idle_ns, enum stage stage)
 {
-	struct entry *x = oldest(e), *newer;
+	struct entry *newer;
 
-	e->epoch++;
-	for (; x; x = newer) {
+	if (x && (!x->older || x->older->epoch != x->epoch))
+		in_order(e, x);
+	for (x = stage == STAGES ? e->oldest : e->unexpired[stage]; x; x = newer) {
 		enum flow_end why = why_ended(&x->flow, END_TIMEOUT);
-		u64 last = last_ns(&x->flow), idle = now_ns > last ? now_ns - last : 0;
+		u64 last = last_ns(&x->flow);
 
-		if (idle < IDLE_CLOSED_NS)
-			break; /* those after it are younger still */
+		if (now_ns < last || now_ns - last < idle_ns)
+			break;
 		newer = x->newer;
 		if (newer && newer->epoch != x->epoch) {
 			in_order(e, newer);
 			newer = x->newer;
 		}
-		if (why != END_TIMEOUT || idle >= (x->key.proto == PROTO_TCP ? IDLE_TCP_NS : IDLE_OTHER_NS))
+		if (stage == STAGES || (stage == STAGE_OTHER ? x->key.proto != PROTO_TCP : why != END_TIMEOUT))
 			end_flow(e, x, why);
 	}
+	return x;
+}
+
+void host_engine_expire(struct host_engine *e, uint64_t now_ns)
+{
+	e->epoch++;
+	expire(e, e->oldest, now_ns, IDLE_TCP_NS, STAGES);
+	e->unexpired[STAGE_OTHER] = expire(e, e->unexpired[STAGE_OTHER], now_ns, IDLE_OTHER_NS, STAGE_OTHER);
+	e->unexpired[STAGE_CLOSED] = expire(e, e->unexpired[STAGE_CLOSED], now_ns, IDLE_CLOSED_NS, STAGE_CLOSED);
 }
 
 void host_engine_finish(struct host_engine *e)
