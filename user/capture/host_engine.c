@@ -441,14 +441,15 @@ static u64 last_ns(const struct weir_flow *f)
 	return f->dir[0].last_ns > f->dir[1].last_ns ? f->dir[0].last_ns : f->dir[1].last_ns;
 }
 
-/* From x on, to the first that has not been idle for so long: those after it are younger still. */
-static struct entry *expire(struct host_engine *e, struct entry *x, uint64_t now_ns, u64 idle_ns, enum stage stage)
+/* The flows of a stage (STAGES: all) to the first that has not been idle for so long: those after it are younger. */
+static struct entry *expire(struct host_engine *e, enum stage stage, uint64_t now_ns, u64 idle_ns)
 {
-	struct entry *newer;
+	struct entry **from = stage == STAGES ? &e->oldest : &e->unexpired[stage], *newer;
+	struct entry *x = *from;
 
 	if (x && (!x->older || x->older->epoch != x->epoch))
 		in_order(e, x);
-	for (x = stage == STAGES ? e->oldest : e->unexpired[stage]; x; x = newer) {
+	for (x = *from; x; x = newer) {
 		enum flow_end why = why_ended(&x->flow, END_TIMEOUT);
 		u64 last = last_ns(&x->flow);
 
@@ -468,9 +469,9 @@ static struct entry *expire(struct host_engine *e, struct entry *x, uint64_t now
 void host_engine_expire(struct host_engine *e, uint64_t now_ns)
 {
 	e->epoch++;
-	expire(e, e->oldest, now_ns, IDLE_TCP_NS, STAGES);
-	e->unexpired[STAGE_OTHER] = expire(e, e->unexpired[STAGE_OTHER], now_ns, IDLE_OTHER_NS, STAGE_OTHER);
-	e->unexpired[STAGE_CLOSED] = expire(e, e->unexpired[STAGE_CLOSED], now_ns, IDLE_CLOSED_NS, STAGE_CLOSED);
+	expire(e, STAGES, now_ns, IDLE_TCP_NS);
+	e->unexpired[STAGE_OTHER] = expire(e, STAGE_OTHER, now_ns, IDLE_OTHER_NS);
+	e->unexpired[STAGE_CLOSED] = expire(e, STAGE_CLOSED, now_ns, IDLE_CLOSED_NS);
 }
 
 void host_engine_finish(struct host_engine *e)
