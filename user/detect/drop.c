@@ -441,8 +441,7 @@ static void tick(void *arg, uint64_t now_ns)
 			drop_tcp_time(d, df, now_ns);
 		else
 			drop_udp_time(d, df, now_ns);
-		if (!df->nsent && !(df->gaps && df->gaps->n) &&
-		    !(df->flow->proto == IPPROTO_UDP && df->answered))
+		if (!df->nsent && !(df->gaps && df->gaps->n) && !df->counted)
 			unlist(d, df);
 	}
 	bank_advance(&d->bank, now_ns, false);

@@ -68,6 +68,7 @@ struct drop_flow {
 	struct end *at_far, *at_near;  /* where its ends were last counted; NULL not yet */
 	struct sent *sent;	       /* at most SENT_MAX; a flood's flows hold one */
 	bool listed, far_client, dead, answered, acked_data, quic, stuck;
+	bool counted; /* UDP that sends both ways: its counters are looked at with time */
 	uint8_t nsent, nearly;
 	uint8_t room; /* of sent */
 	bool ipid_known;

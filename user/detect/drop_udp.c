@@ -52,6 +52,16 @@ static bool stun(const uint8_t *h, uint32_t len)
 	       h[7] == 0x42;
 }
 
+static bool is_dns(const struct flow *f)
+{
+	return f->l7 == WEIR_L7_DNS || f->server.port == 53;
+}
+
+static bool is_ntp(const struct flow *f)
+{
+	return f->l7 == WEIR_L7_NTP || f->server.port == 123;
+}
+
 /* Is this datagram a request that wants an answer? Its id, 0 where it has none. */
 static bool request(const struct drop_flow *df, const struct weir_rec *r, uint32_t *id)
 {
@@ -66,11 +76,11 @@ static bool request(const struct drop_flow *df, const struct weir_rec *r, uint32
 	}
 	if (len >= 1200 && quic_initial(h))
 		return !df->answered;
-	if ((f->l7 == WEIR_L7_DNS || f->server.port == 53) && len >= 12) {
+	if (is_dns(f) && len >= 12) {
 		*id = be16(h);
 		return !(h[2] & 0x80);
 	}
-	if (f->l7 == WEIR_L7_NTP || f->server.port == 123)
+	if (is_ntp(f))
 		return len >= 48 && (h[0] & 7) == 3;
 	if (len == 148 && h[0] == 1 && !(h[1] | h[2] | h[3]))
 		return true;
@@ -331,6 +341,7 @@ void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	if (df->silent_packets)
 		continuity(d, df, r->time_ns, false);
 	df->answered = true;
+	df->counted = !is_dns(df->flow) && !is_ntp(df->flow); /* each of their packets is answered for itself */
 	drop_list(d, df);
 	df->far_ns = r->time_ns;
 	df->silent_packets = 0;
@@ -343,7 +354,7 @@ void drop_udp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns)
 	uint64_t wait = drop_patience_ns(df);
 
 	rtp_settle(d, df, now_ns);
-	if (df->answered && !df->far_client)
+	if (df->counted)
 		counted(d, df, now_ns);
 	for (unsigned i = 0; i < df->nsent;) {
 		struct sent s = df->sent[i];
