@@ -198,7 +198,8 @@ static unsigned option_size(unsigned n)
 bool pcapng_begin(FILE *f, const char *comment)
 {
 	static const char app[] = "weir " WEIR_VERSION;
-	unsigned c = comment ? (unsigned)strnlen(comment, 1000) : 0;
+	size_t said = comment ? strlen(comment) : 0;
+	unsigned c = said < 1000 ? (unsigned)said : 1000;
 	uint32_t len = 28 + option_size(c) + option_size(sizeof(app) - 1) + 4;
 	const uint32_t section[] = { 0x0a0d0d0a, len, 0x1a2b3c4d, 0x00000001, 0xffffffff, 0xffffffff };
 	/* LINKTYPE_RAW; times in units of 10^-9 s */
@@ -210,7 +211,8 @@ bool pcapng_begin(FILE *f, const char *comment)
 
 bool pcapng_packet(FILE *f, uint64_t time_ns, const uint8_t *data, unsigned len, unsigned original, const char *comment)
 {
-	unsigned c = comment ? (unsigned)strnlen(comment, 1000) : 0;
+	size_t said = comment ? strlen(comment) : 0;
+	unsigned c = said < 1000 ? (unsigned)said : 1000;
 	uint32_t total = 32 + pad4(len) + (c ? option_size(c) + 4 : 0);
 	const uint32_t head[] = { 6, total, 0, (uint32_t)(time_ns >> 32), (uint32_t)time_ns, len, original < len ? len : original };
 
