@@ -131,6 +131,24 @@ static void focused(void *arg, const struct flow *f)
 	wish(arg, f, WEIR_CTL_FOCUS);
 }
 
+static void hook_detectors(struct pipeline *p)
+{
+	p->npacket = p->nexpect = 0;
+	for (unsigned i = 0; i < p->ndetectors; i++) {
+		const struct detector *d = p->detector[i];
+
+		if (d->packet) {
+			p->packet[p->npacket].wants = d->wants;
+			p->packet[p->npacket].hook = d->packet;
+			p->packet[p->npacket++].state = p->state[i];
+		}
+		if (d->expect) {
+			p->expect[p->nexpect].hook = d->expect;
+			p->expect[p->nexpect++].state = p->state[i];
+		}
+	}
+}
+
 struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 {
 	struct pipeline *p = calloc(1, sizeof(*p));
@@ -163,16 +181,8 @@ struct pipeline *pipeline_new(const struct pipeline_config *cfg)
 		if (!p->state[n])
 			goto fail;
 		p->ndetectors++;
-		if (d->packet) {
-			p->packet[p->npacket].wants = d->wants;
-			p->packet[p->npacket].hook = d->packet;
-			p->packet[p->npacket++].state = p->state[n];
-		}
-		if (d->expect) {
-			p->expect[p->nexpect].hook = d->expect;
-			p->expect[p->nexpect++].state = p->state[n];
-		}
 	}
+	hook_detectors(p);
 	return p;
 fail:
 	pipeline_free(p);
@@ -514,7 +524,7 @@ void pipeline_tick(struct pipeline *p, uint64_t now_ns)
 	}
 	if (!p->last_stats)
 		p->last_stats = now_ns;
-	if (p->cfg.interval_s > 0 && now_ns - p->last_stats >= p->cfg.interval_s * 1e9) {
+	if (p->cfg.interval_s > 0 && now_ns > p->last_stats && now_ns - p->last_stats >= p->cfg.interval_s * 1e9) {
 		SINKS(p, stats, p->model, now_ns, (now_ns - p->last_stats) / 1e9);
 		p->last_stats = now_ns;
 	}
@@ -534,10 +544,9 @@ static bool end_each(struct flow *f, void *arg)
 	return true;
 }
 
-void pipeline_finish(struct pipeline *p, const struct totals *t)
+/* Flows, detectors' last words, findings. */
+static void wind_up(struct pipeline *p, uint64_t now)
 {
-	uint64_t now = model_now(p->model);
-	struct tool_event e = { .time_ns = now, .action = TOOL_STOP, .totals = t };
 	struct flow *f;
 
 	for (unsigned i = 0; i < p->ndetectors; i++)
@@ -551,6 +560,30 @@ void pipeline_finish(struct pipeline *p, const struct totals *t)
 			p->detector[i]->finish(p->state[i], now);
 	findings_flush(p->findings);
 	findings_finish(p->findings);
+}
+
+void pipeline_restart(struct pipeline *p, uint64_t now_ns)
+{
+	wind_up(p, model_now(p->model));
+	for (unsigned i = 0; i < p->ndetectors; i++) {
+		void *fresh = p->detector[i]->create(&p->env[i]);
+
+		if (!fresh) /* no memory: the old state has no flows, and goes on */
+			continue;
+		p->detector[i]->destroy(p->state[i]);
+		p->state[i] = fresh;
+	}
+	hook_detectors(p);
+	model_restart(p->model, now_ns);
+	p->next_tick = p->lost_until = 0;
+	p->last_stats = now_ns;
+}
+
+void pipeline_finish(struct pipeline *p, const struct totals *t)
+{
+	struct tool_event e = { .time_ns = model_now(p->model), .action = TOOL_STOP, .totals = t };
+
+	wind_up(p, e.time_ns);
 	e.refused_findings = findings_refused(p->findings);
 	e.refused_flows = model_refused(p->model);
 	pipeline_tool(p, &e);

@@ -95,6 +95,12 @@ void pipeline_local(struct pipeline *p, const struct in6_addr *ip, unsigned pref
 /* Records were lost: what is found now is degraded. */
 void pipeline_lost(struct pipeline *p, uint64_t n);
 
+/*
+ * Time has stepped back to now_ns, and the engine has ended all flows: they and the findings are closed at the old
+ * time, the detectors begin anew. What was named and typed so far stays known.
+ */
+void pipeline_restart(struct pipeline *p, uint64_t now_ns);
+
 /* Totals for the last tool event; then everything is closed: flows, findings, sinks. */
 void pipeline_finish(struct pipeline *p, const struct totals *t);
 void pipeline_tool(struct pipeline *p, const struct tool_event *e);

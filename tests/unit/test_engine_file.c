@@ -211,6 +211,110 @@ static void times_step(void **state)
 	free(c);
 }
 
+/* What is told in time. */
+struct told {
+	unsigned stats, steps, resets;
+	double longest_s;
+	uint64_t stats_ns, reset_ns;
+};
+
+static void told_stats(void *s, const struct model *m, uint64_t time_ns, double interval_s)
+{
+	struct told *t = s;
+
+	t->stats++;
+	t->stats_ns = time_ns;
+	t->longest_s = interval_s > t->longest_s ? interval_s : t->longest_s;
+}
+
+static void told_tool(void *s, const struct tool_event *e)
+{
+	((struct told *)s)->steps += e->action == TOOL_LOST && strstr(e->why, "steps back");
+}
+
+/* The detectors tick, or it would wait for the end. */
+static void told_rst(void *s, const struct model *m, const struct rst_event *e)
+{
+	struct told *t = s;
+
+	t->resets++;
+	t->reset_ns = model_now(m);
+}
+
+/* n seconds of a flow, and another one's reset after two thirds of them. */
+static void put_reset(struct capture *c, uint32_t from, unsigned n)
+{
+	struct pk p = { .link = PK_NONE, .src = 9, .dst = 1, .sport = 6000, .dport = 443, .flags = RST, .len = 0 };
+
+	for (unsigned i = 0; i < n; i++) {
+		pcap_packet(c, from + i, "", 0, &plain, 0);
+		if (i == 2 * n / 3)
+			pcap_packet(c, from + i, "", 0, &p, 0);
+	}
+}
+
+static void analyze_told(const struct capture *c, struct told *t)
+{
+	static const struct sink ops = { .stats = told_stats, .tool = told_tool, .rst = told_rst };
+	struct pipeline_config cfg = { .sensitivity = SENSITIVITY_NORMAL, .interval_s = 1, .nsinks = 1 };
+	struct totals totals;
+	struct pipeline *p;
+	char path[32];
+	int fd = memfd_create("capture", 0);
+
+	memset(t, 0, sizeof(*t));
+	cfg.sink[0] = (struct sink_ref){ &ops, t };
+	p = pipeline_new(&cfg);
+	assert_non_null(p);
+	assert_int_equal(write(fd, c->b, c->n), c->n);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(file_analyze(p, path, NULL, 0, 0, &totals), 0);
+	close(fd);
+	assert_int_equal(totals.c.seen, totals.c.in_flows);
+	pipeline_finish(p, &totals);
+	pipeline_free(p);
+}
+
+/* One capture behind another that is later: all goes on at its times, and it is told. */
+static void goes_on_after_step_back(void **state)
+{
+	struct capture *c = calloc(1, sizeof(*c));
+	struct told t;
+
+	pcap_begin(c, DLT_RAW);
+	put_reset(c, 1700090000, 60);
+	put_reset(c, 1700000000, 100);
+	analyze_told(c, &t);
+	assert_int_equal(t.steps, 1);
+	assert_int_equal(t.resets, 2);
+	assert_in_range(t.reset_ns / 1000000000, 1700000066, 1700000070);
+	assert_in_range(t.stats_ns / 1000000000, 1700000097, 1700000100);
+	assert_in_range(t.stats, 100, 161);
+	assert_true(t.longest_s < 3);
+	free(c);
+}
+
+/* Packets that overtake each other, and a few of another clock, are no step. */
+static void a_few_from_before_are_no_step(void **state)
+{
+	struct capture *c = calloc(1, sizeof(*c));
+	struct told t;
+
+	pcap_begin(c, DLT_RAW);
+	for (unsigned i = 0; i < 200; i++) {
+		pcap_packet(c, 1700000000 + i, "", 0, &plain, 0);
+		if (i % 5 == 4)
+			pcap_packet(c, 1700000000 + i - 3, "", 0, &plain, 0);
+		if (i % 5 < 2)
+			pcap_packet(c, 1600000000 + i, "", 0, &plain, 0);
+	}
+	analyze_told(c, &t);
+	assert_int_equal(t.steps, 0);
+	assert_true(t.longest_s < 3);
+	assert_in_range(t.stats, 190, 200);
+	free(c);
+}
+
 static void no_such_file(void **state)
 {
 	struct totals t;
@@ -224,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(link_types), cmocka_unit_test(snapped), cmocka_unit_test(broken_off),
 		cmocka_unit_test(gzipped), cmocka_unit_test(times_step), cmocka_unit_test(no_such_file),
+		cmocka_unit_test(goes_on_after_step_back), cmocka_unit_test(a_few_from_before_are_no_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,6 +88,9 @@ static int skip_link(int dlt, const uint8_t *b, uint32_t n)
 	return -1;
 }
 
+#define STEP_BACK_NS (10 * TICK_NS)
+#define STEP_PACKETS 32
+
 struct run {
 	struct pipeline *p;
 	int dlt;
@@ -95,6 +98,8 @@ struct run {
 	struct host_engine *engine;
 	uint64_t ended, evicted;
 	uint64_t stop_after_ns; /* of packet time; 0: never */
+	uint64_t newest_ns;
+	unsigned behind; /* packets in a row that are from long before the newest */
 };
 
 static void on_record(void *arg, const struct weir_rec *r, const uint8_t *payload)
@@ -202,6 +207,33 @@ static void one_packet(struct run *run, const struct slot *s)
 			   len - (uint32_t)s->skip, c->time_ns);
 }
 
+/*
+ * Packets overtake each other, and single ones bear a wrong time. When time has stepped back for good (captures
+ * one behind another, a clock that was set), all begins anew: ages and waits across the step mean nothing.
+ */
+static bool steps_back(struct run *run, struct ahead *a, uint64_t t)
+{
+	static const char say[] = "the capture's time steps back: all flows end, what follows begins anew";
+	struct tool_event e = { .time_ns = t, .action = TOOL_LOST, .why = say };
+
+	if (t + STEP_BACK_NS >= run->newest_ns) {
+		if (t > run->newest_ns)
+			run->newest_ns = t;
+		run->behind = 0;
+		return false;
+	}
+	if (++run->behind < STEP_PACKETS)
+		return false;
+	host_engine_finish(run->engine);
+	for (unsigned i = 0; i < AHEAD; i++)
+		a->slot[i].flow = NULL;
+	pipeline_restart(run->p, t);
+	pipeline_tool(run->p, &e);
+	run->newest_ns = t;
+	run->behind = 0;
+	return true;
+}
+
 static int take_all(struct run *run, struct reader *reader, const char *path, struct ahead *a)
 {
 	uint64_t next = 0, at = reader_at(reader), stop_ns = 0;
@@ -223,10 +255,12 @@ static int take_all(struct run *run, struct reader *reader, const char *path, st
 		}
 		if (stop_ns && s->c.time_ns >= stop_ns)
 			return 0;
+		if (steps_back(run, a, s->c.time_ns))
+			next = 0;
 		expect(a, run);
 		one_packet(run, s);
 		at = s->c.at;
-		if (t >= next || t + 3600 * TICK_NS < next) { /* captures may step back */
+		if (t >= next) {
 			next = t + TICK_NS;
 			heap_grown();
 			host_engine_expire(run->engine, t);

@@ -124,6 +124,11 @@ void model_set_now(struct model *m, uint64_t ns)
 		m->now_ns = ns;
 }
 
+void model_restart(struct model *m, uint64_t ns)
+{
+	m->now_ns = ns;
+}
+
 void model_refuse(struct model *m)
 {
 	m->refused++;

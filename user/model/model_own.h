@@ -17,6 +17,7 @@ void model_follow(struct model *m, unsigned flows);
 void model_learn_local(struct model *m, const struct in6_addr *ip, unsigned prefix);
 
 void model_set_now(struct model *m, uint64_t ns); /* never steps back */
+void model_restart(struct model *m, uint64_t ns); /* but so */
 
 /*
  * The flow of a record, made where new, followed again where it was parked. NULL: out of memory, or full
