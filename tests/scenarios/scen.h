@@ -135,7 +135,16 @@ struct truth {
 	 * not known. */
 	uint64_t iface_least, iface_most;
 	bool on;
+	/* Of each find: seconds from its packet until its finding was there, at any level and as a
+	 * claim; 0: not seen. live: that was looked at, on a machine that stood still for lag. */
+	double told[SCEN_WANTS], claimed[SCEN_WANTS], lag;
+	bool live;
 };
+
+/* Is a finding of injected packets expected? */
+bool scen_injects(const struct scenario *s);
+/* A line of weir's that was there at Unix time now. */
+void scen_arrived(const struct scenario *s, const char *line, double now, struct truth *t);
 
 /* Judges one event stream (JSON Lines file). Fills why with what is wrong or what was found. */
 enum verdict scen_judge(const struct scenario *s, const struct truth *t, const char *events,

@@ -12,6 +12,8 @@
 
 enum { CLAIMS = 256, KEYS = 8192 };
 
+#define LOOK_S 0.1 /* between looks at weir's output */
+
 struct key {
 	char cli[48], srv[48];
 	unsigned cport, sport;
@@ -108,6 +110,37 @@ static bool fits(const struct expect *e, const json_t *f)
 	if (!strcmp(e->type, "-"))
 		return !*type;
 	return !*e->type || among(e->type, type);
+}
+
+static bool injects(const struct expect *e)
+{
+	return strstr(e->kind, "_injection") != NULL;
+}
+
+bool scen_injects(const struct scenario *s)
+{
+	for (int i = 0; i < s->finds; i++)
+		if (injects(&s->find[i]))
+			return true;
+	return false;
+}
+
+void scen_arrived(const struct scenario *s, const char *line, double now, struct truth *t)
+{
+	json_t *e = strstr(line, "\"finding\"") ? json_loads(line, 0, NULL) : NULL;
+	const json_t *f = json_object_get(e, "finding");
+
+	for (int i = 0; f && i < s->finds; i++) {
+		double start = when(text(f, "start"));
+
+		if (!start || !injects(&s->find[i]) || !fits(&s->find[i], f))
+			continue;
+		if (!t->told[i])
+			t->told[i] = now - start;
+		if (!t->claimed[i] && level(f))
+			t->claimed[i] = now - start;
+	}
+	json_decref(e);
 }
 
 static void note_finding(struct judge *j, json_t *f)
@@ -383,6 +416,22 @@ static void judge_flows(struct judge *j)
 	}
 }
 
+/* A forged packet is told of within a second of it; what a busy machine stood still, and our own look, aside. */
+static void judge_delay(struct judge *j)
+{
+	const struct truth *t = j->t;
+
+	for (int i = 0; t->live && t->on && i < j->s->finds; i++) {
+		if (!injects(&j->s->find[i]))
+			continue;
+		say(j, "told %.2f s after the packet, claimed %.2f s", t->told[i], t->claimed[i]);
+		if (t->told[i] && t->told[i] <= 1 + LOOK_S + t->lag)
+			continue;
+		say(j, "WRONG: too late, the machine having stood still for %.2f s", t->lag);
+		j->bad = true;
+	}
+}
+
 static double sum(const json_t *o)
 {
 	const char *key;
@@ -483,6 +532,7 @@ enum verdict scen_judge(const struct scenario *s, const struct truth *t, const c
 		judge_claims(j);
 		judge_resets(j);
 		judge_flows(j);
+		judge_delay(j);
 		judge_totals(j);
 		v = j->bad ? FAIL : PASS;
 		if (j->bad)

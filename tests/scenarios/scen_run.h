@@ -31,6 +31,7 @@ struct run {
 	uint64_t before,
 		attached; /* the interface's packets before weir came, and when it was there */
 	struct usage first, last;
+	long told_at; /* so much of live.json was looked at */
 	int lock; /* held: this run is working, not waiting; 0: not held */
 	struct lag {
 		double most, sum; /* seconds late */

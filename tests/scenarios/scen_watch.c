@@ -80,6 +80,7 @@ int attach_weir(struct run *r)
 
 	path_of(r, path, sizeof(path), "live.json");
 	unlink(path);
+	r->told_at = 0;
 	r->before = iface_packets(r);
 	r->weir = start_weir(r, r->o->weir);
 	if (!wait_for(r, "live.json", "\"attach\"", 150, r->weir)) {
@@ -133,10 +134,34 @@ static void read_usage(pid_t pid, struct usage *u)
 	u->at = now_s();
 }
 
+/* When the first finding of each kind came out of weir, against the packet that it begins with. */
+static void watch_findings(struct run *r)
+{
+	char path[400], *line = NULL;
+	size_t room = 0;
+	ssize_t n;
+	FILE *f;
+
+	path_of(r, path, sizeof(path), "live.json");
+	f = fopen(path, "r");
+	if (f && !fseek(f, r->told_at, SEEK_SET))
+		while ((n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n') {
+			r->told_at += n;
+			scen_arrived(r->s, line, unix_s(), &r->truth);
+		}
+	free(line);
+	if (f)
+		fclose(f);
+}
+
 /* Sleeps, and looks after weir's usage meanwhile: the first after a third, so that caches are
  * filled. */
 void rest_until(struct run *r, double t)
 {
+	while (r->on && r->weir > 0 && scen_injects(r->s) && now_s() < t) {
+		watch_findings(r);
+		sleep_until(now_s() + 0.05 < t ? now_s() + 0.05 : t);
+	}
 	if (!r->s->watch_memory || r->weir <= 0) {
 		sleep_until(t);
 		return;
@@ -277,7 +302,10 @@ void judge_live(struct run *r, struct outcome *out)
 		r->truth.iface_least = until - r->attached;
 		r->truth.iface_most = after - r->before;
 	}
+	r->truth.live = true;
+	r->truth.lag = out->lag_most;
 	out->live = scen_judge(r->s, &r->truth, path, out->live_why, sizeof(out->live_why));
+	r->truth.live = false;
 	r->truth.iface_least = r->truth.iface_most = 0;
 	judge_usage(r, out);
 	judge_sessions(r, out);

@@ -449,6 +449,52 @@ static void rejected_in_the_path(void **state)
 	assert_int_equal(w.finding[0].subkind, SUBKIND_IN_PATH);
 }
 
+/* What is only probable is told within the second, too, and the claim within one of the packet that completes it. */
+static void told_within_a_second(void **state)
+{
+	double t = learn_rtt(0, 40, 3);
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_open_conn(&w, t + 50, &c, 40);
+		wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + 3, &c, false, RST, c.sseq, 0, NULL, 0, (struct look){ c.sttl + 1, 0, 1, 0, 0, 0 });
+		wire_idle(&w, t + 900);
+		assert_int_equal(w.nfindings, 1);
+		assert_int_equal(w.finding[0].level, i < 2 ? LEVEL_POSSIBLE : LEVEL_LIKELY);
+		t += 3000;
+	}
+	wire_close(&w);
+	assert_int_equal(wire_suspects(&w), 3);
+	assert_int_equal(w.finding[0].flows, 3);
+}
+
+/* Told as possible, and then explained, by a server that resets all it has: no finding counts it any more. */
+static void taken_back(void **state)
+{
+	double t = learn_rtt(0, 40, 4);
+	struct conn c[6];
+
+	for (unsigned i = 0; i < 6; i++) {
+		c[i] = wire_conn(i);
+		t = wire_open_conn(&w, t + 50, &c[i], 40);
+		t = wire_exchange(&w, t + 1, &c[i], 40);
+	}
+	t += 1000;
+	/* From where it would have been: we don't see all that it sends. */
+	for (unsigned i = 0; i < 6; i++)
+		wire_seg(&w, t + (i ? 700 + i : 0), &c[i], false, RST, c[i].sseq + 4000, 0, NULL, 0, (struct look){ c[i].sttl, 0, 1, 0, 0, 0 });
+	assert_int_equal(w.nfindings, 1);
+	assert_int_equal(w.finding[0].level, LEVEL_POSSIBLE);
+	assert_false(w.finding[0].closed);
+	wire_idle(&w, t + 4000);
+	assert_true(w.finding[0].closed);
+	wire_close(&w);
+	assert_int_equal(w.nfindings, 1);
+	assert_int_equal(wire_suspects(&w), 0);
+}
+
 /* An old stack aborts with a plain reset right behind its answer: soon after the client acknowledged, not because. */
 static void plain_abort_behind_an_answer(void **state)
 {
@@ -1097,6 +1143,7 @@ int main(void)
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),
 		T(happy_eyeballs), T(reset_in_syn_sent), T(flood), T(blind_reset_flood),
+		T(told_within_a_second), T(taken_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,8 +29,8 @@
 /* A doubtful packet of one direction, followed. */
 struct doubt {
 	struct content_look odd;
-	uint32_t rules, told_rules;
-	double told_score;
+	uint32_t rules;
+	struct inject_told told;
 	uint64_t odd_ns, group;
 	uint8_t subkind;
 	char odd_line[48], real_line[48];
@@ -228,7 +228,7 @@ static void report(struct content_detector *d, struct content_flow *s, unsigned 
 	what[sizeof(what) - 2] = (char)('a' + q->subkind);
 	k.key = q->group ? q->group : inject_key(f, what);
 	if (q->group) {
-		inject_more(&d->inject, &k, q->told_rules, q->told_score);
+		inject_more(&d->inject, &k, &q->told);
 	} else {
 		g = inject_add(&d->inject, &k);
 		if (!g)
@@ -238,15 +238,14 @@ static void report(struct content_detector *d, struct content_flow *s, unsigned 
 		snprintf(g->text[1], sizeof(g->text[1]), "%s", q->real_line);
 		g->dirty = true;
 	}
-	q->told_rules |= q->rules;
-	q->told_score = k.score;
+	inject_told(&q->told, &k);
 }
 
 static void weigh(struct content_detector *d, struct content_flow *s, unsigned way)
 {
 	const struct doubt *q = &s->doubt[way];
 
-	if (content_score(q->rules) >= 6 && (!q->group || q->rules & ~q->told_rules))
+	if (content_score(q->rules) >= 6 && (!q->group || q->rules & ~q->told.rules))
 		report(d, s, way);
 }
 
@@ -254,7 +253,7 @@ static void weigh(struct content_detector *d, struct content_flow *s, unsigned w
 static void conclude(struct content_detector *d, struct content_flow *s)
 {
 	for (unsigned way = 0; way < 2; way++)
-		if (s->doubted[way] && (!s->doubt[way].group || s->doubt[way].rules & ~s->doubt[way].told_rules))
+		if (s->doubted[way] && (!s->doubt[way].group || s->doubt[way].rules & ~s->doubt[way].told.rules))
 			report(d, s, way);
 }
 

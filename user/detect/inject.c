@@ -62,6 +62,14 @@ void inject_free(struct inject *in)
 		free(in->group[i]);
 }
 
+static void drop_group(struct inject *in, struct inject_group *g)
+{
+	for (unsigned i = 0; i < INJECT_GROUPS; i++)
+		if (in->group[i] == g)
+			in->group[i] = NULL;
+	free(g);
+}
+
 static void begin(struct inject *in, struct inject_group *g, const struct inject_case *c)
 {
 	const struct flow *flow = c->flow;
@@ -205,6 +213,11 @@ static void note_look(struct inject_group *g, const struct inject_case *c)
 	note_ttl(g, c);
 }
 
+static bool probably_firm(const struct inject_case *c)
+{
+	return c->score < 6 && c->firm;
+}
+
 struct inject_group *inject_add(struct inject *in, const struct inject_case *c)
 {
 	struct inject_group *g = find(in, c->key);
@@ -226,7 +239,7 @@ struct inject_group *inject_add(struct inject *in, const struct inject_case *c)
 		g->injected++;
 	else
 		g->probable++;
-	g->firm += c->score < 6 && c->firm;
+	g->firm += probably_firm(c);
 	for (unsigned r = 0; r < INJECT_RULES; r++)
 		g->rule_cases[r] += c->rules >> r & 1;
 	g->subkind_cases[c->subkind]++;
@@ -250,16 +263,42 @@ struct inject_group *inject_add(struct inject *in, const struct inject_case *c)
 	return g;
 }
 
-void inject_more(struct inject *in, const struct inject_case *c, uint32_t rules_before, double score_before)
+void inject_told(struct inject_told *t, const struct inject_case *c)
+{
+	t->rules |= c->rules;
+	t->score = c->score > t->score ? c->score : t->score;
+	t->firm = probably_firm(c);
+}
+
+static void take_back(struct inject *in, struct inject_group *g, const struct inject_told *t)
+{
+	g->probable -= g->probable > 0;
+	g->firm -= t->firm && g->firm;
+	for (unsigned r = 0; r < INJECT_RULES; r++)
+		g->rule_cases[r] -= (t->rules >> r & 1) && g->rule_cases[r];
+	if (g->injected || g->probable || g->f.level >= LEVEL_LIKELY)
+		return;
+	findings_close(in->env->findings, g->key, g->last_ns);
+	drop_group(in, g);
+}
+
+void inject_more(struct inject *in, const struct inject_case *c, const struct inject_told *before)
 {
 	struct inject_group *g = inject_group(in, c->key);
-	uint32_t more = c->rules & ~rules_before;
+	uint32_t more = c->rules & ~before->rules;
+	bool firm = probably_firm(c);
 
 	if (!g)
 		return;
+	if (before->score < 6 && c->score < 4) {
+		take_back(in, g, before);
+		return;
+	}
+	g->firm += firm && !before->firm;
+	g->firm -= !firm && before->firm && g->firm;
 	for (unsigned r = 0; r < INJECT_RULES; r++)
 		g->rule_cases[r] += more >> r & 1;
-	if (score_before < 6 && c->score >= 6 && g->probable) {
+	if (before->score < 6 && c->score >= 6 && g->probable) {
 		g->probable--;
 		g->injected++;
 	}
@@ -281,8 +320,7 @@ void inject_tick(struct inject *in, uint64_t now_ns)
 			report(in, g);
 		if (now_ns > g->last_ns + QUIET_NS) {
 			findings_close(in->env->findings, g->key, g->last_ns);
-			free(g);
-			in->group[i] = NULL;
+			drop_group(in, g);
 		}
 	}
 }

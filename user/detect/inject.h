@@ -65,8 +65,20 @@ struct inject {
 /* A case with score >= 4 joins its group, made where missing; a new or better claim is reported at once. */
 struct inject_group *inject_add(struct inject *in, const struct inject_case *c);
 
-/* More of a case that was added already: rules that hold now, its copies, what came after. */
-void inject_more(struct inject *in, const struct inject_case *c, uint32_t rules_before, double score_before);
+/* What was told of a case so far. */
+struct inject_told {
+	uint32_t rules;
+	double score;
+	bool firm;
+};
+
+void inject_told(struct inject_told *t, const struct inject_case *c);
+
+/*
+ * More of a case that was added already: rules that hold now, its copies, what came after. A probable one that now
+ * stays below 4 is taken back, and with the last one its finding is closed, where that was no claim.
+ */
+void inject_more(struct inject *in, const struct inject_case *c, const struct inject_told *before);
 
 /* The key of a group: by the flow's hint, else by its server's port, and by what. */
 uint64_t inject_key(const struct flow *f, const char *what);

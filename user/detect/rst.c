@@ -50,6 +50,12 @@ static const struct in6_addr *sender_ip(const struct flow *f, unsigned way)
 
 static void expire(struct rst_detector *d, uint64_t now_ns)
 {
+	struct rst_burst *b;
+
+	while ((b = d->bursts.fresh) && now_ns >= b->first_ns + RST_LOOK_NS) {
+		d->bursts.fresh = b->next;
+		rst_look(d, b, b->flow->detector[d->env->slot], 4);
+	}
 	while (d->bursts.first && now_ns >= d->bursts.first->first_ns + RST_HOLD_NS)
 		rst_decide(d, d->bursts.first, true);
 }
@@ -240,7 +246,7 @@ static void on_reset(struct rst_detector *d, struct flow *f, struct rst_flow *s,
 			apart < UINT32_MAX ? (uint32_t)apart : ~0u;
 		b->c.peer_rtt_us = other->c.peer_rtt_us;
 	}
-	rst_look(d, b, s);
+	rst_look(d, b, s, 6);
 }
 
 /* A packet, not a reset, of the one that is said to have reset. */
@@ -405,9 +411,9 @@ static void rst_on_packet(void *arg, struct flow *f, const struct weir_rec *r,
 		return;
 	note_unseen(d, &s->side[way], &s->side[!way], r);
 	if (news)
-		rst_look(d, s->burst[way], s);
+		rst_look(d, s->burst[way], s, 6);
 	if (s->burst[!way] && receiver_goes_on(s->burst[!way], r))
-		rst_look(d, s->burst[!way], s);
+		rst_look(d, s->burst[!way], s, 6);
 	tell_host(d, f, s, r, way, near, far);
 	if (d->triggered && way == TO_CLIENT && r->payload_len && s->side[way].data_pkts == 1)
 		rst_residual(d, f, r->time_ns, false);

@@ -54,8 +54,8 @@ uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow 
 /* Other flows that were reset with this IP-ID; note: and so was this one. */
 unsigned rst_strays(struct rst_detector *d, const struct rst_burst *b, bool note);
 
-/* Something new is known of the burst: a certain one is reported now. */
-void rst_look(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s);
+/* Something new is known of the burst: one of that score is reported now. */
+void rst_look(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s, double least);
 
 /* Tells the event that stands for those held back, if any. */
 void rst_tell_held(struct rst_detector *d);

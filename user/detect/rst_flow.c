@@ -98,6 +98,8 @@ struct rst_burst *rst_burst_new(struct rst_bursts *p)
 	else
 		p->first = b;
 	p->last = b;
+	if (!p->fresh)
+		p->fresh = b;
 	return b;
 }
 
@@ -111,6 +113,8 @@ void rst_burst_free(struct rst_bursts *p, struct rst_burst *b)
 		b->next->prev = b->prev;
 	else
 		p->last = b->prev;
+	if (p->fresh == b)
+		p->fresh = b->next;
 	b->next = p->free;
 	p->free = b;
 }

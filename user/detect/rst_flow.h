@@ -8,11 +8,13 @@
 #define WEIR_RST_FLOW_H
 
 #include "detect.h"
+#include "inject.h"
 #include "rst_names.h"
 
 #define RST_FLOWS 16384
 #define RST_BURSTS 4096
 #define RST_HOLD_NS 2000000000ull  /* what follows a reset counts for so long */
+#define RST_LOOK_NS 500000000ull   /* what is probable by then is told, and taken back where it is explained */
 #define RST_BURST_NS 1000000000ull /* copies within this are one burst */
 
 struct rst_host;
@@ -28,8 +30,7 @@ struct rst_burst {
 	uint32_t peer_data_end; /* of the first new data that was sent to it afterwards */
 	bool peer_sends;
 	uint64_t group;	     /* key of the finding it was reported to; 0: none yet */
-	uint32_t told_rules; /* reported so far */
-	double told_score;
+	struct inject_told told; /* reported so far */
 	const char *label;
 	bool genuine_after; /* its sender sent something after it */
 	bool degraded;
@@ -60,6 +61,7 @@ struct rst_flows {
 
 struct rst_bursts {
 	struct rst_burst *chunk[RST_BURSTS / RST_CHUNK], *free, *first, *last;
+	struct rst_burst *fresh; /* the first one that is younger than RST_LOOK_NS */
 	unsigned used;
 };
 

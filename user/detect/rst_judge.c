@@ -255,9 +255,10 @@ static void tell_finding(struct rst_detector *d, struct rst_burst *b, struct rst
 		k.path_known = b->genuine_after || waited;
 		k.genuine_after = b->genuine_after;
 	}
-	mark(d, b, rules, score);
+	if (score >= 4)
+		mark(d, b, rules, score);
 	if (b->group) {
-		inject_more(&d->inject, &k, b->told_rules, b->told_score);
+		inject_more(&d->inject, &k, &b->told);
 	} else {
 		g = inject_add(&d->inject, &k);
 		if (!g)
@@ -266,17 +267,16 @@ static void tell_finding(struct rst_detector *d, struct rst_burst *b, struct rst
 		note_control(d, b->flow, g);
 		note_trigger(d, b);
 	}
-	b->told_rules |= rules;
-	b->told_score = score;
-	s->suspect = true;
+	inject_told(&b->told, &k);
+	s->suspect = score >= 4;
 }
 
-void rst_look(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s)
+void rst_look(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s, double least)
 {
 	double score;
 	uint32_t rules = rst_judge(d, b, s, &score);
 
-	if (score >= 6 && (!b->group || rules & ~b->told_rules))
+	if (score >= least && (!b->group || rules & ~b->told.rules))
 		tell_finding(d, b, s, rules, score, false, false);
 }
 
