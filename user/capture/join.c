@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "join_ids.h"
 #include "join_side.h"
 #include "join_table.h"
 #include "join_xlat.h"
@@ -13,7 +14,8 @@
 struct join {
 	struct join_config cfg;
 	struct join_table conns; /* a translated connection's names: what each end is called on the other side */
-	struct join_table flows; /* by id: the verdict */
+	struct join_table flows; /* by id: the verdict, of those that are called otherwise */
+	struct join_ids plain;	 /* the verdict of the others */
 	struct join_table xlat;  /* of the LAN, by what IPv4 and IPv6 have in common */
 	bool clat;		 /* the WAN shows addresses of IPv6 that stand for others: the LAN's IPv4 may be they */
 	struct join_table pairs; /* by the true name: which sighting is reported, what each counted */
@@ -28,7 +30,8 @@ struct join *join_new(const struct join_config *cfg)
 		return NULL;
 	j->cfg = *cfg;
 	if (join_table_init(&j->conns, 2 * cfg->max) && join_table_init(&j->flows, 2 * cfg->max) &&
-	    join_table_init(&j->pairs, cfg->max) && join_table_init(&j->xlat, cfg->max))
+	    join_table_init(&j->pairs, cfg->max) && join_table_init(&j->xlat, cfg->max) &&
+	    join_ids_init(&j->plain, 2 * cfg->max, j->flows.seed))
 		return j;
 	join_free(j);
 	return NULL;
@@ -42,6 +45,7 @@ void join_free(struct join *j)
 	join_table_free(&j->flows);
 	join_table_free(&j->pairs);
 	join_table_free(&j->xlat);
+	join_ids_free(&j->plain);
 	free(j);
 }
 
@@ -278,22 +282,36 @@ static void decide(struct join *j, uint64_t id, unsigned ifindex, const struct j
 	j->stats.renamed += v->verdict == JOIN_RENAME;
 }
 
-/* The flow's verdict; tmp is for one that needs no memory, or finds no room. */
+enum { PLAIN_ECHO = 1, PLAIN_MATCHED = 2 };
+
+/* The flow's verdict; tmp is for one that keeps its name, or finds no room. */
 static struct join_value *verdict(struct join *j, uint64_t id, unsigned ifindex,
 				  const struct join_key *k, struct join_value *tmp)
 {
 	struct join_key by_id;
 	struct join_value *v;
+	int plain;
 
 	memset(tmp, 0, sizeof(*tmp));
 	/* One interface, nothing translated: every flow is what it seems. */
 	if (j->cfg.nwan + j->cfg.nlan < 2 && !j->cfg.more && !j->conns.n)
 		return tmp;
+	plain = join_ids_get(&j->plain, id);
+	if (plain >= 0) {
+		tmp->verdict = plain & PLAIN_ECHO ? JOIN_ECHO : JOIN_KEEP;
+		tmp->matched = plain & PLAIN_MATCHED;
+		return tmp;
+	}
 	join_key_id(&by_id, id);
 	v = join_table_get(&j->flows, &by_id);
 	if (v)
 		return v;
 	decide(j, id, ifindex, k, tmp);
+	if (!tmp->renamed) {
+		j->stats.refused += !join_ids_add(&j->plain, id, (tmp->verdict == JOIN_ECHO ? PLAIN_ECHO : 0) |
+									 (tmp->matched ? PLAIN_MATCHED : 0));
+		return tmp;
+	}
 	v = join_table_add(&j->flows, &by_id);
 	if (!v) {
 		j->stats.refused++;
@@ -459,6 +477,7 @@ enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct w
 	v = *verdict(j, f->id, key->ifindex, &k, &tmp);
 	join_key_id(&by_id, f->id);
 	join_table_del(&j->flows, &by_id);
+	join_ids_del(&j->plain, f->id);
 	true_name(&v, &k, &name);
 	if (!wan)
 		forget_xlat(j, f->id, &name);

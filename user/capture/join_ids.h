@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What join.c has decided of flows that keep their name: nearly all, a million of them. Eight bytes a place, open
+ * addressing with linear probing (Knuth, TAOCP 6.4, algorithms L and R).
+ */
+#ifndef WEIR_JOIN_IDS_H
+#define WEIR_JOIN_IDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define JOIN_IDS_FLAGS 2 /* bits kept with an id */
+
+struct join_ids {
+	uint64_t *place; /* id and flags, 0 free */
+	size_t mask, n, max;
+	uint64_t seed;
+};
+
+/* At most max ids. False: out of memory. */
+bool join_ids_init(struct join_ids *t, size_t max, uint64_t seed);
+void join_ids_free(struct join_ids *t);
+
+/* The flags kept with the id (ids below 2^61), -1 if it is not there. */
+int join_ids_get(const struct join_ids *t, uint64_t id);
+/* Keeps a new id with its flags. False: full, or out of memory. */
+bool join_ids_add(struct join_ids *t, uint64_t id, unsigned flags);
+void join_ids_del(struct join_ids *t, uint64_t id);
+
+#endif
