@@ -15,7 +15,7 @@
 #define CALLS_MAX	 64   /* calls that are followed packet by packet */
 #define FOCUS_PACKETS	 8192 /* asked for again before the engine's focus ends */
 #define TYPE_PATIENCE_NS 10000000000ULL
-#define FOLLOWED_MAX	 16384 /* flows, live: of the others only counters are kept */
+#define FOLLOWED_MAX	 12288 /* flows, live: of the others only counters are kept */
 
 struct pipeline {
 	struct pipeline_config cfg;

@@ -14,11 +14,11 @@
 
 struct join_ids {
 	uint64_t *place; /* id and flags, 0 free */
-	size_t mask, n, max;
+	size_t size, n, max;
 	uint64_t seed;
 };
 
-/* At most max ids. False: out of memory. */
+/* At most max ids, max < 2^31. False: out of memory. */
 bool join_ids_init(struct join_ids *t, size_t max, uint64_t seed);
 void join_ids_free(struct join_ids *t);
 

@@ -463,7 +463,7 @@ bool parking_put(struct parking *p, struct flow *f)
 		free(w.at);
 		return false;
 	}
-	if (parking_count(p) > p->mask + 1 && p->mask < V6 / 2)
+	if (parking_count(p) / 2 > p->mask && p->mask < V6 / 2)
 		resize(p, (p->mask + 1) * 2);
 	k = place(s, i);
 	memset(k, 0, sizeof(*k));
