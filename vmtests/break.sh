@@ -24,7 +24,7 @@ a verifier reject on 5.10 alone|bpf/env_bpf.h|s/return bpf_ktime_get_ns();/retur
 a leak of files|user/capture/live_loop.c|s/^\(.*\)live_look_around(l);/\1(void)!dup(l->timer);\n\1live_look_around(l);/|-k 6.1 -S steady-memory -1|6.1 steady-memory|it grows
 a filter left behind|user/capture/attach.c|s/clsact_remove(owner, h->ifindex);/(void)owner;/|-k 6.1 -S fault-tc -1|6.1 fault-tc|left behind
 a false alarm|user/detect/rst_judge.c|s/\.suspect = score >= 4/.suspect = true/|-k 6.1 -S rst-client -1|6.1 rst-client|honest resets are suspects
-packets counted wrong|bpf/engine.h|/count_elsewhere(/,/^}/s/weir_add(&count->seen, segs);/weir_add(\&count->seen, 0);/|-k 6.1 -S police-one -1|6.1 police-one|WRONG: seen'
+packets counted wrong|bpf/count.h|/count_elsewhere(/,/^}/s/weir_add(&count->seen, segs);/weir_add(\&count->seen, 0);/|-k 6.1 -S police-one -1|6.1 police-one|WRONG: seen'
 
 verdict()	# ok or not ok, what
 {
