@@ -3,13 +3,12 @@
 # Boots each kernel and runs the scenarios in it.
 #
 #   run.sh BUILD_DIR [-k "KERNEL..."] [-s SET] [-S SCENARIO] [-j N] [-H live,offline] [-n TIMES]
-#          [-c CCA] [-F FILE] [-o DIR] [-p N] [-1abCKL]
+#          [-c CCA] [-F FILE] [-o DIR] [-p N] [-1abKL]
 #
 # -K       keep what passed, too
 # -F       a scenario of a file elsewhere, or a directory of them; -o: results there; -b: only benign rows
-# -L       only load the BPF objects; -p: so many VMs side by side; -a: every row in full on all;
-#          -C: every row once on 6.1, the short set on the others
-# Without -s and -S every row runs: see set_of.
+# -L       only load the BPF objects; -p: so many VMs side by side; -a: every row in full on all
+# Without -a, -s and -S: every row on 6.1, the short set on the others; see set_of.
 # KERNEL   5.10 6.1 6.12 7, 6.1pc (with the drivers that the cloud's kernels lack: PPP), or one of them with -nobtf behind it (no BTF in sight), -lockdown or
 #          -nomodules (only what weir says then, see faults.sh)
 # Streams TAP; leaves results.tsv, results.tap, junit.xml, table.txt and, for each failure, the
@@ -19,9 +18,9 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 64
 shift
-kernels="6.1 5.10 6.12 7 6.1pc 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-6} how=live,offline extra= load_only= given= listed= out= in_full= in_ci= side=${WEIR_VM_SIDE:-$(nproc)}
+kernels="6.1 5.10 6.12 7 6.1pc 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-6} how=live,offline extra= load_only= given= listed= out= in_full= side=${WEIR_VM_SIDE:-$(nproc)}
 ceiling=${WEIR_INSN_CEILING:-100000}
-while getopts k:s:S:j:H:n:c:F:o:p:1abCKL c; do
+while getopts k:s:S:j:H:n:c:F:o:p:1abKL c; do
 	case $c in
 	k) kernels=$OPTARG ;;
 	s) set=$OPTARG ;;
@@ -37,7 +36,6 @@ while getopts k:s:S:j:H:n:c:F:o:p:1abCKL c; do
 	o) out=$OPTARG ;;
 	p) side=$OPTARG ;;
 	a) in_full=yes ;;
-	C) in_ci=yes ;;
 	L) load_only=yes ;;
 	*) exit 64 ;;
 	esac
@@ -69,20 +67,17 @@ else
 	files='/w/rows/*.scn'
 fi
 
-# Every row, in full on 6.1; elsewhere what is not of the short set runs in brief: with the
-# impairment on, live (weir analyze is the same program on every kernel). 6.1-nobtf is the kernel of
-# 6.1 less what weir says of drops: the short set; 6.1pc the one with more drivers: what needs them.
+# Every row on 6.1: the short set with its impairment and without, live and from the capture, the
+# rest in brief: with the impairment on, live. The short set on the others. 6.1pc is the kernel with
+# more drivers: what needs them.
 set_of()	# kernel
 {
 	[ -z "$set" ] || echo "-s $set"
 	[ -z "$only$given$set$in_full" ] || return
-	[ "$1" != 6.1pc ] || { echo "-s pc"; return; }
-	case $in_ci,$1 in
-	yes,6.1) echo "-x short" ;;
-	yes,*) echo "-s short" ;;
-	,6.1) ;;
-	,6.1-nobtf) echo "-s short" ;;
-	,*) echo "-x short" ;;
+	case $1 in
+	6.1pc) echo "-s pc" ;;
+	6.1) echo "-x short" ;;
+	*) echo "-s short" ;;
 	esac
 }
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # VM tests and scenarios; included by the Makefile.
 #
+#   make vmtest               the matrix, CI's: every row on 6.1, the short set on the other kernels
 #   make vmtest [KERNEL="6.1 ..."] [SCENARIO=name,...] [SET=short]
+#                             part of it; SET=full: every row on every kernel
 #   make vmload               do the BPF objects load on every kernel? Half a minute
 #   make vmsmoke              one kernel, a few scenarios: a minute or two
 #   make scenarios            the same scenarios in namespaces of this machine, as its kernel allows
@@ -44,7 +46,7 @@ $(B)/scen/vmprobe: vmtests/vmprobe.c
 vmtest-build: $(B)/weir $(SCEN)
 
 vmtest: vmtest-build
-	$(Q)sh vmtests/run.sh $(B) $(if $(KERNEL),-k "$(KERNEL)") $(if $(SCENARIO),-S $(SCENARIO)) $(if $(SET),-s $(SET))
+	$(Q)sh vmtests/run.sh $(B) $(if $(KERNEL),-k "$(KERNEL)") $(if $(SCENARIO),-S $(SCENARIO)) $(if $(filter full,$(SET)),-a,$(SET:%=-s %))
 
 vmload: vmtest-build
 	$(Q)sh vmtests/run.sh $(B) -L
