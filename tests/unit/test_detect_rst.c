@@ -470,6 +470,83 @@ static void told_within_a_second(void **state)
 	assert_int_equal(w.finding[0].flows, 3);
 }
 
+/* A box on the client's side resets the server alone: nobody there had anything to answer. */
+static void answers_nothing(void **state)
+{
+	double t = learn_rtt(0, 40, 3);
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_open_conn(&w, t + 50, &c, 40);
+		wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		wire_seg(&w, t + 12, &c, true, RST, c.cseq, 0, NULL, 0, (struct look){ 45, 0, 1, 0, 0, 0 });
+		t += 3000;
+	}
+	wire_idle(&w, t);
+	wire_close(&w);
+	assert_true(wire_reason(&w.event[0], "answers_nothing"));
+	assert_int_equal(wire_suspects(&w), 3);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
+/* The same number from the client's own stack, and from its NAT that answers what the server sent, are honest. */
+static void client_or_its_nat(void **state)
+{
+	double t = learn_rtt(0, 40, 3);
+
+	for (unsigned i = 0; i < 8; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_open_conn(&w, t + 50, &c, 40);
+		wire_send(&w, t + 1, &c, true, PSH | ACK, GET, sizeof(GET) - 1);
+		if (i % 2)
+			wire_send(&w, t + 41, &c, false, PSH | ACK, "an answer", 9);
+		wire_seg(&w, t + 42, &c, true, RST, c.cseq, 0, NULL, 0, (struct look){ i % 2 ? 255 : c.cttl, 0, 1, 0, 0, 0 });
+		t += 3000;
+	}
+	wire_idle(&w, t);
+	done_without_suspicion();
+}
+
+/* Late, alone, and with the right number: but each flow's reset by another TTL. */
+static void ttl_at_random(void **state)
+{
+	static const uint8_t ttl[] = { 98, 201, 149, 73, 180, 230 };
+	double t = learn_rtt(0, 40, 3);
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_open_conn(&w, t + 50, &c, 40);
+		t = wire_exchange(&w, t + 1, &c, 40);
+		wire_seg(&w, t + 300, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, (struct look){ ttl[i], c.sipid + 1, 1, 1, 502, 0 });
+		t += 3000;
+	}
+	wire_idle(&w, t);
+	wire_close(&w);
+	assert_int_equal(wire_suspects(&w), 4);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 1);
+}
+
+/* Three machines in front of a server, each with its own system: all of TTLs that systems begin with. */
+static void three_boxes_in_front(void **state)
+{
+	static const uint8_t ttl[] = { 250, 121, 60 };
+	double t = learn_rtt(0, 40, 3);
+
+	for (unsigned i = 0; i < 12; i++) {
+		struct conn c = wire_conn(i);
+
+		t = wire_open_conn(&w, t + 50, &c, 40);
+		t = wire_exchange(&w, t + 1, &c, 40);
+		wire_seg(&w, t + 300, &c, false, RST | ACK, c.sseq, c.cseq, NULL, 0, (struct look){ ttl[i % 3], c.sipid + 1, 1, 1, 502, 0 });
+		t += 3000;
+	}
+	wire_idle(&w, t);
+	done_without_suspicion();
+}
+
 /* Told as possible, and then explained, by a server that resets all it has: no finding counts it any more. */
 static void taken_back(void **state)
 {
@@ -1143,7 +1220,8 @@ int main(void)
 		T(closed_port), T(refused_then_asked_again), T(client_aborts_download), T(server_aborts_after_request),
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),
 		T(happy_eyeballs), T(reset_in_syn_sent), T(flood), T(blind_reset_flood),
-		T(told_within_a_second), T(taken_back),
+		T(told_within_a_second), T(taken_back), T(answers_nothing), T(client_or_its_nat),
+		T(ttl_at_random), T(three_boxes_in_front),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

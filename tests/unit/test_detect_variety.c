@@ -382,13 +382,13 @@ static void forged_content(void **state)
 
 /* What honest boxes do. */
 struct keeper {
-	enum { KEEPER_NONE, NAT_FORGETS, IDLE_TIMEOUT, BALANCER_REFUSES, BALANCER_DROPS, PROXY_RENUMBERS, NEARER_NODE, KEEPERS } kind;
+	enum { KEEPER_NONE, NAT_FORGETS, IDLE_TIMEOUT, BALANCER_REFUSES, BALANCER_DROPS, PROXY_RENUMBERS, NEARER_NODE, CLIENTS_NAT, KEEPERS } kind;
 	bool acks, both, answers_again;
 	struct look look;
 	unsigned at; /* which client packet with payload */
 };
 
-static const char *const keepers[] = { "", "nat forgets", "idle timeout", "balancer refuses", "balancer drops", "proxy renumbers", "nearer node" };
+static const char *const keepers[] = { "", "nat forgets", "idle timeout", "balancer refuses", "balancer drops", "proxy renumbers", "nearer node", "clients nat" };
 
 static void answer(struct sim *s, const struct keeper *k, const struct sim_pkt *p, double in)
 {
@@ -406,6 +406,11 @@ static bool keep(struct sim *s, struct sim_pkt *p)
 	struct sim_flow *f = &s->f[p->flow];
 	double back = 2 * s->ds * (1 - (s->box > 0 ? s->box : 0)); /* to the server and back */
 
+	if (f->blocked && k->kind == CLIENTS_NAT) { /* another port is the client's from now on */
+		if (!p->client && !(p->flags & RST))
+			answer(s, k, p, 0.1);
+		return false;
+	}
 	if (f->blocked) {
 		if (p->client && !(p->flags & RST) && k->answers_again)
 			answer(s, k, p, k->kind == BALANCER_REFUSES || k->kind == BALANCER_DROPS ? back : 0.1);
@@ -421,6 +426,9 @@ static bool keep(struct sim *s, struct sim_pkt *p)
 	if (!p->client || !p->len || ++f->boxed != k->at + 1)
 		return true;
 	switch (k->kind) {
+	case CLIENTS_NAT:
+		f->blocked = true;
+		return true;
 	case NAT_FORGETS:
 	case IDLE_TIMEOUT:
 		f->blocked = true;
@@ -491,7 +499,9 @@ static void honest(void **state)
 						.ipid = sim_chance(&sim, 0.5) ? 0 : -2, .df = sim_chance(&sim, 0.5) };
 			if (k.kind == NEARER_NODE)
 				k.look.df = sim.stack[0].df, k.look.ipid = 0;
-			sim.box = k.kind == NAT_FORGETS || k.kind == IDLE_TIMEOUT ? sim_real(&sim, 0.02, 0.3) : 0.9;
+			k.at = k.kind == CLIENTS_NAT ? sim_below(&sim, 3) : k.at;
+			sim.box = k.kind == NAT_FORGETS || k.kind == IDLE_TIMEOUT ? sim_real(&sim, 0.02, 0.3) :
+				  k.kind == CLIENTS_NAT			       ? -sim_real(&sim, 0.05, 0.95) : 0.9;
 			sim.middle = keep;
 			sim.arg = &k;
 		}

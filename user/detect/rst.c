@@ -18,6 +18,7 @@
 #define HOST_SAMPLES 32	  /* that one flow gives of its hosts */
 #define REORDER_US 25000u /* where packets overtake, by how much at most */
 #define AGAIN_US 5000u
+#define BLIND (1 << 20) /* a number further off was guessed */
 
 static void *rst_create(const struct detect_env *env)
 {
@@ -136,6 +137,32 @@ static void ages(struct rst_burst *b, const struct rst_flow *s, const struct wei
 		c->trigger_age_us = rst_acked_age(peer, p->seq, p->us);
 }
 
+/*
+ * What has lost a connection on the client's side (a NAT, a router) answers what comes for it. Here the client itself
+ * has answered all, has gone on, and an answer of such a box would have come by now.
+ */
+static bool unprovoked(const struct rst_burst *b, const struct rst_side *own, const struct rst_side *peer,
+		       const struct weir_rec *r)
+{
+	const struct rst_case *c = &b->c;
+	uint64_t since = r->time_ns - peer->last_ns;
+
+	return b->way == TO_SERVER && own->pkts >= 2 && peer->pkts && !c->misses && !c->fin_seen && !c->opposite_rst &&
+	       c->own_end_known && c->peer_end_known && seq_dist(c->own_ack, c->peer_end) >= 0 && b->flow_rtt_us &&
+	       own->last_ns > peer->last_ns && r->time_ns > own->last_ns && r->time_ns - own->last_ns < RST_BURST_NS &&
+	       since / 1000 > 3000 + b->flow_rtt_us + b->flow_rtt_us / 2;
+}
+
+/* Resets of a connection that is one, with a number of its own: blind ones prove nothing of who sent them. */
+static bool odd_ttl(const struct rst_burst *b, struct rst_host *h, const struct rst_side *own, const struct weir_rec *r)
+{
+	const struct rst_case *c = &b->c;
+	int32_t off = seq_dist(r->seq, c->own_end);
+
+	return own->pkts >= 2 && c->own_end_known && !c->fin_seen && off < BLIND && off > -BLIND &&
+	       rst_ttl_far(own, r->ttl) && rst_host_odd_ttl(h, r->ttl, r->time_ns);
+}
+
 static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rst_flow *s,
 			       const struct weir_rec *r, unsigned way)
 {
@@ -195,6 +222,8 @@ static struct rst_burst *begin(struct rst_detector *d, struct flow *f, struct rs
 		      !(r->own_dir_flags & WEIR_DIR_ACK) && r->peer_pkts;
 	c->accepted = way == TO_CLIENT && s->asked_once && !r->seq && (r->tcp_flags & TCP_ACK) &&
 		      own->nacked && r->ack == own->acked[0].seq && own->nacked < RST_ACKED;
+	c->unprovoked = unprovoked(b, own, &s->side[!way], r);
+	c->ttls_of_flows = odd_ttl(b, h, own, r);
 	c->dies_on_way = way == TO_SERVER && r->ttl <= 10 && r->own_ttl > 30;
 	rst_strays(d, b, true);
 	s->burst[way] = b;
@@ -257,7 +286,9 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 	const struct rst_packet *p = &c->one[0];
 	const struct rst_host *h = rst_host(&d->hosts, sender_ip(b->flow, b->way), r->time_ns);
 	uint32_t age = (uint32_t)(r->time_ns / 1000) - p->us;
-	bool overtaken = age <= (own->reordered || h->reorders ? REORDER_US : RST_OVERTAKE_US);
+	/* A number from before what passed already: from elsewhere, or the first that we see overtake. */
+	bool early = c->own_end_known && seq_dist(p->seq, c->own_end) < 0;
+	bool overtaken = age <= (own->reordered || h->reorders || early ? REORDER_US : RST_OVERTAKE_US);
 	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & TCP_FIN);
 	bool fresh = c->own_end_known && seq_dist(end, c->own_end) > 0;
 	/* Ahead of what had passed: what it overtook lies below its number. */
@@ -299,9 +330,9 @@ static bool sender_goes_on(struct rst_detector *d, struct rst_burst *b, const st
 	}
 	if (fresh && !overtaken)
 		c->life = true;
-	/* Nor does a closed socket acknowledge what was sent to it later. */
+	/* Nor does a closed socket acknowledge what was sent to it later; that overtook nothing. */
 	if ((r->tcp_flags & TCP_ACK) && b->peer_sends && seq_dist(r->ack, b->peer_data_end) >= 0 &&
-	    !overtaken)
+	    age > RST_OVERTAKE_US)
 		c->life = c->life_data = c->life_answered = true;
 	if ((r->tcp_flags & TCP_ACK) && (c->own_pkts || c->late_synack) &&
 	    seq_dist(r->ack, c->own_ack) > 0 && (c->own_ack || c->late_synack) && !overtaken)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdlib.h>
 #include <string.h>
 
 #include "rst_host.h"
+#include "rst_rules.h"
 
 #define WAYS 4
+#define MAX_HOPS 32
 #define SECOND 1000000000ull
 
 uint64_t rst_hash(const void *data, size_t n, uint64_t seed)
@@ -93,6 +96,29 @@ bool rst_host_reset(struct rst_host *h, uint64_t now_ns, uint64_t opened_ns)
 		return false;
 	h->rst_flows[0]++;
 	return true;
+}
+
+/* No path is so long, whatever of 32, 64, 128, 255 it began with. */
+static bool no_stacks_ttl(uint8_t ttl)
+{
+	return (ttl > 64 && ttl < 128 - MAX_HOPS) || (ttl > 128 && ttl < 255 - MAX_HOPS);
+}
+
+bool rst_host_odd_ttl(struct rst_host *h, uint8_t ttl, uint64_t now_ns)
+{
+	bool wild = false;
+	unsigned i = 0;
+
+	if (now_ns > h->odd_ns + 2 * RST_HOST_SPAN_NS)
+		h->nodd = 0;
+	h->odd_ns = now_ns;
+	while (i < h->nodd && abs(h->odd_ttl[i] - ttl) > RST_TTL_NEAR)
+		i++;
+	if (i == h->nodd && h->nodd < RST_ODD_TTLS)
+		h->odd_ttl[h->nodd++] = ttl;
+	for (i = 0; i < h->nodd; i++)
+		wild |= no_stacks_ttl(h->odd_ttl[i]);
+	return h->nodd >= 3 && wild;
 }
 
 uint32_t rst_host_resets(const struct rst_host *h, uint64_t ns)

@@ -15,6 +15,8 @@
 #define RST_HOST_SPAN_NS                                                                           \
 	300000000000ull /* an RTT minimum lives one to two of these: 10 minutes at most */
 
+#define RST_ODD_TTLS 4
+
 struct rst_host {
 	struct in6_addr ip;
 	uint64_t used_ns;	      /* 0: free */
@@ -26,6 +28,8 @@ struct rst_host {
 	uint64_t rst_ns[2]; /* start of the second that rst_flows counts, and of the one before */
 	uint32_t rst_flows[2]; /* flows it reset in that second, that were open when it began */
 	bool reorders;	       /* packets of it came reordered */
+	uint8_t odd_ttl[RST_ODD_TTLS], nodd; /* of resets in its name, far from its own and from each other */
+	uint64_t odd_ns;		     /* the newest */
 };
 
 struct rst_hosts {
@@ -61,6 +65,12 @@ bool rst_host_counts_ipid(const struct rst_host *h);
  * first of them, so it is no casualty of what ended the others.
  */
 bool rst_host_reset(struct rst_host *h, uint64_t now_ns, uint64_t opened_ns);
+
+/*
+ * A flow of the host was reset by a TTL that is far from its own. True: by now so many TTLs that are far from each other,
+ * one of them of no stack's initial value, that no few machines in front of it explain them: they are drawn at random.
+ */
+bool rst_host_odd_ttl(struct rst_host *h, uint8_t ttl, uint64_t now_ns);
 
 /* How many ended so within the second in which `ns` lies, one of the newest two; else 0. */
 uint32_t rst_host_resets(const struct rst_host *h, uint64_t ns);

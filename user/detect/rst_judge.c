@@ -31,15 +31,25 @@ static struct rst_base base_of(struct rst_detector *d, const struct rst_burst *b
 }
 
 /*
- * A NAT on the way that forgot the connection answers its next packet so: near,
- * with a header of its own, and then nothing comes.
+ * A NAT on the way that forgot the connection answers its next packet so: near, with a header of its own, and then
+ * nothing comes. A client's NAT is nearer than it, whatever comes.
  */
-static bool forgotten(uint32_t rules)
+static bool forgotten(const struct rst_burst *b, const struct rst_side *receiver, uint32_t rules)
 {
 	const uint32_t header = RST_BIT(RST_TTL) | RST_BIT(RST_IPID) | RST_BIT(RST_DF) |
 				RST_BIT(RST_WINDOW) | RST_BIT(RST_FOREIGN);
 
-	return (rules & ~header) == RST_BIT(RST_R1B_TRIGGER);
+	if (b->way == TO_SERVER)
+		return (rules & ~(header | RST_BIT(RST_R1B_SURE) | RST_BIT(RST_SERVER_WIDE))) == RST_BIT(RST_R1B_TRIGGER);
+	return b->stage == RST_LATER && (rules & ~header) == RST_BIT(RST_R1B_TRIGGER) &&
+	       !(b->c.settled && rst_answers_one_only(&b->c, receiver));
+}
+
+/* Numbers alone, when it may yet show that packets pass that we don't see. */
+static bool numbers_alone(uint32_t rules)
+{
+	return !(rules & ~(RST_BIT(RST_R3_SEQ_BEHIND) | RST_BIT(RST_R4_SEQ_AHEAD) | RST_BIT(RST_R5_MULTI_SEQ) |
+			   RST_BIT(RST_R6_MULTI_ACK)));
 }
 
 uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow *s, double *score)
@@ -55,9 +65,10 @@ uint32_t rst_judge(struct rst_detector *d, struct rst_burst *b, struct rst_flow 
 	b->c.misses |= d->unseen_ns && b->first_ns < d->unseen_ns + UNSEEN_NS;
 	rules = rst_rules(&b->c, &s->side[b->way], &s->side[!b->way], &base);
 	*score = rst_score(rules);
-	if (b->stage == RST_LATER && forgotten(rules) &&
-	    !(b->c.settled && rst_answers_one_only(&b->c, &s->side[!b->way])))
+	if (forgotten(b, &s->side[!b->way], rules))
 		*score = fmin(*score, 3);
+	if (!b->c.settled && numbers_alone(rules))
+		*score = fmin(*score, 5);
 	return rules;
 }
 
@@ -116,7 +127,8 @@ static struct inject_case case_of(struct rst_detector *d, const struct rst_burst
 		.firm = rules & (RST_BIT(RST_R1_GRADED) | RST_BIT(RST_R1B_TRIGGER) |
 				 RST_BIT(RST_R2_ANSWERS) | RST_BIT(RST_R6_MULTI_ACK) | RST_BIT(RST_R7_BURST) |
 				 RST_BIT(RST_R4_SEQ_AHEAD) | RST_BIT(RST_R5_MULTI_SEQ) |
-				 RST_BIT(RST_R9_SYN_STAGE) | RST_BIT(RST_IPID_FLOWS)) ||
+				 RST_BIT(RST_R9_SYN_STAGE) | RST_BIT(RST_IPID_FLOWS) |
+				 RST_BIT(RST_UNPROVOKED)) ||
 			(rules & RST_BIT(RST_FOREIGN) && b->stage >= RST_POST_PSH &&
 			 (rules & RST_BIT(RST_R3_SEQ_BEHIND) || answers(c, base.min_us))),
 		.toward_client = b->way == TO_CLIENT,

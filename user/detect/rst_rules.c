@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdlib.h>
+
 #include "rst_rules.h"
 
 #define TCP_ACK 0x10
@@ -8,6 +10,7 @@
 #define IDLE_US 55000000u /* state in NATs and balancers starts to time out at 60 s */
 #define PAIR_US 2000000u  /* Weaver's correlation window */
 #define BURST_US 50000u
+#define ANSWERS_US 1000000u /* what repeats an acknowledgment that young may answer it */
 #define IPID_NEAR 256
 #define REACH	  (1 << 24) /* a number further off is of another numbering: a proxy's, an earlier connection's */
 
@@ -33,6 +36,7 @@ static const struct {
 	[RST_R11_RESIDUAL] = { "residual", 2 },
 	[RST_FOREIGN] = { "another_stack", 1 },
 	[RST_IPID_FLOWS] = { "ipid_same_on_flows", 2 },
+	[RST_UNPROVOKED] = { "answers_nothing", 3 },
 	[RST_TTL] = { "ttl", 1 },
 	[RST_IPID] = { "ipid", 1 },
 	[RST_DF] = { "dont_fragment", 1 },
@@ -199,6 +203,21 @@ static bool side_counts_ipid(const struct rst_side *s, const struct rst_case *c)
 	return c->host_counts_ipid && !s->ipid_far;
 }
 
+/* How many TTLs that are no neighbours, whatever the copies' numbers. */
+static unsigned far_ttls(const struct rst_case *c)
+{
+	uint8_t seen[RST_KEPT];
+	unsigned n = 0;
+
+	for (unsigned i = 0, k; i < c->n && c->one[i].us - c->one[0].us < BURST_US; i++) {
+		for (k = 0; k < n && abs(seen[k] - c->one[i].ttl) > RST_TTL_NEAR; k++)
+			;
+		if (k == n)
+			seen[n++] = c->one[i].ttl;
+	}
+	return n;
+}
+
 /* Of the copies with one number, how many TTLs. */
 static unsigned ttls(const struct rst_case *c)
 {
@@ -246,7 +265,7 @@ static uint32_t copies(const struct rst_case *c, const struct rst_side *sender)
 		}
 	}
 	/* Each SYN that is sent again is refused again; plain ones answer each packet, by two routes perhaps. */
-	if (!c->syn_stage && ((like >= 3 && unlike) || ttls(c) >= 3))
+	if (!c->syn_stage && ((like >= 3 && unlike) || ttls(c) >= 3 || far_ttls(c) >= 3 || c->ttls_of_flows))
 		set |= RST_BIT(RST_R7_BURST);
 	return set;
 }
@@ -265,6 +284,13 @@ static unsigned ttl_off(const struct rst_side *s, uint8_t ttl, unsigned *pkts)
 		*pkts += s->ttl_pkts[i];
 	}
 	return s->nttl ? nearest : 0;
+}
+
+bool rst_ttl_far(const struct rst_side *s, uint8_t ttl)
+{
+	unsigned pkts;
+
+	return ttl_off(s, ttl, &pkts) > RST_TTL_NEAR;
 }
 
 static bool ttl_apart(const struct rst_side *s, uint8_t ttl)
@@ -334,9 +360,9 @@ static uint32_t stack(const struct rst_case *c, const struct rst_side *s)
  */
 static bool foreign(const struct rst_case *c, const struct rst_side *s, uint32_t set)
 {
-	unsigned others = set & RST_BIT(RST_R3_SEQ_BEHIND) ? 2 : 0, pkts;
+	unsigned others = set & RST_BIT(RST_R3_SEQ_BEHIND) ? 2 : 0;
 
-	if (!c->settled || !(set & CONTRADICTIONS) || !(set & RST_BIT(RST_TTL)) || ttl_off(s, c->one[0].ttl, &pkts) <= 4)
+	if (!c->settled || !(set & CONTRADICTIONS) || !(set & RST_BIT(RST_TTL)) || !rst_ttl_far(s, c->one[0].ttl))
 		return false;
 	for (unsigned r = RST_IPID; r <= RST_WINDOW; r++)
 		others += !!(set & RST_BIT(r));
@@ -370,8 +396,9 @@ static uint32_t aftermath(const struct rst_case *c)
 	if (c->syn_stage && c->peer_end_known && c->peer_pkts == 1 && !c->peer_sent_data &&
 	    has_ack(p) && p->ack && p->ack != c->peer_end)
 		set |= RST_BIT(RST_R9_SYN_STAGE);
+	/* One may end it while a box in front of the other answers what came before. */
 	if (c->both_ends_us != ~0u && c->peer_rtt_us && c->both_ends_us < c->peer_rtt_us / 2 &&
-	    c->both_ends_us < BURST_US)
+	    c->both_ends_us < BURST_US && (has_ack(p) || (c->trigger_age_us != ~0u && c->trigger_age_us > ANSWERS_US)))
 		set |= RST_BIT(RST_R8_BOTH_ENDS);
 	return set;
 }
@@ -387,6 +414,8 @@ uint32_t rst_rules(const struct rst_case *c, const struct rst_side *sender,
 		set |= RST_BIT(RST_R0_INTERFACE);
 	set |= timing(c, base) | numbers(c, receiver) | copies(c, sender) | stack(c, sender) |
 	       aftermath(c);
+	if (c->unprovoked && !c->misses && rst_ttl_far(sender, c->one[0].ttl))
+		set |= RST_BIT(RST_UNPROVOKED);
 	if (foreign(c, sender, set))
 		set |= RST_BIT(RST_FOREIGN);
 	if (c->residual)
@@ -409,8 +438,11 @@ double rst_score(uint32_t set)
 	unsigned items = 0;
 
 	/* After so long it is answered by whoever has forgotten it, and looks so. */
-	if (set & RST_BIT(RST_IDLE))
-		set &= ~(HEADER | RST_BIT(RST_FOREIGN) | RST_BIT(RST_IPID_FLOWS));
+	if (set & RST_BIT(RST_IDLE)) {
+		set &= ~(HEADER | RST_BIT(RST_FOREIGN) | RST_BIT(RST_IPID_FLOWS) | RST_BIT(RST_UNPROVOKED));
+		if (!(set & RST_BIT(RST_R2_LIFE)))
+			set &= ~(RST_BIT(RST_R3_SEQ_BEHIND) | RST_BIT(RST_R4_SEQ_AHEAD));
+	}
 	for (unsigned r = 0; r < RST_RULES; r++) {
 		if (!(set & RST_BIT(r)))
 			continue;

@@ -19,6 +19,7 @@
 #define RST_SENT 8  /* newest stretches of data remembered per direction */
 #define RST_ACKED 16 /* newest acknowledgment values */
 #define RST_TTLS 3
+#define RST_TTL_NEAR 4 /* hops by which paths of one pair of hosts, and boxes in front of them, differ */
 #define RST_KEPT 8 /* resets of a burst that are compared with each other */
 
 /* Sequence numbers wrap: a - b as a signed distance. */
@@ -96,6 +97,8 @@ enum rst_rule {
 	RST_FOREIGN, /* another machine's header in all that can be told, when nothing explained it
 		      */
 	RST_IPID_FLOWS, /* resets of several flows carry one IP-ID that no counter gave */
+	RST_UNPROVOKED, /* a client's by name, of another hop count, when nothing came that anyone there
+			   could have answered */
 	/* R10, evidence from the stack: one point each, three at most */
 	RST_TTL,
 	RST_IPID,
@@ -153,6 +156,8 @@ struct rst_case {
 	uint16_t ipid_before;  /* newest non-zero of the sender before it; 0 none */
 	bool residual, server_wide;
 	bool settled;	     /* its time is over: what could explain it would have come */
+	bool unprovoked;     /* a client's: the newest that was sent to it is answered, and long past */
+	bool ttls_of_flows;  /* several flows were reset in its sender's name, by TTLs of no one machine */
 	bool dies_on_way;    /* a client's, with few hops left where its others have many */
 	unsigned ipid_flows; /* other flows reset with the same IP-ID */
 	bool host_counts_ipid;
@@ -186,6 +191,9 @@ uint32_t rst_acked_age(const struct rst_side *acker, uint32_t seq, uint32_t now_
  * behind the one that the reset repeats had passed before it came, and none was.
  */
 bool rst_answers_one_only(const struct rst_case *c, const struct rst_side *acker);
+
+/* No few hops more or less: nothing of what the sender sent has about that TTL. */
+bool rst_ttl_far(const struct rst_side *sender, uint8_t ttl);
 
 /* 2: sooner than anything can come back, 1: probably so, 0: no, or not known. */
 int rst_too_soon(uint32_t age_us, const struct rst_base *base);
