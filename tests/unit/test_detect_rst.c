@@ -547,6 +547,19 @@ static void three_boxes_in_front(void **state)
 	done_without_suspicion();
 }
 
+/* Blind resets at random meet on one port in a flood: three unlike ones of no connection say nothing. */
+static void blind_ones_meet(void **state)
+{
+	struct conn c = wire_conn(0);
+
+	for (int i = 0; i < 3; i++)
+		wire_seg(&w, i, &c, false, i == 1 ? RST : RST | ACK, 1000000007u * (unsigned)(i + 1), i == 1 ? 0 : 77777u * (unsigned)i, NULL, 0,
+			 (struct look){ 49 + 70 * i, 1000 * i + 5, 1, 0, 0, 0 });
+	wire_idle(&w, 5000);
+	wire_close(&w);
+	assert_int_equal(wire_claims(&w, KIND_RST_INJECTION), 0);
+}
+
 /* Told as possible, and then explained, by a server that resets all it has: no finding counts it any more. */
 static void taken_back(void **state)
 {
@@ -1221,7 +1234,7 @@ int main(void)
 		T(server_restart), T(idle_timeout_of_a_balancer), T(resets_after_fin), T(duplicated_reset), T(route_change),
 		T(happy_eyeballs), T(reset_in_syn_sent), T(flood), T(blind_reset_flood),
 		T(told_within_a_second), T(taken_back), T(answers_nothing), T(client_or_its_nat),
-		T(ttl_at_random), T(three_boxes_in_front),
+		T(ttl_at_random), T(three_boxes_in_front), T(blind_ones_meet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

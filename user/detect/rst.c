@@ -18,7 +18,6 @@
 #define HOST_SAMPLES 32	  /* that one flow gives of its hosts */
 #define REORDER_US 25000u /* where packets overtake, by how much at most */
 #define AGAIN_US 5000u
-#define BLIND (1 << 20) /* a number further off was guessed */
 
 static void *rst_create(const struct detect_env *env)
 {
@@ -159,7 +158,7 @@ static bool odd_ttl(const struct rst_burst *b, struct rst_host *h, const struct 
 	const struct rst_case *c = &b->c;
 	int32_t off = seq_dist(r->seq, c->own_end);
 
-	return own->pkts >= 2 && c->own_end_known && !c->fin_seen && off < BLIND && off > -BLIND &&
+	return own->pkts >= 2 && c->own_end_known && !c->fin_seen && off < RST_BLIND && off > -RST_BLIND &&
 	       rst_ttl_far(own, r->ttl) && rst_host_odd_ttl(h, r->ttl, r->time_ns);
 }
 

@@ -203,13 +203,18 @@ static bool side_counts_ipid(const struct rst_side *s, const struct rst_case *c)
 	return c->host_counts_ipid && !s->ipid_far;
 }
 
-/* How many TTLs that are no neighbours, whatever the copies' numbers. */
+/* How many TTLs that are no neighbours, whatever the copies' numbers; of a connection that is none, blind ones meet by
+ * chance in a flood. */
 static unsigned far_ttls(const struct rst_case *c)
 {
 	uint8_t seen[RST_KEPT];
 	unsigned n = 0;
 
-	for (unsigned i = 0, k; i < c->n && c->one[i].us - c->one[0].us < BURST_US; i++) {
+	for (unsigned i = 0, k; c->own_end_known && i < c->n && c->one[i].us - c->one[0].us < BURST_US; i++) {
+		int32_t off = seq_dist(c->one[i].seq, c->own_end);
+
+		if (off >= RST_BLIND || off <= -RST_BLIND)
+			continue;
 		for (k = 0; k < n && abs(seen[k] - c->one[i].ttl) > RST_TTL_NEAR; k++)
 			;
 		if (k == n)

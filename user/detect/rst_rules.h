@@ -18,6 +18,7 @@
 
 #define RST_SENT 8  /* newest stretches of data remembered per direction */
 #define RST_ACKED 16 /* newest acknowledgment values */
+#define RST_BLIND (1 << 20) /* a number further off was guessed */
 #define RST_TTLS 3
 #define RST_TTL_NEAR 4 /* hops by which paths of one pair of hosts, and boxes in front of them, differ */
 #define RST_KEPT 8 /* resets of a burst that are compared with each other */
