@@ -22,7 +22,7 @@ act_police act_gact act_mirred act_skbedit act_pedit
 cls_matchall cls_flower cls_u32 cls_bpf cls_fw em_u32
 tcp_bbr nf_tables nft_ct nft_limit nft_numgen nft_reject_inet nft_reject_ipv4 nft_reject_ipv6 nft_nat
 nft_masq nft_redir nft_connlimit nft_quota nft_hash nft_synproxy nft_log nft_counter nft_chain_nat
-nft_objref nf_conntrack_netlink nft_set_pipapo nft_dup_ipv4 nf_conntrack nf_nat af_packet ipv6 tcp_cubic binfmt_misc"
+nft_objref nft_meta_bridge nft_reject_bridge nft_set_pipapo nft_dup_ipv4 nf_conntrack nf_nat af_packet ipv6 tcp_cubic binfmt_misc"
 
 # Programs of this machine; those marked ? only where they are installed.
 programs="busybox ip tc nft ethtool tcpdump kmod bpftool iperf3 dnsmasq openssl

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -585,6 +586,50 @@ static void half_seen_on_the_wan_is_learned(void **state)
 	join_free(j);
 }
 
+/* Half a connection lasts until its timeout: its SYN-ACK on the LAN alone says it at once. */
+static void a_missing_answer_is_learned_at_once(void **state)
+{
+	for (int half = 0; half < 2; half++) {
+		struct join_config c = both_sides();
+		struct join *j = join_new(&c);
+		struct join_stats s;
+
+		for (unsigned i = 0; i < 40; i++) {
+			struct weir_rec lan = rec(1000 + i, LAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
+			struct weir_rec out = rec(2000 + i, WAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
+			struct weir_rec in = rec(2000 + i, WAN, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
+			struct weir_rec back = rec(1000 + i, LAN, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
+
+			lan.kind = out.kind = in.kind = back.kind = WEIR_REC_PACKET;
+			lan.tcp_flags = out.tcp_flags = TH_SYN;
+			in.tcp_flags = back.tcp_flags = TH_SYN | TH_ACK;
+			join_record(j, &lan);
+			join_record(j, &out);
+			if (!half)
+				join_record(j, &in);
+			join_record(j, &back);
+			join_record(j, &back); /* sent again */
+		}
+		join_stats(j, &s);
+		assert_int_equal(s.lan_reports, half);
+		assert_int_equal(s.split, half ? 20 : 0);
+		join_free(j);
+	}
+}
+
+/* Who is beyond the WAN, and who is not. */
+static void sides_of_addresses(void **state)
+{
+	struct in6_addr client = ip("192.168.7.2"), own = ip("203.0.113.1"), server = ip("198.51.100.9");
+	struct join_config c = both_sides();
+	struct join *j = join_new(&c);
+
+	assert_int_equal(join_side_of(j, &client), JOIN_INSIDE);
+	assert_int_equal(join_side_of(j, &own), JOIN_OWN);
+	assert_int_equal(join_side_of(j, &server), JOIN_OUTSIDE);
+	join_free(j);
+}
+
 /* A NAT64 on this host that keeps ports, then masquerade: IPv6 on the LAN, IPv4 on the WAN. */
 static void a_nat64_is_one_flow(void **state)
 {
@@ -722,6 +767,7 @@ int main(void)
 		cmocka_unit_test(scans_leave_room),
 		cmocka_unit_test(leaving_unseen_is_learned),
 		cmocka_unit_test(split_over_two_uplinks_is_learned),
+		cmocka_unit_test(a_missing_answer_is_learned_at_once), cmocka_unit_test(sides_of_addresses),
 		cmocka_unit_test(half_seen_on_the_wan_is_learned),
 		cmocka_unit_test(a_nat64_is_one_flow),
 		cmocka_unit_test(a_clat_is_one_flow),

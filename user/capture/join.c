@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "join.h"
 
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,11 @@ void join_stats(const struct join *j, struct join_stats *s)
 {
 	*s = j->stats;
 	s->connections = j->conns.n / 2;
+}
+
+enum join_side join_side_of(const struct join *j, const struct in6_addr *ip)
+{
+	return join_side(&j->cfg, ip);
 }
 
 static bool listed(const unsigned *list, unsigned n, unsigned ifindex)
@@ -159,7 +165,7 @@ static void learn(struct join *j)
 {
 	uint64_t odd = j->stats.unmatched + j->stats.split;
 
-	if (odd >= JOIN_ODD && odd >= j->stats.joined / 4)
+	if (odd >= JOIN_ODD && odd >= j->stats.joined / 4 && odd >= j->stats.both_ways / 4)
 		j->stats.lan_reports = true;
 }
 
@@ -174,6 +180,7 @@ static void claim(struct join *j, uint64_t id, unsigned ifindex, bool wan, const
 	} else if (!pair->owner || pair->ended & 2) {
 		/* The old one's echo may not be over: they can't be compared. */
 		pair->partial |= pair->owner != 0;
+		pair->answered = pair->half = false;
 		pair->owner = id;
 		pair->ifindex = ifindex;
 		pair->wan = wan;
@@ -331,6 +338,36 @@ static void rename_end(const struct join_value *v, __be32 ip[4], __u16 *port)
 	*port = e.port;
 }
 
+/*
+ * A SYN-ACK from outside passes the WAN before the LAN. One that only the LAN shows came by a road
+ * that nobody watches: told at once, for half a connection has no end but its timeout.
+ */
+static void note_answer(struct join *j, const struct weir_rec *r, const struct join_value *v, const struct join_key *k)
+{
+	bool wan = listed(j->cfg.wan, j->cfg.nwan, r->ifindex);
+	struct join_value *pair;
+	struct join_key name;
+	struct in6_addr from;
+
+	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_TCP ||
+	    (r->tcp_flags & (TH_SYN | TH_ACK)) != (TH_SYN | TH_ACK))
+		return;
+	memcpy(&from, r->saddr, sizeof(from));
+	true_name(v, k, &name);
+	pair = join_table_get(&j->pairs, &name);
+	if (!pair || !pair->owner || !pair->wan || pair->half || join_side(&j->cfg, &from) != JOIN_OUTSIDE)
+		return;
+	if (wan) {
+		pair->answered = true;
+	} else if (pair->answered) {
+		j->stats.both_ways++;
+	} else {
+		pair->half = true;
+		j->stats.split++;
+		learn(j);
+	}
+}
+
 enum join_verdict join_record(struct join *j, struct weir_rec *r)
 {
 	struct join_end a = { .port = r->sport }, b = { .port = r->dport };
@@ -341,6 +378,7 @@ enum join_verdict join_record(struct join *j, struct weir_rec *r)
 	memcpy(&b.ip, r->daddr, sizeof(b.ip));
 	join_key_make(&k, &a, &b, r->proto);
 	v = verdict(j, r->flow_id, r->ifindex, &k, &tmp);
+	note_answer(j, r, v, &k);
 	if (v->renamed) {
 		/* Conntrack knows who opened it, even where we came too late to see. */
 		r->client = join_same_end(&a, &v->from[0]) == !r->dir ? WEIR_CLIENT_LO : WEIR_CLIENT_HI;
@@ -428,9 +466,9 @@ static bool is_half(const struct join_value *pair)
 static void finish(struct join *j, const struct join_value *pair, const struct join_key *name)
 {
 	if (is_half(pair)) {
-		j->stats.split++;
+		j->stats.split += !pair->half;
 		learn(j);
-	} else if (!pair->partial) {
+	} else if (!pair->partial && !pair->half) {
 		compare(j, pair);
 	}
 	join_table_del(&j->pairs, name);

@@ -14,6 +14,7 @@
 
 #include "addrs.h"
 #include "conntrack.h"
+#include "join_side.h"
 #include "routes.h"
 #include "weir_abi.h"
 
@@ -85,6 +86,9 @@ enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct w
 /* What the flow between two ends is called on the other side of the NAT, in place. False: the same. */
 bool join_other_name(const struct join *j, struct in6_addr ip[2], uint16_t port[2], uint8_t proto);
 
+/* On which side of the gateway an address is. */
+enum join_side join_side_of(const struct join *j, const struct in6_addr *ip);
+
 struct join_stats {
 	uint64_t echo_packets, echo_bytes; /* of flows counted once already, ended */
 	uint64_t own_drops[2];		   /* packets lost between both sides: to the outside, to the inside */
@@ -92,6 +96,7 @@ struct join_stats {
 	uint64_t unmatched;		   /* flows foreseen on the other side that never showed there, though answered */
 	uint64_t nat64;			   /* likewise, to addresses that a NAT64 translates, and not known by their ports */
 	uint64_t split;			   /* flows that left by one uplink and came back by another, watched or not */
+	uint64_t both_ways;		   /* connections whose SYN-ACK both sides showed */
 	uint64_t renamed;		   /* flows given their true ends */
 	uint64_t refused;		   /* no room: a flow was kept as it was */
 	unsigned connections;		   /* translated ones known now */

@@ -44,6 +44,8 @@ struct join_value {
 			uint32_t packets[2][2]; /* by side (LAN, WAN) and way */
 			uint8_t ended;		/* bit 0: the echo, 1: the owner */
 			bool wan, partial;
+			bool answered;		/* the WAN showed the SYN-ACK */
+			bool half;		/* it did not, though the LAN did */
 		};
 	};
 };

@@ -149,23 +149,6 @@ void live_count(struct live *l)
 	l->now = sum;
 }
 
-bool live_seen(struct live *l, const struct live_iface *f, uint64_t seen[2])
-{
-	for (unsigned i = 0; i < l->nifaces; i++)
-		if (&l->iface[i] != f && l->iface[i].attached &&
-		    !((l->iface[i].at.ifindex ^ f->at.ifindex) & (WEIR_IF_SLOTS - 1)))
-			return false;
-	for (uint32_t way = 0; way < 2; way++) {
-		uint32_t slot = (f->at.ifindex & (WEIR_IF_SLOTS - 1)) * 2 + way;
-
-		seen[way] = 0;
-		if (!bpf_map_lookup_elem(l->obj.counters, &slot, l->percpu))
-			for (unsigned cpu = 0; cpu < l->ncpus; cpu++)
-				seen[way] += l->percpu[cpu].seen;
-	}
-	return true;
-}
-
 void live_totals(struct live *l, struct totals *t)
 {
 	struct join_stats j;

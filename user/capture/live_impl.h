@@ -21,7 +21,7 @@ struct live_iface {
 	bool seen;	/* it was attached to, then went away */
 	bool looked;	/* missed is known */
 	unsigned told;	/* problems told already, a bit each */
-	unsigned one_way, both_ways; /* TCP flows since the last look */
+	unsigned one_way[2], both_ways; /* TCP flows since the last look: only out, only in; both */
 	unsigned gaps, whole;	     /* TCP flows that ended: bytes acknowledged that never showed */
 	unsigned twice;	     /* TCP flows that ended: each packet showed twice */
 	uint64_t missed;  /* by the card */
@@ -82,8 +82,6 @@ void live_look_around(struct live *l);	 /* every few seconds: what can't be seen
 void live_drain(struct live *l);   /* what waits in the ring */
 void live_obey(struct live *l);	   /* carries the pipeline's wishes to the engine */
 void live_count(struct live *l);   /* reads the counters into l->now */
-/* Packets in, out of an interface. False: another one counts in the same slot, who saw what is unknown. */
-bool live_seen(struct live *l, const struct live_iface *f, uint64_t seen[2]);
 int live_sweep(struct live *l, uint64_t mono, enum sweep_pressure pressure);
 
 #endif

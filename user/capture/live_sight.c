@@ -192,9 +192,11 @@ static bool is_twice(const struct weir_flow *f)
 void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f, bool ended)
 {
 	uint32_t lo = f->dir[0].packets, hi = f->dir[1].packets;
+	struct in6_addr sender;
 
 	if (key->proto != IPPROTO_TCP || lo + hi < LONG_WAY)
 		return;
+	memcpy(&sender, lo ? key->lo : key->hi, sizeof(sender));
 	for (unsigned i = 0; i < l->nifaces; i++) {
 		struct live_iface *at = &l->iface[i];
 
@@ -203,7 +205,7 @@ void live_note_ways(struct live *l, const struct weir_key6 *key, const struct we
 		if (lo && hi)
 			at->both_ways++;
 		else
-			at->one_way++;
+			at->one_way[join_side_of(l->join, &sender) == (at->wan ? JOIN_OUTSIDE : JOIN_INSIDE)]++;
 		if (ended && lacks_bytes(key, f) >= 0)
 			++*(lacks_bytes(key, f) ? &at->gaps : &at->whole);
 		at->twice += ended && is_twice(f);
@@ -213,15 +215,14 @@ void live_note_ways(struct live *l, const struct weir_key6 *key, const struct we
 /* Answers that take another road leave TCP flows with one way only. */
 static void look_at_ways(struct live *l, struct live_iface *f)
 {
-	bool half = f->one_way >= ONE_WAY && f->one_way > 20 * f->both_ways;
-	const char *way;
-	uint64_t seen[2];
+	unsigned in = f->one_way[1], out = f->one_way[0];
+	bool half = in + out >= ONE_WAY && in + out > 20 * f->both_ways;
+	const char *way = in > 20 * out ? "incoming" : out > 20 * in ? "outgoing" : "one direction's";
 	char why[160];
 
-	f->one_way = f->both_ways = 0;
+	f->one_way[0] = f->one_way[1] = f->both_ways = 0;
 	if (!half || f->loopback)
 		return;
-	way = !live_seen(l, f, seen) ? "one direction's" : seen[0] > seen[1] ? "incoming" : "outgoing";
 	snprintf(why, sizeof(why), "%s shows only %s packets of its TCP flows (asymmetric route?): loss and "
 		 "RTT can't be judged.", f->name, way);
 	problem(l, f, 1, "ONE DIRECTION ONLY", why);
