@@ -55,12 +55,11 @@ struct expect {
 	int nums;
 };
 
-/* "flow": at least so many flow events (0: none at all) hold key=value. */
+/* "flow": so many flow events hold key=value. */
 struct flow_check {
 	char key[8][32], value[8][96];
 	int keys;
-	unsigned at_least;
-	bool none;
+	unsigned least, most;
 };
 
 struct scenario {

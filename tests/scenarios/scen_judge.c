@@ -409,7 +409,7 @@ static void judge_flows(struct judge *j)
 	for (int i = 0; j->t->on && i < j->s->flows; i++) {
 		const struct flow_check *c = &j->s->flow[i];
 
-		if (c->none ? j->flows[i] > 0 : j->flows[i] < c->at_least) {
+		if (j->flows[i] < c->least || j->flows[i] > c->most) {
 			say(j, "WRONG: %u flows with %s=%s", j->flows[i], c->key[0], c->value[0]);
 			j->bad = true;
 		}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,12 +130,20 @@ static int add_flow(struct flow_check *f, char *rest)
 {
 	char *word[SCEN_WORDS + 1];
 	int n = scen_split(rest, word, SCEN_WORDS);
+	char *end;
 
 	memset(f, 0, sizeof(*f));
 	if (n < 2)
 		return -1;
-	f->none = !strcmp(word[0], "none");
-	f->at_least = atoi(word[0]);
+	f->least = f->most = strtoul(word[0], &end, 10);
+	if (*end == '-' && end[1])
+		f->most = strtoul(end + 1, &end, 10);
+	else if (end != word[0])
+		f->most = UINT_MAX;
+	else if (!strcmp(word[0], "none"))
+		end = "";
+	if (*end || f->most < f->least || (!f->least && f->most))
+		return -1;
 	for (int i = 1; i < n && i < 9; i++) {
 		char *v = strchr(word[i], '=');
 
@@ -144,7 +153,7 @@ static int add_flow(struct flow_check *f, char *rest)
 		snprintf(f->key[f->keys], sizeof(f->key[0]), "%s", word[i]);
 		snprintf(f->value[f->keys++], sizeof(f->value[0]), "%s", v);
 	}
-	return f->none || f->at_least ? 0 : -1;
+	return 0;
 }
 
 static int setting(struct scenario *s, const char *key, char *rest)

@@ -22,6 +22,17 @@
 #define GAP_SPAN   50000 /* bytes of a direction */
 #define ONE_WAY	   10 /* such flows are no coincidence */
 
+/* What was told of an interface: a bit each. */
+enum told {
+	TOLD_WAYS = 1u << 0,
+	TOLD_CARD = 1u << 1,
+	TOLD_OFFLOAD = 1u << 2,
+	TOLD_LRO = 1u << 3,
+	TOLD_NAT64 = 1u << 4,
+	TOLD_GAPS = 1u << 5,
+	TOLD_COPIES = 1u << 6,
+};
+
 static bool is_local(const void *model, const struct in6_addr *ip)
 {
 	return model_is_local(model, ip);
@@ -140,7 +151,7 @@ void live_connections(struct live *l)
 	ct_dump(on_connection, l->join);
 }
 
-static void problem(struct live *l, struct live_iface *f, unsigned which, const char *shout,
+static void problem(struct live *l, struct live_iface *f, enum told which, const char *shout,
 		    const char *why)
 {
 	snprintf(l->problem, sizeof(l->problem), "%s", shout);
@@ -225,7 +236,7 @@ static void look_at_ways(struct live *l, struct live_iface *f)
 		return;
 	snprintf(why, sizeof(why), "%s shows only %s packets of its TCP flows (asymmetric route?): loss and "
 		 "RTT can't be judged.", f->name, way);
-	problem(l, f, 1, "ONE DIRECTION ONLY", why);
+	problem(l, f, TOLD_WAYS, "ONE DIRECTION ONLY", why);
 }
 
 /* Flows whose bytes were acknowledged without passing us. */
@@ -238,7 +249,7 @@ static void look_at_gaps(struct live *l, struct live_iface *f)
 		snprintf(why, sizeof(why), "%s does not show all packets: %u of %u TCP flows lack bytes that were "
 			 "acknowledged (a sampled or mirrored port, hardware offload?): loss can't be judged.",
 			 f->name, f->gaps, f->gaps + f->whole);
-		problem(l, f, 32, "GAPS: not all packets are seen", why);
+		problem(l, f, TOLD_GAPS, "GAPS: not all packets are seen", why);
 	}
 	/* Half of it fades: a gap that is mended is forgotten, flows that are rare add up. */
 	if (f->gaps + f->whole >= 10 * ONE_WAY) {
@@ -257,7 +268,7 @@ static void look_at_copies(struct live *l, struct live_iface *f)
 	snprintf(why, sizeof(why), "%s shows the packets of %u TCP flows twice (routed out again where they came in, or "
 		 "mirrored in both directions?): they count double, and their times are of the first copy.", f->name,
 		 f->twice);
-	problem(l, f, 64, "PACKETS COUNT TWICE", why);
+	problem(l, f, TOLD_COPIES, "PACKETS COUNT TWICE", why);
 	f->twice /= 2;
 }
 
@@ -270,7 +281,7 @@ static void look_at_lro(struct live *l, struct live_iface *f)
 	memcpy(link.name, f->name, sizeof(link.name));
 	coverage_link(&link, why, sizeof(why));
 	if (why[0])
-		problem(l, f, 64, "LRO: packets are merged", why);
+		problem(l, f, TOLD_LRO, "LRO: packets are merged", why);
 }
 
 /* Drops of the card itself: before any hook, so the losses look like the path's. */
@@ -287,8 +298,8 @@ static void look_at_card(struct live *l, struct live_iface *f)
 		snprintf(why, sizeof(why), "%s dropped %llu packets before anybody saw them (receive ring "
 			 "full): such losses are this host's.", f->name,
 			 (unsigned long long)(missed - f->missed));
-		f->told &= ~2u;
-		problem(l, f, 2, "NIC DROPS", why);
+		f->told &= ~(unsigned)TOLD_CARD;
+		problem(l, f, TOLD_CARD, "NIC DROPS", why);
 	}
 	f->missed = missed;
 	f->looked = true;
@@ -305,7 +316,7 @@ static void look_at_offload(struct live *l)
 	snprintf(why, sizeof(why), "hardware flow offload is on (%s on %s): offloaded connections are "
 		 "invisible after their first packets. OpenWrt: uci set "
 		 "firewall.@defaults[0].flow_offloading_hw=0.", c.flowtable, c.flowtable_devs);
-	problem(l, &l->iface[0], 4, "HW OFFLOAD: part of the traffic is invisible", why);
+	problem(l, &l->iface[0], TOLD_OFFLOAD, "HW OFFLOAD: part of the traffic is invisible", why);
 }
 
 /* Flows that do not show where they should. */
@@ -318,7 +329,7 @@ static void look_at_echoes(struct live *l)
 	if (s.nat64) {
 		snprintf(why, sizeof(why), "%llu flows of the LAN go through a NAT64, which conntrack does not join: they "
 			 "count as IPv6 on the LAN and as IPv4 on the WAN.", (unsigned long long)s.nat64);
-		problem(l, &l->iface[0], 16, "NAT64: flows count twice", why);
+		problem(l, &l->iface[0], TOLD_NAT64, "NAT64: flows count twice", why);
 	}
 	if (!s.lan_reports || l->lan_told)
 		return;
