@@ -115,6 +115,17 @@ def test_another_filter_goes_on_working():
             check("weir" not in filters and "other" in filters, f"filters after: {filters}")
 
 
+def test_a_filter_that_comes_later_and_runs_before_is_said():
+    with Gateway() as gw:
+        gw.serve()
+        w = gw.weir("watch", "wan0", "-j", "--hook", "tc")
+        gw.run("g", "tc", "filter", "add", "dev", "wan0", "ingress", "pref", "9", "bpf", "da", "obj", OTHER, "sec", "tc")
+        wait_for(lambda: [e for e in w.tool("lost") if "runs before ours on wan0 ingress" in e["tool"].get("why", "")],
+                 "the other filter is said", 30)
+        gw.run("g", "tc", "filter", "del", "dev", "wan0", "ingress", "pref", "9")
+        sees(gw, w)
+
+
 def test_another_xdp_program_goes_on_working():
     with Gateway() as gw:
         gw.serve()

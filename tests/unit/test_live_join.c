@@ -591,22 +591,29 @@ static void a_missing_answer_is_learned_at_once(void **state)
 {
 	for (int half = 0; half < 2; half++) {
 		struct join_config c = both_sides();
-		struct join *j = join_new(&c);
 		struct join_stats s;
+		struct join *j;
 
+		c.lan[c.nlan++] = CARRIER;
+		j = join_new(&c);
 		for (unsigned i = 0; i < 40; i++) {
 			struct weir_rec lan = rec(1000 + i, LAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
 			struct weir_rec out = rec(2000 + i, WAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
 			struct weir_rec in = rec(2000 + i, WAN, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
+			struct weir_rec carried = rec(3000 + i, CARRIER, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
+			struct weir_rec first = rec(3000 + i, CARRIER, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
 			struct weir_rec back = rec(1000 + i, LAN, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
 
-			lan.kind = out.kind = in.kind = back.kind = WEIR_REC_PACKET;
-			lan.tcp_flags = out.tcp_flags = TH_SYN;
-			in.tcp_flags = back.tcp_flags = TH_SYN | TH_ACK;
+			lan.kind = out.kind = carried.kind = first.kind = in.kind = back.kind = WEIR_REC_PACKET;
+			lan.tcp_flags = out.tcp_flags = carried.tcp_flags = TH_SYN;
+			first.tcp_flags = in.tcp_flags = back.tcp_flags = TH_SYN | TH_ACK;
 			join_record(j, &lan);
 			join_record(j, &out);
-			if (!half)
+			join_record(j, &carried);
+			if (!half) {
+				join_record(j, &first);
 				join_record(j, &in);
+			}
 			join_record(j, &back);
 			join_record(j, &back); /* sent again */
 		}

@@ -180,13 +180,13 @@ static int attach_tcx(struct attachment *h, const struct link *l, const struct a
 static int attach_clsact(struct attachment *h, const struct link *l, const struct attach_progs *p,
 			 const struct clsact_owner *owner, bool egress)
 {
-	bool before = false;
 	int err = clsact_add(owner, l->ifindex, egress, tc_prog(p, l, egress),
-			     egress ? "weir_out" : "weir_in", &before);
+			     egress ? "weir_out" : "weir_in");
 
 	if (err)
 		return err;
-	if (before)
+	h->overtaken[egress] = clsact_overtaken(owner, l->ifindex, egress);
+	if (h->overtaken[egress])
 		explain(h, "Another filter runs before ours on %s %s: what it takes away is not seen.",
 			l->name, egress ? "egress" : "ingress");
 	*(egress ? &h->out : &h->in) = ATTACH_TC;

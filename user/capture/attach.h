@@ -25,6 +25,7 @@ struct attachment {
 	unsigned ifindex;
 	enum attach_kind in, out; /* what is in use, ATTACH_NONE while detached */
 	int in_fd, out_fd;	/* links; -1: none (clsact, or detached) */
+	bool overtaken[2];	/* told: another's filter runs before ours, in and out */
 	char why[256];		/* why not what was asked for; "" */
 };
 

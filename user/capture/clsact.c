@@ -188,8 +188,15 @@ static int add_at(unsigned ifindex, bool egress, uint32_t pref, uint32_t handle,
 	return netlink_ask(NETLINK_ROUTE, h, NULL, NULL);
 }
 
+static bool same_owner(const struct filter *f, const void *arg)
+{
+	const struct clsact_owner *o = arg;
+
+	return (f->handle & ~MADE_QDISC) == (o->handle & ~MADE_QDISC);
+}
+
 int clsact_add(const struct clsact_owner *o, unsigned ifindex, bool egress, int prog_fd,
-	       const char *name, bool *before)
+	       const char *name)
 {
 	uint32_t handle = o->handle & ~MADE_QDISC;
 	struct filters *all;
@@ -204,13 +211,9 @@ int clsact_add(const struct clsact_owner *o, unsigned ifindex, bool egress, int 
 		return -ENOMEM;
 	/* Egress comes second: whether the qdisc is ours stands in the ingress filter. */
 	for (int e = 0; e < 2 && !read_filters(ifindex, e, all); e++)
-		for (unsigned i = 0; i < all->n; i++) {
-			if (is_ours(&all->f[i]) && (all->f[i].handle | MADE_QDISC) ==
-							   (o->handle | MADE_QDISC))
+		for (unsigned i = 0; i < all->n; i++)
+			if (is_ours(&all->f[i]) && same_owner(&all->f[i], o))
 				handle |= all->f[i].handle & MADE_QDISC;
-			else if (e == egress && all->f[i].pref <= CLSACT_PREF)
-				*before = true;
-		}
 	free(all);
 
 	/* EINVAL: a filter of another kind holds that preference; it stays. */
@@ -220,6 +223,25 @@ int clsact_add(const struct clsact_owner *o, unsigned ifindex, bool egress, int 
 	if (err && (handle & MADE_QDISC) && !egress)
 		change_qdisc(ifindex, RTM_DELQDISC, 0);
 	return err;
+}
+
+bool clsact_overtaken(const struct clsact_owner *o, unsigned ifindex, bool egress)
+{
+	struct filters *all = malloc(sizeof(*all));
+	uint32_t ours = 0;
+	bool found = false;
+
+	if (!all || read_filters(ifindex, egress, all)) {
+		free(all);
+		return false;
+	}
+	for (unsigned i = 0; i < all->n; i++)
+		if (is_ours(&all->f[i]) && same_owner(&all->f[i], o))
+			ours = all->f[i].pref;
+	for (unsigned i = 0; i < all->n; i++)
+		found |= !is_ours(&all->f[i]) && all->f[i].pref <= ours;
+	free(all);
+	return found;
 }
 
 /* The qdisc goes only while nobody has a filter on it. */
@@ -265,13 +287,6 @@ static int remove_if(unsigned ifindex, bool (*mine)(const struct filter *f, cons
 		drop_empty_qdisc(ifindex, all);
 	free(all);
 	return err ? err : n;
-}
-
-static bool same_owner(const struct filter *f, const void *arg)
-{
-	const struct clsact_owner *o = arg;
-
-	return (f->handle & ~MADE_QDISC) == (o->handle & ~MADE_QDISC);
 }
 
 int clsact_remove(const struct clsact_owner *o, unsigned ifindex)

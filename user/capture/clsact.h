@@ -27,10 +27,12 @@ void clsact_disown(struct clsact_owner *o);
  * Adds prog_fd at ingress or egress of ifindex, making the clsact qdisc where
  * there is none. 0 or -errno: ENOENT or EOPNOTSUPP without clsact or cls_bpf,
  * EINVAL when filters of other kinds hold all our preferences.
- * before: set when another filter runs before ours.
  */
 int clsact_add(const struct clsact_owner *o, unsigned ifindex, bool egress, int prog_fd,
-	       const char *name, bool *before);
+	       const char *name);
+
+/* Does another program's filter run before ours? Only one with a preference set by hand does. */
+bool clsact_overtaken(const struct clsact_owner *o, unsigned ifindex, bool egress);
 
 /* Removes our own filters, and the qdisc if we made it and nobody else uses it. 0 or -errno. */
 int clsact_remove(const struct clsact_owner *o, unsigned ifindex);

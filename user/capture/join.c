@@ -347,18 +347,21 @@ static void note_answer(struct join *j, const struct weir_rec *r, const struct j
 	bool wan = listed(j->cfg.wan, j->cfg.nwan, r->ifindex);
 	struct join_value *pair;
 	struct join_key name;
-	struct in6_addr from;
+	struct in6_addr from, to;
 
 	if (r->kind != WEIR_REC_PACKET || r->proto != IPPROTO_TCP ||
 	    (r->tcp_flags & (TH_SYN | TH_ACK)) != (TH_SYN | TH_ACK))
 		return;
 	memcpy(&from, r->saddr, sizeof(from));
+	memcpy(&to, r->daddr, sizeof(to));
 	true_name(v, k, &name);
 	pair = join_table_get(&j->pairs, &name);
 	if (!pair || !pair->owner || !pair->wan || pair->half || join_side(&j->cfg, &from) != JOIN_OUTSIDE)
 		return;
 	if (wan) {
 		pair->answered = true;
+	} else if (join_leads_to(&j->cfg, &to) != r->ifindex) {
+		return; /* an uplink's carrier, which a packet passes before the uplink */
 	} else if (pair->answered) {
 		j->stats.both_ways++;
 	} else {

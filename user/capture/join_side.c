@@ -42,8 +42,7 @@ static bool is_own(const struct join_config *c, const struct in6_addr *ip)
 	return false;
 }
 
-/* The interface that the longest prefix leads to, the default route aside; 0: none. */
-static unsigned leads_to(const struct join_config *c, const struct in6_addr *ip)
+unsigned join_leads_to(const struct join_config *c, const struct in6_addr *ip)
 {
 	unsigned best = 0, ifindex = 0;
 
@@ -68,7 +67,7 @@ enum join_side join_side(const struct join_config *c, const struct in6_addr *ip)
 		return JOIN_OWN;
 	if (is_link(ip))
 		return JOIN_LINK;
-	ifindex = leads_to(c, ip);
+	ifindex = join_leads_to(c, ip);
 	if (listed(c->lan, c->nlan, ifindex))
 		return JOIN_INSIDE;
 	/* Private addresses are inside, but for those that the WAN leads to (double NAT, a campus). */
@@ -97,7 +96,7 @@ bool join_on_link(const struct join_key *k)
 bool join_from_lan(const struct join_config *c, const struct join_key *k)
 {
 	for (int i = 0; i < 2; i++)
-		if (listed(c->lan, c->nlan, leads_to(c, &k->end[i].ip)))
+		if (listed(c->lan, c->nlan, join_leads_to(c, &k->end[i].ip)))
 			return true;
 	return false;
 }

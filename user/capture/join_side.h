@@ -18,6 +18,9 @@ enum join_side {
 
 enum join_side join_side(const struct join_config *c, const struct in6_addr *ip);
 
+/* The interface that the longest prefix leads to, the default route aside; 0: none. */
+unsigned join_leads_to(const struct join_config *c, const struct in6_addr *ip);
+
 /* Is one end inside and the other outside? */
 bool join_crosses(const struct join_config *c, const struct join_key *k);
 

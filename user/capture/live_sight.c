@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "addrs.h"
+#include "clsact.h"
 #include "conntrack.h"
 #include "coverage.h"
 #include "drops.h"
@@ -305,6 +306,23 @@ static void look_at_card(struct live *l, struct live_iface *f)
 	f->looked = true;
 }
 
+/* A filter that came after ours and runs before it. */
+static void look_at_filters(struct live *l, struct live_iface *f)
+{
+	char why[160];
+
+	for (int out = 0; out < 2; out++) {
+		if ((out ? f->at.out : f->at.in) != ATTACH_TC || f->at.overtaken[out] ||
+		    !clsact_overtaken(&l->owner, f->at.ifindex, out))
+			continue;
+		f->at.overtaken[out] = true;
+		snprintf(why, sizeof(why), "another filter runs before ours on %s %s now: what it takes away is not seen.",
+			 f->name, out ? "egress" : "ingress");
+		notice("%s", why);
+		live_tool(l, TOOL_LOST, f, why);
+	}
+}
+
 static void look_at_offload(struct live *l)
 {
 	struct coverage c;
@@ -451,6 +469,7 @@ void live_look_around(struct live *l)
 			look_at_copies(l, &l->iface[i]);
 			look_at_lro(l, &l->iface[i]);
 			look_at_card(l, &l->iface[i]);
+			look_at_filters(l, &l->iface[i]);
 		}
 	look_at_offload(l);
 	look_at_echoes(l);
