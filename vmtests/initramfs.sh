@@ -63,8 +63,10 @@ archive()
 	(cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc --quiet -R 0:0 --reproducible | gzip -1)
 }
 
-mods=$kdir/modules.cpio.gz
-if [ ! -e "$mods" ] || [ "$here/initramfs.sh" -nt "$mods" ]; then
+# Several trees share the cache: each finds the archive of its own list.
+mods=$kdir/modules-$(echo "$modules" | cksum | cut -d ' ' -f 1).cpio.gz
+if [ ! -e "$mods" ]; then
+	find "$kdir" -maxdepth 1 -name 'modules*.cpio.gz' -mtime +7 -delete
 	root=$(mktemp -d)
 	for m in $modules; do
 		modprobe -d "$kdir" -S "$version" --show-depends "$m" 2>/dev/null || true
