@@ -256,9 +256,12 @@ void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 	out->dq = high - low;
 	out->q_low = low;
 	out->x_low = median_low(w, k, xlow);
+	out->chance = 0;
 	for (unsigned i = 0; i < k; i++) {
 		double x = w->x[i] - out->x_low, q = w->q[i] - low;
 
+		if (w->x[i] <= xlow)
+			out->chance += q >= FOLLOW_SHARE * (xhigh - out->x_low);
 		if (w->x[i] < xhigh)
 			continue;
 		out->top++;
@@ -271,6 +274,7 @@ void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 		out->low += w->q[i] < FLAT_SHARE * out->sure * w->x[i];
 		out->high += w->q[i] >= FOLLOW_SHARE * w->x[i];
 	}
+	out->chance /= fmax(nl, 1);
 	if (out->top) {
 		out->x_high /= out->top;
 		out->flat /= fmax(out->risen, 1);

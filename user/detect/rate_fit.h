@@ -64,6 +64,7 @@ struct rate_fit {
 	double x_low, x_high, q_low; /* s: medians, of the bottom quarter; mean of the top one */
 	unsigned risen;	/* of top: those whose backlog is enough above the bottom quarter's to be seen */
 	double flat, follow; /* shares of risen: did not rise with the backlog; rose by half of it or more */
+	double chance; /* share of the bottom quarter's round trips that were so much longer anyway */
 	double low, high; /* the same for the whole height, not for the rise above the bottom quarter */
 	double slope, corr;
 	double jitter;	/* s: median absolute deviation of the round trip at low backlog */

@@ -14,6 +14,7 @@
 #define FLAT_SLOPE   .04
 #define FLAT_MAX     .020 /* s */
 #define HIGH_MAX     .25
+#define FOLLOW_MAX   .1 /* of those that should have waited may have, beyond chance */
 #define ABOVE_MIN    .1	 /* s of backlog that no noise of a round trip hides */
 #define ABOVE_TOP    24
 #define WEAK_RUNS    40
@@ -119,8 +120,10 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 		return wide && f->flat < TOP_MOST ? VERDICT_NONE : VERDICT_UNKNOWN;
 	if (f->q_mid > STANDING_MAX + f->jitter)
 		return VERDICT_NONE;
-	if (wide)
-		return f->flat >= TOP_MOST ? VERDICT_POLICER : VERDICT_NONE;
+	if (wide && (f->flat < TOP_MOST || f->follow > f->chance + FOLLOW_MAX))
+		return VERDICT_NONE;
+	if (wide) /* a wait as short as what a busy host adds and takes shows nothing */
+		return f->sure * f->x_high >= HEIGHT_MIN ? VERDICT_POLICER : VERDICT_UNKNOWN;
 	if (tall && f->low >= TOP_MOST)
 		return VERDICT_POLICER;
 	return tall ? VERDICT_NONE : VERDICT_UNKNOWN;
