@@ -68,6 +68,49 @@ static void a_short_wait_shows_nothing(void **state)
 	assert_int_not_equal(verdict_of(&one_flow, &f, SIDE_AFTER), VERDICT_POLICER);
 }
 
+/*
+ * Frames of cameras that no loss slows down, at a fast link with a queue of forty packets: a bucket for the ends that
+ * are dropped can be found at any rate, and it is nearly always full.
+ */
+static void now_and_then_is_no_limit(void **state)
+{
+	struct rate_fit f = policed();
+
+	f.rate = 1751490;
+	f.base = .29 * f.rate;
+	f.burst = f.shown = 66547;
+	f.j = 1;
+	f.runs = 102;
+	f.slices = 90;
+	f.lost = 900;
+	f.x_low = 0;
+	f.x_high = f.dx = .0014;
+	f.risen = 3;
+	f.chance = .5;
+	f.low = 0;
+	assert_int_equal(verdict_of(&one_flow, &f, SIDE_AFTER), VERDICT_NONE);
+	/* a small bucket that each round trip of a bulk flow runs into */
+	f.burst = f.shown = 8251;
+	f.rate = 333742;
+	f.x_high = .0055;
+	assert_int_equal(verdict_of(&one_flow, &f, SIDE_AFTER), VERDICT_UNKNOWN);
+}
+
+/* A line of losses says nothing where a bucket of four times the rate parts lost from passed as well. */
+static void a_line_must_be_the_rates(void **state)
+{
+	static struct fit_rtt rtt[32];
+	const struct fit_input in = { .flows = 3, .whole = true, .rtt = rtt, .rtts = 32 };
+	const struct loss_line l = { .losses = 500, .rate = 1.5e6, .agree = 1, .seconds = 60, .below = 1, .packet = 1400, .depth = 1e5 };
+	struct rate_fit f = policed();
+
+	f.j = .94;
+	f.fast = .3;
+	assert_int_equal(verdict_of_line(&in, &f, &l), VERDICT_POLICER);
+	f.fast = .9;
+	assert_int_equal(verdict_of_line(&in, &f, &l), VERDICT_NONE);
+}
+
 static void rising_is_a_queue(void **state)
 {
 	struct rate_fit f = policed();
@@ -84,6 +127,8 @@ int main(void)
 		cmocka_unit_test(flat_is_a_policer),
 		cmocka_unit_test(who_waits_more_often_is_queued),
 		cmocka_unit_test(a_short_wait_shows_nothing),
+		cmocka_unit_test(now_and_then_is_no_limit),
+		cmocka_unit_test(a_line_must_be_the_rates),
 		cmocka_unit_test(rising_is_a_queue),
 	};
 

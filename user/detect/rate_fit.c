@@ -87,6 +87,8 @@ static bool load(struct fit_work *w, const struct fit_packet *p, unsigned n, boo
 	return true;
 }
 
+#define FAST 4 /* times the rate */
+
 /* Bin of a backlog: the float's exponent and five bits of its mantissa. */
 static unsigned backlog_bin(float s)
 {
@@ -404,6 +406,8 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 		fit_intervals(w, out, cost);
 	out->seed_rate = out->rate;
 	out->seed_burst = out->burst;
+	out->fast = vq(w, (float)(FAST * out->rate), &(double){ 0 });
+	*cost += w->n;
 	if (out->j >= FIT_WEAK_J)
 		fit_conserve(w, out, cost);
 	fit_delay(w, p, n, in->rtt, in->rtts, out);

@@ -47,6 +47,7 @@ struct rate_fit {
 	double j;	/* 1 - share of passed and of lost packets that (rate, burst) gets wrong */
 	bool whole;	/* the bucket was full at the start; else its fill there is not known */
 	double quick;	/* the best that a threshold on a virtual queue can do */
+	double fast;	/* J of the best threshold where the rate is four times as much */
 	double base;	/* bytes/s passed between the first and the last loss */
 	double misfit;	/* tokens too many at losses, too few at passes; in packets per loss */
 	double rate;	/* bytes/s */

@@ -26,6 +26,10 @@
 #define SURE_J	     .99
 #define TINY_RUNS    30
 #define USED_MIN     .2	 /* share of the rate that passed: less is no limit worth the name */
+#define USED_WELL    .6
+#define FAST_OFF     .1 /* what fills four times as fast parts lost from passed less well by so much */
+#define FAST_OFF_IDLE .25
+#define SELDOM	     .19 /* of the bucket is used at most when it is used most: it is run into now and then */
 #define BURSTY	     .25 /* of the bytes passed in bursts */
 #define BURSTY_S     .008
 #define UNKNOWN_J    .93
@@ -36,6 +40,16 @@
 #define LINE_RTTS    24
 #define LINE_FIT_J   .97
 #define LINE_RISE    .3 /* of that depth, at most: no queue */
+
+/*
+ * Is it the rate that is run into, and not only a buffer? A short queue before a fast link drops the end of
+ * what comes at once, and is empty before the next: of a bucket for that any rate will do, so that frames of a camera
+ * that no loss slows down would be limited. The less of the rate is used, the surer that must be.
+ */
+static bool by_rate(const struct rate_fit *f)
+{
+	return f->fast < f->j - (f->base < USED_WELL * f->rate ? FAST_OFF_IDLE : FAST_OFF);
+}
 
 /*
  * Share of the bytes after the first loss that passed at more than 1.5 times the
@@ -149,6 +163,8 @@ enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, en
 		return VERDICT_NONE;
 	if (v != VERDICT_UNKNOWN)
 		return v;
+	if (f->x_high < SELDOM * f->burst / f->rate)
+		return VERDICT_NONE;
 	/*
 	 * Delay can't tell. What comes out of a queue comes one by one: behind a
 	 * bucket bursts pass. And losses must speak louder.
@@ -181,7 +197,7 @@ enum verdict verdict_of_line(const struct fit_input *in, const struct rate_fit *
 	static _Thread_local float rtt[FIT_RTTS_MAX];
 	unsigned n = in->rtts < FIT_RTTS_MAX ? in->rtts : FIT_RTTS_MAX;
 
-	if (f->j >= LINE_FIT_J || !line_holds(l) || in->flows < 2 || n < LINE_RTTS || l->depth < LINE_DEPTH_S * l->rate)
+	if (f->j >= LINE_FIT_J || (f->j >= FIT_MIN_J && !by_rate(f)) || !line_holds(l) || in->flows < 2 || n < LINE_RTTS || l->depth < LINE_DEPTH_S * l->rate)
 		return VERDICT_NONE;
 	for (unsigned i = 0; i < n; i++)
 		rtt[i] = in->rtt[i].rtt;
