@@ -3,20 +3,29 @@
 
 #include <stdlib.h>
 
-#define USED 1u /* so that no entry is 0 */
-#define BITS (JOIN_IDS_FLAGS + 1)
+static bool make(struct join_ids *t, size_t size)
+{
+	t->size = size;
+	t->id = malloc(size * sizeof(*t->id));
+	t->flags = calloc(size, sizeof(*t->flags));
+	if (t->id && t->flags)
+		return true;
+	join_ids_free(t);
+	return false;
+}
 
 bool join_ids_init(struct join_ids *t, size_t max, uint64_t seed)
 {
-	*t = (struct join_ids){ .size = 256, .max = max, .seed = seed | 1 };
-	t->place = calloc(t->size, sizeof(*t->place));
-	return t->place;
+	*t = (struct join_ids){ .max = max, .seed = seed | 1 };
+	return make(t, 256);
 }
 
 void join_ids_free(struct join_ids *t)
 {
-	free(t->place);
-	t->place = NULL;
+	free(t->id);
+	free(t->flags);
+	t->id = NULL;
+	t->flags = NULL;
 }
 
 /* Where an id belongs. */
@@ -45,30 +54,33 @@ static size_t find(const struct join_ids *t, uint64_t id)
 {
 	size_t i = home(t, id);
 
-	while (t->place[i] && t->place[i] >> BITS != id)
+	while (t->flags[i] && t->id[i] != id)
 		i = next(t, i);
 	return i;
 }
 
 int join_ids_get(const struct join_ids *t, uint64_t id)
 {
-	uint64_t x = t->place[find(t, id)];
+	return t->flags[find(t, id)] - 1;
+}
 
-	return x ? (int)(x >> 1 & ((1u << JOIN_IDS_FLAGS) - 1)) : -1;
+static void put(struct join_ids *t, size_t i, uint64_t id, uint8_t flags)
+{
+	t->id[i] = id;
+	t->flags[i] = flags;
 }
 
 static bool grow(struct join_ids *t)
 {
 	struct join_ids to = *t;
 
-	to.size += t->size / 2; /* not twice as much: it is the largest table of all */
-	to.place = calloc(to.size, sizeof(*to.place));
-	if (!to.place)
+	/* Not twice as much: it is the largest table of all. */
+	if (!make(&to, t->size + t->size / 2))
 		return false;
 	for (size_t i = 0; i < t->size; i++)
-		if (t->place[i])
-			to.place[find(&to, t->place[i] >> BITS)] = t->place[i];
-	free(t->place);
+		if (t->flags[i])
+			put(&to, find(&to, t->id[i]), t->id[i], t->flags[i]);
+	join_ids_free(t);
 	*t = to;
 	return true;
 }
@@ -77,7 +89,7 @@ bool join_ids_add(struct join_ids *t, uint64_t id, unsigned flags)
 {
 	if (t->n >= t->max || (t->n >= t->size / 4 * 3 && !grow(t)))
 		return false;
-	t->place[find(t, id)] = id << BITS | flags << 1 | USED;
+	put(t, find(t, id), id, (uint8_t)(flags + 1));
 	t->n++;
 	return true;
 }
@@ -86,16 +98,16 @@ void join_ids_del(struct join_ids *t, uint64_t id)
 {
 	size_t hole = find(t, id);
 
-	if (!t->place[hole])
+	if (!t->flags[hole])
 		return;
 	t->n--;
-	t->place[hole] = 0;
+	t->flags[hole] = 0;
 	/* What was pushed past the hole moves back into it. */
-	for (size_t i = next(t, hole); t->place[i]; i = next(t, i)) {
-		if (way(t, home(t, t->place[i] >> BITS), i) < way(t, hole, i))
+	for (size_t i = next(t, hole); t->flags[i]; i = next(t, i)) {
+		if (way(t, home(t, t->id[i]), i) < way(t, hole, i))
 			continue;
-		t->place[hole] = t->place[i];
-		t->place[i] = 0;
+		put(t, hole, t->id[i], t->flags[i]);
+		t->flags[i] = 0;
 		hole = i;
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What join.c has decided of flows that keep their name: nearly all, a million of them. Eight bytes a place, open
+ * What join.c has decided of flows that keep their name: nearly all, a million of them. Nine bytes a place, open
  * addressing with linear probing (Knuth, TAOCP 6.4, algorithms L and R).
  */
 #ifndef WEIR_JOIN_IDS_H
@@ -10,10 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOIN_IDS_FLAGS 2 /* bits kept with an id */
-
 struct join_ids {
-	uint64_t *place; /* id and flags, 0 free */
+	uint64_t *id;
+	uint8_t *flags; /* one more than those given, 0: the place is free */
 	size_t size, n, max;
 	uint64_t seed;
 };
@@ -22,9 +21,9 @@ struct join_ids {
 bool join_ids_init(struct join_ids *t, size_t max, uint64_t seed);
 void join_ids_free(struct join_ids *t);
 
-/* The flags kept with the id (ids below 2^61), -1 if it is not there. */
+/* The flags kept with the id, -1 if it is not there. */
 int join_ids_get(const struct join_ids *t, uint64_t id);
-/* Keeps a new id with its flags. False: full, or out of memory. */
+/* Keeps a new id with its flags, below 255. False: full, or out of memory. */
 bool join_ids_add(struct join_ids *t, uint64_t id, unsigned flags);
 void join_ids_del(struct join_ids *t, uint64_t id);
 
