@@ -64,9 +64,14 @@ void join_stats(const struct join *j, struct join_stats *s)
 	s->connections = j->conns.n / 2;
 }
 
-enum join_side join_side_of(const struct join *j, const struct in6_addr *ip)
+bool join_comes_in(const struct join *j, const struct in6_addr *ip, unsigned ifindex, bool wan)
 {
-	return join_side(&j->cfg, ip);
+	enum join_side side = join_side(&j->cfg, ip);
+	unsigned way = join_leads_to(&j->cfg, ip);
+
+	if (side == JOIN_OWN)
+		return false;
+	return way ? way == ifindex : side == (wan ? JOIN_OUTSIDE : JOIN_INSIDE);
 }
 
 static bool listed(const unsigned *list, unsigned n, unsigned ifindex)

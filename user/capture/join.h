@@ -86,8 +86,8 @@ enum join_verdict join_end(struct join *j, struct weir_key6 *key, const struct w
 /* What the flow between two ends is called on the other side of the NAT, in place. False: the same. */
 bool join_other_name(const struct join *j, struct in6_addr ip[2], uint16_t port[2], uint8_t proto);
 
-/* On which side of the gateway an address is. */
-enum join_side join_side_of(const struct join *j, const struct in6_addr *ip);
+/* Is what this address sends coming in where it is seen, by the routes, else by the interface's side? */
+bool join_comes_in(const struct join *j, const struct in6_addr *ip, unsigned ifindex, bool wan);
 
 struct join_stats {
 	uint64_t echo_packets, echo_bytes; /* of flows counted once already, ended */

@@ -217,7 +217,7 @@ void live_note_ways(struct live *l, const struct weir_key6 *key, const struct we
 		if (lo && hi)
 			at->both_ways++;
 		else
-			at->one_way[join_side_of(l->join, &sender) == (at->wan ? JOIN_OUTSIDE : JOIN_INSIDE)]++;
+			at->one_way[join_comes_in(l->join, &sender, (unsigned)at->at.ifindex, at->wan)]++;
 		if (ended && lacks_bytes(key, f) >= 0)
 			++*(lacks_bytes(key, f) ? &at->gaps : &at->whole);
 		at->twice += ended && is_twice(f);
