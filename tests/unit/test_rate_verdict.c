@@ -121,6 +121,35 @@ static void rising_is_a_queue(void **state)
 	assert_int_equal(verdict_of(&one_flow, &f, SIDE_BEFORE), VERDICT_QUEUE);
 }
 
+/*
+ * Three senders that no loss slows down at 1.5 times a link of 8 Mbit/s with a queue of fifty packets: nearly
+ * all that is acknowledged acknowledges repairs, and the few round trips left all wait for what is ahead of them.
+ */
+static void few_that_wait_are_queued(void **state)
+{
+	struct rate_fit f = policed();
+
+	f.rate = f.base = 992160;
+	f.burst = 80645;
+	f.j = .981;
+	f.lost = 420;
+	f.runs = 396;
+	f.rtts = 12;
+	f.top = f.risen = 4;
+	f.flat = f.low = 0;
+	f.follow = f.high = 1;
+	f.x_low = .0025;
+	f.x_high = .0276;
+	f.dx = .0301;
+	f.dq = .0299;
+	f.q_mid = .01;
+	f.corr = f.slope = 1;
+	assert_int_equal(verdict_of(&one_flow, &f, SIDE_AFTER), VERDICT_NONE);
+	/* as few, of which none waits: a limit, of which more is not known */
+	f.dq = f.corr = f.slope = 0;
+	assert_int_equal(verdict_of(&one_flow, &f, SIDE_AFTER), VERDICT_UNKNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +159,7 @@ int main(void)
 		cmocka_unit_test(now_and_then_is_no_limit),
 		cmocka_unit_test(a_line_must_be_the_rates),
 		cmocka_unit_test(rising_is_a_queue),
+		cmocka_unit_test(few_that_wait_are_queued),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,8 +121,9 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 		    f->sure * f->x_high >= HEIGHT_NOISE * f->q_low;
 	bool rises = f->corr > FLAT_CORR && f->slope > FLAT_SLOPE;
 
+	/* few round trips, as of senders that lose all the time: too few for a policer, or for a queue that waits */
 	if (f->top < TOP_MIN)
-		return VERDICT_UNKNOWN;
+		return rises ? VERDICT_NONE : VERDICT_UNKNOWN;
 	if ((wide && f->follow >= TOP_MOST) || (!wide && tall && f->high >= TOP_MOST))
 		return VERDICT_QUEUE;
 	if (rises || f->dq > FLAT_MAX)
