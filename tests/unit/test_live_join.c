@@ -624,16 +624,21 @@ static void a_missing_answer_is_learned_at_once(void **state)
 	}
 }
 
-/* Who is beyond the WAN, and who is not. */
-static void sides_of_addresses(void **state)
+/* Whose packets come in where they are seen: by the route to the sender, where there is none by the sides. */
+static void who_comes_in(void **state)
 {
-	struct in6_addr client = ip("192.168.7.2"), own = ip("203.0.113.1"), server = ip("198.51.100.9");
+	struct in6_addr client = ip("192.168.7.2"), own = ip("203.0.113.1"), server = ip("198.51.100.9"), near = ip("203.0.113.9");
 	struct join_config c = both_sides();
 	struct join *j = join_new(&c);
 
-	assert_int_equal(join_side_of(j, &client), JOIN_INSIDE);
-	assert_int_equal(join_side_of(j, &own), JOIN_OWN);
-	assert_int_equal(join_side_of(j, &server), JOIN_OUTSIDE);
+	assert_true(join_comes_in(j, &client, LAN, false));
+	assert_false(join_comes_in(j, &client, WAN, true));
+	assert_true(join_comes_in(j, &server, WAN, true));
+	assert_false(join_comes_in(j, &server, LAN, false));
+	assert_false(join_comes_in(j, &own, WAN, true));
+	/* no default route made it the WAN */
+	assert_true(join_comes_in(j, &near, WAN, false));
+	assert_false(join_comes_in(j, &client, WAN, false));
 	join_free(j);
 }
 
@@ -774,7 +779,7 @@ int main(void)
 		cmocka_unit_test(scans_leave_room),
 		cmocka_unit_test(leaving_unseen_is_learned),
 		cmocka_unit_test(split_over_two_uplinks_is_learned),
-		cmocka_unit_test(a_missing_answer_is_learned_at_once), cmocka_unit_test(sides_of_addresses),
+		cmocka_unit_test(a_missing_answer_is_learned_at_once), cmocka_unit_test(who_comes_in),
 		cmocka_unit_test(half_seen_on_the_wan_is_learned),
 		cmocka_unit_test(a_nat64_is_one_flow),
 		cmocka_unit_test(a_clat_is_one_flow),
