@@ -5,6 +5,7 @@
 
 Nothing here touches the machine's own interfaces.
 """
+import contextlib
 import json
 import os
 import shutil
@@ -55,6 +56,17 @@ def wait_for(holds, what, seconds=10.0):
         if time.monotonic() > end:
             raise Failed(f"waited {seconds:g} s in vain: {what}")
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def one_processor():
+    """All that is started meanwhile runs there: two of them let packets overtake each other within a round trip."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def sh(*argv, **kw):
