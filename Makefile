@@ -253,7 +253,7 @@ help:
 	@echo 'make vmtest [KERNEL= SCENARIO=]    scenarios in VMs, every row on 6.1 and a chosen set on the others; SET=full: every row on all'
 	@echo '                                   vmload, vmsmoke, vmservice, vmbreak, scenarios, soak, soak-benign too'
 	@echo 'make lint                          cppcheck, the man page'
-	@echo 'make tuned                          build/tuned/weir: optimised by a profile taken here, as the package has it'
+	@echo 'make tuned                         build/tuned/weir: optimised by a profile taken here, as the package has it'
 	@echo 'make install [PREFIX= DESTDIR=]    default /usr/local; uninstall takes it away'
 	@echo 'sudo make build-deps, deps          installs what building needs; what tests need, too'
 	@echo 'make deb                           the Debian package, in build/deb'

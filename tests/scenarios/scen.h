@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define SCEN_LOOK_S 0.05 /* between looks at weir's output, which may take as long again */
+
 enum {
 	SCEN_STEPS = 240,
 	SCEN_WANTS = 12,

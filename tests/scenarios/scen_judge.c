@@ -12,8 +12,6 @@
 
 enum { CLAIMS = 256, KEYS = 8192 };
 
-#define LOOK_S 0.1 /* between looks at weir's output */
-
 struct key {
 	char cli[48], srv[48];
 	unsigned cport, sport;
@@ -425,7 +423,7 @@ static void judge_delay(struct judge *j)
 		if (!injects(&j->s->find[i]))
 			continue;
 		say(j, "told %.2f s after the packet, claimed %.2f s", t->told[i], t->claimed[i]);
-		if (t->told[i] && t->told[i] <= 1 + LOOK_S + t->lag)
+		if (t->told[i] && t->told[i] <= 1 + 2 * SCEN_LOOK_S + t->lag)
 			continue;
 		say(j, "WRONG: too late, the machine having stood still for %.2f s", t->lag);
 		j->bad = true;

@@ -160,7 +160,7 @@ void rest_until(struct run *r, double t)
 {
 	while (r->on && r->weir > 0 && scen_injects(r->s) && now_s() < t) {
 		watch_findings(r);
-		sleep_until(now_s() + 0.05 < t ? now_s() + 0.05 : t);
+		sleep_until(now_s() + SCEN_LOOK_S < t ? now_s() + SCEN_LOOK_S : t);
 	}
 	if (!r->s->watch_memory || r->weir <= 0) {
 		sleep_until(t);

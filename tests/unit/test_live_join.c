@@ -51,6 +51,17 @@ static struct weir_rec rec(uint64_t id, unsigned ifindex, const char *src, uint1
 	return r;
 }
 
+/* A client's connection i, and what comes back. */
+static struct weir_rec request(uint64_t id, unsigned ifindex, unsigned i)
+{
+	return rec(id, ifindex, "192.168.7.2", (uint16_t)(5000 + i), "198.51.100.9", 443);
+}
+
+static struct weir_rec reply(uint64_t id, unsigned ifindex, unsigned i)
+{
+	return rec(id, ifindex, "198.51.100.9", 443, "192.168.7.2", (uint16_t)(5000 + i));
+}
+
 static struct ct_entry masqueraded(uint16_t port, uint16_t as)
 {
 	struct ct_entry e = { .orig = { ip("192.168.7.2"), ip("198.51.100.9"), port, 443, IPPROTO_TCP },
@@ -546,9 +557,9 @@ static void split_over_two_uplinks_is_learned(void **state)
 	c.wan[c.nwan++] = WAN2;
 	j = join_new(&c);
 	for (unsigned i = 0; i < 40; i++) {
-		struct weir_rec lan = rec(1000 + i, LAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
-		struct weir_rec out = rec(2000 + i, WAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
-		struct weir_rec back = rec(3000 + i, WAN2, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
+		struct weir_rec lan = request(1000 + i, LAN, i);
+		struct weir_rec out = request(2000 + i, WAN, i);
+		struct weir_rec back = reply(3000 + i, WAN2, i);
 
 		join_record(j, &lan);
 		join_record(j, &out);
@@ -572,8 +583,8 @@ static void half_seen_on_the_wan_is_learned(void **state)
 	struct join *j = join_new(&c);
 
 	for (unsigned i = 0; i < 40; i++) {
-		struct weir_rec lan = rec(1000 + i, LAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
-		struct weir_rec out = rec(2000 + i, WAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
+		struct weir_rec lan = request(1000 + i, LAN, i);
+		struct weir_rec out = request(2000 + i, WAN, i);
 
 		join_record(j, &lan);
 		join_record(j, &out);
@@ -597,12 +608,12 @@ static void a_missing_answer_is_learned_at_once(void **state)
 		c.lan[c.nlan++] = CARRIER;
 		j = join_new(&c);
 		for (unsigned i = 0; i < 40; i++) {
-			struct weir_rec lan = rec(1000 + i, LAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
-			struct weir_rec out = rec(2000 + i, WAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
-			struct weir_rec in = rec(2000 + i, WAN, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
-			struct weir_rec carried = rec(3000 + i, CARRIER, "192.168.7.2", 5000 + i, "198.51.100.9", 443);
-			struct weir_rec first = rec(3000 + i, CARRIER, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
-			struct weir_rec back = rec(1000 + i, LAN, "198.51.100.9", 443, "192.168.7.2", 5000 + i);
+			struct weir_rec lan = request(1000 + i, LAN, i);
+			struct weir_rec out = request(2000 + i, WAN, i);
+			struct weir_rec in = reply(2000 + i, WAN, i);
+			struct weir_rec carried = request(3000 + i, CARRIER, i);
+			struct weir_rec first = reply(3000 + i, CARRIER, i);
+			struct weir_rec back = reply(1000 + i, LAN, i);
 
 			lan.kind = out.kind = carried.kind = first.kind = in.kind = back.kind = WEIR_REC_PACKET;
 			lan.tcp_flags = out.tcp_flags = carried.tcp_flags = TH_SYN;

@@ -9,6 +9,8 @@
 #include "reader.h"
 
 #define TICK_NS 1000000000ULL
+#define STEP_BACK_NS (10 * TICK_NS)
+#define STEP_PACKETS 32
 #define AHEAD	 32 /* packets read before they are looked at */
 
 /* What stands before the IP header, by link type; -1: not known. */
@@ -87,9 +89,6 @@ static int skip_link(int dlt, const uint8_t *b, uint32_t n)
 	}
 	return -1;
 }
-
-#define STEP_BACK_NS (10 * TICK_NS)
-#define STEP_PACKETS 32
 
 struct run {
 	struct pipeline *p;

@@ -14,7 +14,6 @@
 
 #include "addrs.h"
 #include "conntrack.h"
-#include "join_side.h"
 #include "routes.h"
 #include "weir_abi.h"
 

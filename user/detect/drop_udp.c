@@ -106,7 +106,7 @@ static void answer(struct drop *d, struct drop_flow *df, const struct weir_rec *
 		if (!stun_answer(r))
 			return; /* the far end's own request */
 		id = hash_id(r->head + 8, 12);
-	} else if (df->flow->l7 == WEIR_L7_DNS || df->flow->server.port == 53) {
+	} else if (is_dns(df->flow)) {
 		id = be16(r->head);
 	}
 	for (unsigned i = 0; i < df->nsent; i++) {

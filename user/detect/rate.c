@@ -57,31 +57,6 @@ struct rate_flow {
 	uint8_t wscale[2]; /* offered by who sends that way; 255: none, 254: not seen */
 };
 
-static void *rate_create(const struct detect_env *env)
-{
-	struct rate *r = calloc(1, sizeof(*r));
-
-	if (!r)
-		return NULL;
-	r->env = *env;
-	r->work = fit_work_new();
-	r->packets = malloc(GATHER_MAX * sizeof(*r->packets));
-	r->room = malloc(GATHER_MAX * sizeof(*r->room));
-	r->rtts = malloc(FIT_RTTS_MAX * sizeof(*r->rtts));
-	r->mark = malloc(MARKS_MAX * sizeof(*r->mark));
-	r->credit = WORK_PER_S;
-	r->focus = FOCUS_MOST;
-	if (r->work && r->packets && r->room && r->rtts && r->mark)
-		return r;
-	fit_work_free(r->work);
-	free(r->packets);
-	free(r->room);
-	free(r->rtts);
-	free(r->mark);
-	free(r);
-	return NULL;
-}
-
 static void mark_path(struct rate *r, struct path *p)
 {
 	unsigned n = 0;
@@ -119,6 +94,40 @@ static void path_free(struct rate *r, struct path *p)
 	r->npaths--;
 	series_free(p->s, &r->budget);
 	free(p);
+}
+
+static void rate_destroy(void *d)
+{
+	struct rate *r = d;
+
+	while (r->paths)
+		path_free(r, r->paths);
+	fit_work_free(r->work);
+	free(r->packets);
+	free(r->room);
+	free(r->rtts);
+	free(r->mark);
+	free(r);
+}
+
+static void *rate_create(const struct detect_env *env)
+{
+	struct rate *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->env = *env;
+	r->work = fit_work_new();
+	r->packets = malloc(GATHER_MAX * sizeof(*r->packets));
+	r->room = malloc(GATHER_MAX * sizeof(*r->room));
+	r->rtts = malloc(FIT_RTTS_MAX * sizeof(*r->rtts));
+	r->mark = malloc(MARKS_MAX * sizeof(*r->mark));
+	r->credit = WORK_PER_S;
+	r->focus = FOCUS_MOST;
+	if (r->work && r->packets && r->room && r->rtts && r->mark)
+		return r;
+	rate_destroy(r);
+	return NULL;
 }
 
 static struct path *path_new(struct rate *r, struct flow *f, unsigned way)
@@ -1001,20 +1010,6 @@ static void rate_finish(void *d, uint64_t now_ns)
 	for (unsigned i = 0; i < r->limiters; i++)
 		if (r->limiter[i].open)
 			rate_close(r, &r->limiter[i]);
-}
-
-static void rate_destroy(void *d)
-{
-	struct rate *r = d;
-
-	while (r->paths)
-		path_free(r, r->paths);
-	fit_work_free(r->work);
-	free(r->packets);
-	free(r->room);
-	free(r->rtts);
-	free(r->mark);
-	free(r);
 }
 
 const struct detector detect_rate = {

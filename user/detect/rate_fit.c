@@ -15,6 +15,7 @@
 #define RUN_MAX 6 /* losses in a row that count */
 #define RELOCATE_J .75
 #define RELOCATE_MAX 300 /* packets that a loss may be moved over */
+#define FAST 4 /* times the rate: see rate_fit.fast */
 #define QUICK_MIN .3  /* a virtual queue that parts less is not worth a closer look */
 
 struct fit_work *fit_work_new(void)
@@ -86,8 +87,6 @@ static bool load(struct fit_work *w, const struct fit_packet *p, unsigned n, boo
 	w->base = upto / w->span;
 	return true;
 }
-
-#define FAST 4 /* times the rate */
 
 /* Bin of a backlog: the float's exponent and five bits of its mantissa. */
 static unsigned backlog_bin(float s)

@@ -198,7 +198,9 @@ enum verdict verdict_of_line(const struct fit_input *in, const struct rate_fit *
 	static _Thread_local float rtt[FIT_RTTS_MAX];
 	unsigned n = in->rtts < FIT_RTTS_MAX ? in->rtts : FIT_RTTS_MAX;
 
-	if (f->j >= LINE_FIT_J || (f->j >= FIT_MIN_J && !by_rate(f)) || !line_holds(l) || in->flows < 2 || n < LINE_RTTS || l->depth < LINE_DEPTH_S * l->rate)
+	if (f->j >= LINE_FIT_J || (f->j >= FIT_MIN_J && !by_rate(f)))
+		return VERDICT_NONE;
+	if (!line_holds(l) || in->flows < 2 || n < LINE_RTTS || l->depth < LINE_DEPTH_S * l->rate)
 		return VERDICT_NONE;
 	for (unsigned i = 0; i < n; i++)
 		rtt[i] = in->rtt[i].rtt;

@@ -5,6 +5,7 @@
 #include "pcapng.h"
 
 #define TCP_SYN 0x02
+#define COMMENT_MAX 1000 /* bytes of it that are written */
 
 static void put16(uint8_t *p, unsigned v)
 {
@@ -195,11 +196,17 @@ static unsigned option_size(unsigned n)
 	return n ? 4 + pad4(n) : 0;
 }
 
+static unsigned comment_size(const char *comment)
+{
+	size_t n = comment ? strlen(comment) : 0;
+
+	return n < COMMENT_MAX ? (unsigned)n : COMMENT_MAX;
+}
+
 bool pcapng_begin(FILE *f, const char *comment)
 {
 	static const char app[] = "weir " WEIR_VERSION;
-	size_t said = comment ? strlen(comment) : 0;
-	unsigned c = said < 1000 ? (unsigned)said : 1000;
+	unsigned c = comment_size(comment);
 	uint32_t len = 28 + option_size(c) + option_size(sizeof(app) - 1) + 4;
 	const uint32_t section[] = { 0x0a0d0d0a, len, 0x1a2b3c4d, 0x00000001, 0xffffffff, 0xffffffff };
 	/* LINKTYPE_RAW; times in units of 10^-9 s */
@@ -211,8 +218,7 @@ bool pcapng_begin(FILE *f, const char *comment)
 
 bool pcapng_packet(FILE *f, uint64_t time_ns, const uint8_t *data, unsigned len, unsigned original, const char *comment)
 {
-	size_t said = comment ? strlen(comment) : 0;
-	unsigned c = said < 1000 ? (unsigned)said : 1000;
+	unsigned c = comment_size(comment);
 	uint32_t total = 32 + pad4(len) + (c ? option_size(c) + 4 : 0);
 	const uint32_t head[] = { 6, total, 0, (uint32_t)(time_ns >> 32), (uint32_t)time_ns, len, original < len ? len : original };
 
