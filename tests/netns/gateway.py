@@ -58,6 +58,12 @@ def wait_for(holds, what, seconds=10.0):
         time.sleep(0.02)
 
 
+def kill_all(p):
+    """Of a Popen with a session of its own: what it has started, too."""
+    os.killpg(p.pid, signal.SIGKILL)
+    p.wait()
+
+
 @contextlib.contextmanager
 def one_processor():
     """All that is started meanwhile runs there: two of them let packets overtake each other within a round trip."""
@@ -210,8 +216,7 @@ class Gateway:
             w.drop()
         for p in self.procs:
             if p.poll() is None:
-                p.kill()
-                p.wait()
+                kill_all(p)
         for who in "cgs":
             subprocess.run(["ip", "netns", "del", self.ns(who)], stderr=subprocess.DEVNULL, check=False)
 
@@ -226,7 +231,7 @@ class Gateway:
 
     def popen(self, who, argv, **kw):
         kw.setdefault("stdout", subprocess.DEVNULL)
-        p = subprocess.Popen(["ip", "netns", "exec", self.ns(who)] + list(argv), **kw)
+        p = subprocess.Popen(["ip", "netns", "exec", self.ns(who)] + list(argv), start_new_session=True, **kw)
         self.procs.append(p)
         return p
 

@@ -4,7 +4,7 @@ import json
 import signal
 import time
 
-from gateway import OTHER, Gateway, check, equal, sh, wait_for
+from gateway import OTHER, Gateway, check, equal, kill_all, sh, wait_for
 
 
 def hook_of(w):
@@ -62,8 +62,7 @@ def killed(hook):
             check('removed a filter of an earlier run (tc wan0 ingress, "weir_in")' in second.stderr(),
                   f"the sweep is not said: {second.stderr()}")
             equal(gw.tc_filters("wan0", "ingress").count("weir_in"), 1, "filters while running")
-        load.kill()
-        load.wait()
+        kill_all(load)
         second.stop()
         nothing_left(gw)
 
