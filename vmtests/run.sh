@@ -116,6 +116,16 @@ note()	# kernel, what, verdict, why
 	printf '%s\tRESULT\t%s\t-\ton\tboot\t%s\t0\t%s\n' "$1" "$2" "$3" "$4"
 }
 
+# Why a kernel panicked and where, else its last line.
+last_words()	# console
+{
+	if grep -qE 'Kernel panic|BUG:|Oops' "$1"; then
+		grep -E 'Kernel panic|BUG:|Oops|RIP: 0010:|Comm: ' "$1" | sed 's/^\[ *[0-9.]*\] //' | head -n 6 | paste -s -d ';' -
+	else
+		tail -n 1 "$1"
+	fi
+}
+
 # One kernel from its package to its results.
 kernel()	# name
 {
@@ -171,7 +181,7 @@ kernel()	# name
 	case $rc in
 	0 | 1) note "$k" boot pass "${up:-?} s to init, $took" ;;
 	124) note "$k" boot fail "the VM hung and was ended; $took" ;;
-	*) note "$k" boot fail "the VM died: $(tail -n 1 "$kout/console.txt")" ;;
+	*) note "$k" boot fail "the VM died: $(last_words "$kout/console.txt")" ;;
 	esac
 	rm -f "$kout/initramfs"
 }
