@@ -63,6 +63,7 @@ static struct flow flows[FLOWS];
 static struct event *events;
 static unsigned nflows, nevents;
 static unsigned records_per_flow; /* of UDP: beyond them packets are only counted; 0: all are recorded */
+static double sweep_s;		  /* flows' counters are read so often, as live; 0: with each packet */
 
 /* A packet on its way to the server, as the drop sees it. */
 struct packet {
@@ -190,13 +191,23 @@ static void start(struct run *run)
 /* Feeds what was made, in order; a flow's type is known from its first payload on. */
 static void feed(struct run *run)
 {
+	static struct flow_counts count[FLOWS][2];
+	uint64_t sweep_ns = 0;
+
+	memset(count, 0, sizeof(count));
 	qsort(events, nevents, sizeof(*events), by_time);
 	for (unsigned i = 0; i < nevents; i++) {
 		struct event *e = &events[i];
 		struct flow *f = &flows[e->flow];
+		struct flow_counts *c;
 		unsigned way = e->r.dir;
 
 		now_ns = f->last_ns = e->ns;
+		if (sweep_s && now_ns >= sweep_ns) {
+			for (unsigned k = 0; k < nflows; k++)
+				memcpy(flows[k].count, count[k], sizeof(count[k]));
+			sweep_ns = now_ns + (uint64_t)(sweep_s * 1e9);
+		}
 		while (run->next_tick && run->next_tick <= now_ns) {
 			detect_drop.tick(run->d, run->next_tick);
 			run->next_tick += SECOND;
@@ -208,12 +219,14 @@ static void feed(struct run *run)
 			f->typed = true;
 			detect_drop.typed(run->d, f, 0);
 		}
-		e->r.own_pkts = f->count[way].packets + (f->proto == IPPROTO_UDP ? e->r.peer_age_us : 0);
-		e->r.peer_pkts = f->count[!way].packets;
-		if (!records_per_flow || f->proto != IPPROTO_UDP ||
-		    f->count[0].packets + f->count[1].packets < records_per_flow)
+		c = count[e->flow];
+		e->r.own_pkts = c[way].packets + (f->proto == IPPROTO_UDP ? e->r.peer_age_us : 0);
+		e->r.peer_pkts = c[!way].packets;
+		if (!records_per_flow || f->proto != IPPROTO_UDP || c[0].packets + c[1].packets < records_per_flow)
 			detect_drop.packet(run->d, f, &e->r, NULL);
-		f->count[way].packets++;
+		c[way].packets++;
+		if (!sweep_s)
+			f->count[way] = c[way];
 	}
 	for (unsigned i = 0; i < nflows; i++)
 		detect_drop.flow_end(run->d, &flows[i]);
@@ -374,6 +387,26 @@ static void test_silence_counted(void **state)
 	records_per_flow = 24;
 	feed(&run);
 	records_per_flow = 0;
+	assert_non_null(only_claim(&run));
+	assert_int_equal(only_claim(&run)->type, 4);
+	stop(&run);
+}
+
+/* A far end that stopped between two readings of the counters: until the next, ours sent many. */
+static void test_silence_swept(void **state)
+{
+	struct run run;
+
+	seed = 12;
+	start(&run);
+	traffic(40, nothing);
+	for (unsigned i = 0; i < 4; i++)
+		call(i % 3, i % 3, 0.2 + 2 * i, 38, 0.27 + 2 * i, 1);
+	records_per_flow = 24;
+	sweep_s = 2;
+	feed(&run);
+	records_per_flow = 0;
+	sweep_s = 0;
 	assert_non_null(only_claim(&run));
 	assert_int_equal(only_claim(&run)->type, 4);
 	stop(&run);
@@ -712,6 +745,7 @@ int main(void)
 		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit), cmocka_unit_test(test_limit_line),
 		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled), cmocka_unit_test(test_one_way), cmocka_unit_test(test_silence_counted),
+		cmocka_unit_test(test_silence_swept),
 		cmocka_unit_test(test_each_content), cmocka_unit_test(test_residual),
 	};
 

@@ -91,6 +91,7 @@ struct drop_flow {
 	uint64_t count_up, count_down, count_then,
 		count_ns; /* UDP: counters by the newest tick; when the far end was heard last */
 	bool count_silent;
+	uint32_t rec_down, rec_up; /* UDP: packets from and to there after the newest record from there */
 	uint32_t silent_packets, in_after_loss;
 	uint32_t ssrc;
 	uint16_t rtp_seq;

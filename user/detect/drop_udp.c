@@ -291,7 +291,8 @@ static void counted(struct drop *d, struct drop_flow *df, uint64_t now_ns)
 			continuity(d, df, now_ns, false);
 		df->count_silent = false;
 		df->count_down = down;
-		df->count_then = up;
+		/* by the record of the newest from there, where it has one: until the reading ours sent on */
+		df->count_then = down == df->rec_down ? df->rec_up : up;
 		df->count_ns = now_ns;
 		return;
 	}
@@ -347,6 +348,10 @@ void drop_udp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 	df->silent_packets = 0;
 	df->far_packets++;
 	df->far_bytes += r->payload_len;
+	if (r->own_pkts < UINT16_MAX && r->peer_pkts < UINT16_MAX) {
+		df->rec_down = r->own_pkts + r->segs;
+		df->rec_up = r->peer_pkts;
+	}
 }
 
 void drop_udp_time(struct drop *d, struct drop_flow *df, uint64_t now_ns)
