@@ -32,6 +32,8 @@ struct world {
 	uint8_t ttl_then; /* of CHAT's servers after the onset, where not 0 */
 	bool queue;	  /* the delay is as long as the load is high */
 	bool steady_load;
+	double steady_since; /* s, where not 0 */
+	double grows;	     /* ms a second more */
 	double steady_up; /* bytes a second to the servers, whatever comes from there */
 	bool retyped;	  /* flows that carried much become another type's */
 	bool joined;	  /* one becomes CHAT's */
@@ -45,6 +47,15 @@ static struct model model;
 static struct findings *store;
 static struct detect_env env;
 static void *detector;
+
+/* Seconds of the updates that were told. */
+static unsigned told[60], ntold;
+
+static void changed(void *arg, const struct finding *f, enum finding_action action)
+{
+	if (action == FINDING_UPDATE && ntold < 60)
+		told[ntold++] = (unsigned)((model.now - EPOCH) / SECOND);
+}
 
 /* acked: bytes that are acknowledged for the first time. */
 static void sample(struct flow *f, double at, double rtt_ms, uint8_t ttl, uint32_t acked)
@@ -70,7 +81,8 @@ static void run(const struct world *w)
 	fake_type(&model, "chat");
 	fake_type(&model, "web");
 	fake_type(&model, "mail");
-	store = findings_new(20, NULL, NULL);
+	ntold = 0;
+	store = findings_new(20, changed, NULL);
 	env = (struct detect_env){ .model = &model, .findings = store, .slot = 0 };
 	detector = detect_delay.create(&env);
 	for (unsigned type = CHAT; type <= MAIL; type++)
@@ -83,7 +95,7 @@ static void run(const struct world *w)
 				(uint8_t)type;
 		}
 	for (unsigned s = 0; s < 60; s++) {
-		double load = w->steady_load ? 50000 : 5000 + 95000 * uniform();
+		double load = w->steady_load || (w->steady_since > 0 && s >= w->steady_since) ? 50000 : 5000 + 95000 * uniform();
 
 		for (unsigned i = 0; i < model.nflows; i++) {
 			struct flow *f = &model.flow[i];
@@ -91,7 +103,8 @@ static void run(const struct world *w)
 			double rtt = base[f->type];
 
 			if (then && f->type == CHAT && w->hit & 1u << i % servers)
-				rtt += w->queue ? w->added_ms * (.85 + load / 400000) : w->added_ms;
+				rtt += w->queue ? w->added_ms * (.85 + load / 400000) :
+						w->added_ms + w->grows * (s - w->onset);
 			if (then && f->type != CHAT)
 				rtt += w->web_ms;
 			for (unsigned k = 0; k < 3; k++)
@@ -108,6 +121,7 @@ static void run(const struct world *w)
 				model.type[CHAT].bytes[way] += 100000000;
 		model.now = EPOCH + (s + 1) * SECOND;
 		detect_delay.tick(detector, model.now);
+		findings_flush(store);
 	}
 }
 
@@ -200,6 +214,24 @@ static void undecided(void **state)
 	no_claim((struct world){ .added_ms = 1000, .onset = 20, .until = 60, .hit = 3, .queue = true });
 }
 
+/* Once claimed, and now it might be a queue: the claim stands, and what is known of it goes on being told. */
+static void a_level_that_falls(void **state)
+{
+	struct world w = { .added_ms = 400, .onset = 12, .until = 60, .hit = 3, .steady_since = 24, .grows = 2 };
+	const struct finding *f;
+
+	run(&w);
+	f = findings_at(store, 0);
+	assert_int_equal(f->level, LEVEL_LIKELY);
+	assert_false(f->closed);
+	/* after the load's change has left the seconds that are held */
+	assert_true(ntold >= 3 && told[ntold - 1] >= 50);
+	for (unsigned i = 2; i < ntold; i++)
+		assert_true(told[i] >= told[i - 1] + 10);
+	assert_true(fact(&f->estimate, "added_delay_ms") > 430);
+	stop();
+}
+
 /* A queue to the servers that is always full, while what comes from there varies. */
 static void a_full_queue_up(void **state)
 {
@@ -288,6 +320,7 @@ int main(void)
 		cmocka_unit_test(a_type_delayed),	cmocka_unit_test(found_within_fifteen_seconds),
 		cmocka_unit_test(no_delay_of_the_type), cmocka_unit_test(another_way),
 		cmocka_unit_test(undecided),		cmocka_unit_test(a_known_limit_waits),
+		cmocka_unit_test(a_level_that_falls),
 		cmocka_unit_test(a_flood_of_servers),	cmocka_unit_test(a_full_queue_up),
 		cmocka_unit_test(a_flow_of_another_type), cmocka_unit_test(acknowledgments_held_back),
 		cmocka_unit_test(servers_that_push),	cmocka_unit_test(many_flows),

@@ -29,6 +29,7 @@ struct world {
 	double frozen, until; /* s that it lasts; the last moment that one may begin */
 	bool one_net, nobody_else, nowhere_else, once, refused, own;
 	double loss; /* of SYNs, by chance */
+	double beside; /* the same, of the other clients' and of those to the other servers */
 	bool dead;   /* the servers, after a while */
 	double leave; /* the busy clients do then, 0: never */
 	bool flaps;  /* the way of both clients to them is gone now and then */
@@ -41,6 +42,12 @@ static void *detector;
 static struct flow flow[FLOWS];
 static double asked[FLOWS]; /* when, of those without an answer */
 static unsigned nflows;
+static unsigned updates, hasty; /* told; of them sooner than ten seconds after the one before, with nothing new */
+static struct {
+	uint64_t ns;
+	double ratio;
+	enum level level;
+} told;
 
 /* By client and server. */
 static struct {
@@ -60,6 +67,8 @@ static void packet(struct flow *f, double at, bool up, uint8_t flags)
 static enum fate fate_of(const struct world *w, unsigned client, unsigned server, double at)
 {
 	if (uniform() < w->loss)
+		return VANISHES;
+	if ((client >= 2 || server >= 2) && w->beside > 0 && uniform() < w->beside)
 		return VANISHES;
 	if (server < 2 && w->dead && at > 20)
 		return VANISHES;
@@ -117,16 +126,29 @@ static void copies(double at)
 		}
 }
 
+static void changed(void *arg, const struct finding *f, enum finding_action action)
+{
+	double ratio = fact(&f->estimate, "drop_ratio");
+
+	if (action == FINDING_UPDATE) {
+		updates++;
+		hasty += model.now < told.ns + 10 * SECOND && f->level == told.level && fabs(ratio - told.ratio) < .05;
+	}
+	told.ns = model.now;
+	told.ratio = ratio;
+	told.level = f->level;
+}
+
 /* Clients 0 and 1 open a connection every 0.3 s to servers 0 and 1; clients 2 and 3 seldom, to all. */
 static void run(struct world w)
 {
 	memset(&model, 0, sizeof(model));
 	memset(pair, 0, sizeof(pair));
-	nflows = 0;
+	nflows = updates = hasty = 0;
 	seed = 77;
 	fake_type(&model, "unknown");
 	fake_type(&model, "tls");
-	store = findings_new(20, NULL, NULL);
+	store = findings_new(20, changed, NULL);
 	env = (struct detect_env){ .model = &model, .findings = store, .slot = 0 };
 	detector = detect_opens.create(&env);
 	for (unsigned k = 0; k < ENDS * 10; k++) {
@@ -147,8 +169,11 @@ static void run(struct world w)
 			open_one(&w, 1, 2, at);
 		}
 		copies(at + .05);
-		if (k % 10 == 9)
-			detect_opens.tick(detector, EPOCH + (uint64_t)((at + .09) * SECOND));
+		if (k % 10 == 9) {
+			model.now = EPOCH + (uint64_t)((at + .09) * SECOND);
+			detect_opens.tick(detector, model.now);
+			findings_flush(store);
+		}
 	}
 	for (unsigned i = 0; i < nflows; i++)
 		detect_opens.flow_end(detector, &flow[i]);
@@ -182,6 +207,40 @@ static void a_limit_on_openings(void **state)
 	assert_true(fabs(fact(&f->estimate, "freeze_s") - 15) < 1);
 	assert_true(fact(&f->estimate, "drop_ratio") > .5 && fact(&f->estimate, "drop_ratio") < .9);
 	assert_true(f->closed && f->end_ns > f->start_ns);
+	stop();
+}
+
+/* The others' openings meanwhile are counted: none fails, some do. */
+static void the_control_is_measured(void **state)
+{
+	struct world w = { .after = 20, .frozen = 15, .until = 90 };
+	const struct finding *f;
+	double trials;
+
+	run(w);
+	f = findings_at(store, 0);
+	trials = fact(&f->control, "trials");
+	/* each pair freezes about five times, for 15 s; beside it one goes there and one elsewhere every 3 s */
+	assert_true(trials >= 50 && trials <= 120);
+	assert_true(fact(&f->control, "drop_ratio") == 0);
+	assert_true(fact(&f->control, "drop_ratio_high") < .07);
+	stop();
+
+	w.beside = .06;
+	run(w);
+	f = findings_at(store, 0);
+	assert_true(fabs(fact(&f->control, "drop_ratio") - .06) < .04);
+	assert_true(fact(&f->control, "drop_ratio_low") > 0);
+	assert_true(fact(&f->control, "drop_ratio_low") < .06 && fact(&f->control, "drop_ratio_high") > .06);
+	stop();
+}
+
+/* It is no burden on who reads: every ten seconds, and when something is new. */
+static void updates_are_rare(void **state)
+{
+	run((struct world){ .after = 20, .frozen = 15, .until = 90 });
+	assert_true(updates >= 5);
+	assert_int_equal(hasty, 0);
 	stop();
 }
 
@@ -230,6 +289,9 @@ static void no_limit(void **state)
 	w.nowhere_else = true; /* it may be the clients' line, or a NAT */
 	no_claim(w, -1);
 	w = limit;
+	w.beside = .3; /* a path that loses much anyway */
+	no_claim(w, LEVEL_POSSIBLE);
+	w = limit;
 	w.one_net = true; /* it may be these servers' own guard */
 	no_claim(w, LEVEL_POSSIBLE);
 	w = limit;
@@ -261,6 +323,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_limit_on_openings),
+		cmocka_unit_test(the_control_is_measured),
+		cmocka_unit_test(updates_are_rare),
 		cmocka_unit_test(clients_that_leave),
 		cmocka_unit_test(no_limit),
 		cmocka_unit_test(a_flood),

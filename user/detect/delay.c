@@ -79,6 +79,7 @@ struct verdict {
 	double usual;			   /* us, median of the servers */
 	double shift;			   /* how much more of it there was at high load, either way; NaN: the load did not vary */
 	bool alike, spared;
+	bool aged; /* what a server was like before is no longer held: known as unchanged since */
 	struct in6_addr net[8];
 	unsigned nets;
 	unsigned free_near, free_all, free_ends, held; /* seconds of others, their servers; seconds with as much delay */
@@ -262,7 +263,8 @@ static void name_type(struct verdict *v, const char *name)
 }
 
 /* What a server of another type did since the delay began, against before. */
-static void control(const struct delay *d, const struct delay_end *e, struct verdict *v)
+static void control(const struct delay *d, unsigned type, const struct delay_end *e,
+		    struct verdict *v)
 {
 	double before[DELAY_WAS], usual;
 	unsigned k = 0, n = held(e->nwas, DELAY_WAS), free = 0;
@@ -270,9 +272,11 @@ static void control(const struct delay *d, const struct delay_end *e, struct ver
 	for (unsigned i = 0; i < n; i++)
 		if (e->was_s[i] < v->first_s)
 			before[k++] = e->was_us[i];
-	if (k < BEFORE_MIN)
+	/* What it learned since it would not have, had it been slow: enough for what is claimed to go on. */
+	if (k < BEFORE_MIN && !(d->type[type]->open && e->nwas > DELAY_WAS))
 		return;
-	usual = quantile(before, k, .5);
+	v->aged |= k < BEFORE_MIN;
+	usual = k < BEFORE_MIN ? e->usual_us : quantile(before, k, .5);
 	for (unsigned i = 0; i < n; i++) {
 		double more = e->was_us[i] - usual;
 
@@ -301,7 +305,7 @@ static void others(const struct delay *d, unsigned type, struct verdict *v)
 		unsigned n = held(e->nwas, DELAY_WAS);
 
 		if (e->type && e->type != type)
-			control(d, e, v);
+			control(d, type, e, v);
 		if (e->type != type || n < DELAY_WAS_MIN)
 			continue;
 		/* spared since, or it began there later */
@@ -342,7 +346,9 @@ static int level_of(const struct delay *d, unsigned type, const struct verdict *
 	return LEVEL_LIKELY;
 }
 
-static void report(struct delay *d, unsigned type, struct delay_type *t, const struct verdict *v)
+/* level: what the verdict deserves by itself; what was claimed on more stands. */
+static void report(struct delay *d, unsigned type, struct delay_type *t, const struct verdict *v,
+		   enum level level)
 {
 	struct finding f = { .key = t->key,
 			     .kind = KIND_RATE_LIMIT,
@@ -370,6 +376,8 @@ static void report(struct delay *d, unsigned type, struct delay_type *t, const s
 	fact_num(&f.reasons, "usual_rtt_ms", v->usual / 1e3);
 	fact_text(&f.reasons, "step", "%u servers got slower by as much within seconds", v->servers);
 	fact_num(&f.reasons, "slow_seconds", v->n);
+	if (level < t->level)
+		fact_text(&f.reasons, "claimed_earlier", "on more than the newest %u slow seconds rule out", v->n);
 	fact_text(&f.ruled_out, "distance", "the same servers answered in %.0f ms before", v->usual / 1e3);
 	if (v->free_near >= FREE_NEAR)
 		fact_text(&f.ruled_out, "route", "TTLs are as before; other types in their networks do not wait (%u s)",
@@ -377,7 +385,7 @@ static void report(struct delay *d, unsigned type, struct delay_type *t, const s
 	else
 		fact_text(&f.ruled_out, "route", "not ruled out: TTLs are as before, but no other type goes there");
 	if (isnan(v->shift))
-		fact_text(&f.ruled_out, "congestion", "not ruled out: the load was always about the same");
+		fact_text(&f.ruled_out, "congestion", "not ruled out: the load was about the same");
 	else
 		fact_text(&f.ruled_out, "congestion", "at high load it was %+.0f ms, of %.0f", v->shift / 1e3,
 			  v->median / 1e3);
@@ -417,6 +425,8 @@ static void judge(struct delay *d, unsigned type, uint32_t s)
 	if (slow) {
 		others(d, type, &v);
 		level = level_of(d, type, &v);
+		if (v.aged && level > (int)t->level)
+			level = (int)t->level;
 	}
 	if (!t->open) {
 		if (!slow && !v.servers)
@@ -435,10 +445,9 @@ static void judge(struct delay *d, unsigned type, uint32_t s)
 		bool higher = level > (int)t->level;
 
 		t->level = higher ? (enum level)level : t->level;
-		/* what less is known of now is no news */
-		if (higher || (level == (int)t->level && s >= t->reported_s + REPORT_S)) {
+		if (higher || s >= t->reported_s + REPORT_S) {
 			t->reported_s = s;
-			report(d, type, t, &v);
+			report(d, type, t, &v, (enum level)level);
 		}
 		return;
 	}

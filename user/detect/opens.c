@@ -13,6 +13,7 @@
 
 #include "detect.h"
 #include "rst_host.h"
+#include "stats.h"
 
 #define SETS 256
 #define WAYS 4
@@ -36,6 +37,10 @@
 #define APART_NS  (3 * SECOND) /* what begins at once is an outage */
 #define RECENT_NS (900 * SECOND)
 #define QUIET_NS  (180 * SECOND)
+#define OUTCOMES  512  /* newest openings held: a freeze is known a few seconds after its begin */
+#define BESIDE	  .1   /* of the openings beside, a claim's, may fail */
+#define REPORT_NS (10 * SECOND)
+#define RATIO_NEW .05  /* is told sooner */
 
 /* A client and a server's port. */
 struct pair {
@@ -61,6 +66,16 @@ struct freeze {
 	uint64_t start_ns, last_ns, end_ns; /* end 0: it lasts */
 	uint64_t flow_id[FAILED];
 	bool server_lives, client_lives; /* for others; elsewhere */
+	uint32_t beside, beside_failed;	 /* others' openings there while it lasts, and this client's elsewhere */
+};
+
+/* Of a pair that never froze. */
+struct outcome {
+	struct in6_addr client, server;
+	uint16_t port;
+	bool failed;
+	uint8_t beside; /* the freeze it was counted for, and 1; 0: none */
+	uint64_t syn_ns;
 };
 
 /* A flow's opening. */
@@ -74,9 +89,13 @@ struct opens {
 	struct pair pair[SETS][WAYS];
 	struct freeze freeze[FREEZES]; /* ring */
 	uint32_t nfreezes;
+	struct outcome outcome[OUTCOMES]; /* ring */
+	uint32_t noutcomes;
 	bool changed, open;
 	enum level level;
 	uint64_t key, last_ns, end_ns; /* of the finding; newest failure; end 0: it lasts */
+	uint64_t reported_ns;
+	double reported_ratio;
 };
 
 static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
@@ -142,11 +161,69 @@ static void lives(const struct opens *o, struct freeze *z)
 	}
 }
 
+static bool is_beside(const struct freeze *z, const struct outcome *x)
+{
+	bool client = same_ip(&x->client, &z->client);
+	bool server = same_ip(&x->server, &z->server);
+
+	if (x->syn_ns <= z->start_ns || (z->end_ns && x->syn_ns >= z->end_ns))
+		return false;
+	return client ? !server : server && x->port == z->port;
+}
+
+/* For one of the freezes that it is beside: it is one packet. */
+static void count_beside(struct opens *o, struct outcome *x)
+{
+	for (unsigned i = 0; i < FREEZES && i < o->nfreezes; i++) {
+		struct freeze *z = &o->freeze[i];
+
+		if (!is_beside(z, x))
+			continue;
+		x->beside = (uint8_t)(i + 1);
+		z->beside++;
+		z->beside_failed += x->failed;
+		return;
+	}
+}
+
+static void note_outcome(struct opens *o, const struct pair *p, uint64_t syn_ns, bool failed)
+{
+	struct outcome *x;
+
+	if (p->froze)
+		return;
+	x = &o->outcome[o->noutcomes++ % OUTCOMES];
+	*x = (struct outcome){ .client = p->client, .server = p->server, .port = p->port,
+			       .failed = failed, .syn_ns = syn_ns };
+	count_beside(o, x);
+}
+
+/* Since a freeze's begin: what was beside it till it was known; what was taken for beside others and is this one. */
+static void outcomes_since(struct opens *o, const struct freeze *z)
+{
+	for (unsigned i = 0; i < OUTCOMES && i < o->noutcomes; i++) {
+		struct outcome *x = &o->outcome[i];
+
+		if (same_ip(&x->client, &z->client) && same_ip(&x->server, &z->server) && x->port == z->port) {
+			struct freeze *of = x->beside ? &o->freeze[x->beside - 1] : NULL;
+
+			if (of && x->failed && x->syn_ns >= z->start_ns && is_beside(of, x)) {
+				of->beside--;
+				of->beside_failed--;
+				x->beside = 0;
+			}
+		} else if (!x->beside) {
+			count_beside(o, x);
+		}
+	}
+}
+
 static void opening_failed(struct opens *o, const struct flow *f, uint64_t syn_ns)
 {
 	struct pair *p = pair_of(o, f);
 	struct freeze *z;
 
+	note_outcome(o, p, syn_ns, true);
 	if (p->opened_ns > syn_ns)
 		return;
 	if (!p->failed)
@@ -166,6 +243,7 @@ static void opening_failed(struct opens *o, const struct flow *f, uint64_t syn_n
 			.opened = p->opened, .opened_s = (double)(p->first_ns - p->begun_ns) * 1e-9,
 			.start_ns = p->first_ns
 		};
+		outcomes_since(o, freeze_of(o, p));
 	}
 	z = freeze_of(o, p);
 	if (!z) /* the ring went round */
@@ -176,11 +254,14 @@ static void opening_failed(struct opens *o, const struct flow *f, uint64_t syn_n
 	o->changed = true;
 }
 
-static void opening_answered(struct opens *o, const struct flow *f, uint64_t syn_ns)
+/* again: to a copy, its first packet has failed. */
+static void opening_answered(struct opens *o, const struct flow *f, uint64_t syn_ns, bool again)
 {
 	struct pair *p = pair_of(o, f);
 	struct freeze *z = p->frozen ? freeze_of(o, p) : NULL;
 
+	if (!again)
+		note_outcome(o, p, syn_ns, false);
 	if (p->failed && syn_ns <= p->first_ns)
 		return;
 	if (z) {
@@ -209,6 +290,7 @@ struct tally {
 	unsigned alone; /* began when no other pair's did */
 	double shortest, longest; /* of those that ended, s */
 	uint32_t failed, opened, fewest, most; /* opened: of these pairs since */
+	uint32_t beside, beside_failed;	       /* others' openings meanwhile */
 	double opened_s, seconds;	       /* longest; the mean length of those that ended */
 	uint64_t first_ns, last_ns, end_ns;    /* end 0: one lasts */
 	int type;
@@ -273,6 +355,8 @@ static void tally(const struct opens *o, uint64_t now_ns, struct tally *t)
 		t->type = !t->n || t->type == z->type ? z->type : -1;
 		t->z[t->n++] = z;
 		t->failed += z->failed;
+		t->beside += z->beside;
+		t->beside_failed += z->beside_failed;
 		t->fewest = z->opened < t->fewest ? z->opened : t->fewest;
 		t->most = z->opened > t->most ? z->opened : t->most;
 		t->opened_s = fmax(t->opened_s, z->opened_s);
@@ -298,10 +382,17 @@ static void tally(const struct opens *o, uint64_t now_ns, struct tally *t)
 	}
 }
 
+static double ratio_of(const struct tally *t)
+{
+	return (double)t->failed / (t->failed + t->opened);
+}
+
 static int level_of(const struct tally *t)
 {
 	if (t->n < POSSIBLE || t->most > ALIKE * t->fewest)
 		return -1;
+	if (!t->beside || t->beside_failed > BESIDE * t->beside)
+		return LEVEL_POSSIBLE;
 	return t->n >= LIKELY && t->nets >= NETS && t->again && t->moments >= 2 && 2 * t->alone >= t->n &&
 			       t->ended >= 2 && t->longest <= LENGTHS * t->shortest ?
 		       LEVEL_LIKELY : LEVEL_POSSIBLE;
@@ -314,18 +405,27 @@ static void report(struct opens *o, const struct tally *t)
 			     .method = "selective_drop/connection_limit/1", .start_ns = t->first_ns,
 			     .type = t->type > 0 ? t->type : -1, .direction = DIRECTION_BOTH,
 			     .flows = t->failed, .clients = t->clients, .servers = t->servers };
-	double ratio = (double)t->failed / (t->failed + t->opened);
+	struct range own = stats_wilson(t->failed, t->failed + t->opened, 1.96);
+	struct range control = stats_wilson(t->beside_failed, t->beside, 1.96);
+	double control_ratio = t->beside ? (double)t->beside_failed / t->beside : NAN;
 
 	for (unsigned i = 0, n = 0; i < t->n; i++)
 		for (unsigned k = 0; k < FAILED && k < t->z[i]->failed && n < FINDING_FLOWS; k++)
 			f.flow_id[n++] = t->z[i]->flow_id[k];
-	fact_num(&f.estimate, "drop_ratio", ratio);
+	fact_num(&f.estimate, "drop_ratio", ratio_of(t));
+	fact_num(&f.estimate, "drop_ratio_low", own.low);
+	fact_num(&f.estimate, "drop_ratio_high", own.high);
 	fact_num(&f.estimate, "connections_low", t->fewest);
 	fact_num(&f.estimate, "connections_high", t->most);
 	if (t->ended)
 		fact_num(&f.estimate, "freeze_s", t->seconds);
-	fact_num(&f.control, "drop_ratio", 0);
-	fact_vs(&f.reasons, "drop_ratio_while_frozen", 1, 0);
+	if (t->beside) {
+		fact_num(&f.control, "drop_ratio", control_ratio);
+		fact_num(&f.control, "drop_ratio_low", control.low);
+		fact_num(&f.control, "drop_ratio_high", control.high);
+	}
+	fact_num(&f.control, "trials", t->beside);
+	fact_vs(&f.reasons, "drop_ratio_while_frozen", 1, control_ratio);
 	fact_text(&f.reasons, "connection_limit", "after %u to %u openings in %.0f s the next ones go unanswered",
 		  t->fewest, t->most, t->opened_s);
 	fact_text(&f.reasons, "freezes", "%u, of %u clients, at %u servers in %u networks", t->n, t->clients,
@@ -343,7 +443,8 @@ static void report(struct opens *o, const struct tally *t)
 	findings_report(o->env->findings, &f);
 }
 
-static void judge(struct opens *o, uint64_t now_ns)
+/* What is new waits for its time, but for a higher level, and for what differs much. False: it waits. */
+static bool judge(struct opens *o, uint64_t now_ns, bool last)
 {
 	struct tally t;
 	int level;
@@ -354,16 +455,23 @@ static void judge(struct opens *o, uint64_t now_ns)
 	tally(o, now_ns, &t);
 	level = level_of(&t);
 	if (level < 0)
-		return;
+		return true;
 	if (!o->open) {
 		o->open = true;
 		o->level = (enum level)level;
 		o->key = 0x09e5ull << 48 ^ t.first_ns / 1000000;
+		o->reported_ns = 0;
 	}
+	last |= level > (int)o->level;
 	o->level = level > (int)o->level ? (enum level)level : o->level;
 	o->last_ns = t.last_ns;
 	o->end_ns = t.end_ns;
+	if (!last && now_ns < o->reported_ns + REPORT_NS && fabs(ratio_of(&t) - o->reported_ratio) < RATIO_NEW)
+		return false;
+	o->reported_ns = now_ns;
+	o->reported_ratio = ratio_of(&t);
 	report(o, &t);
+	return true;
 }
 
 static void close_finding(struct opens *o, uint64_t end_ns)
@@ -371,6 +479,9 @@ static void close_finding(struct opens *o, uint64_t end_ns)
 	findings_close(o->env->findings, o->key, end_ns);
 	o->open = false;
 	o->nfreezes = 0;
+	/* what they were beside is gone */
+	for (unsigned i = 0; i < OUTCOMES; i++)
+		o->outcome[i].beside = 0;
 }
 
 /* ---- the detector ---- */
@@ -396,7 +507,7 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 			return;
 		x->answered = true;
 		if (!(r->tcp_flags & TCP_RST))
-			opening_answered(o, f, x->syn_ns);
+			opening_answered(o, f, x->syn_ns, x->failed);
 		return;
 	}
 	if ((r->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
@@ -455,9 +566,8 @@ static void tick(void *arg, uint64_t now_ns)
 {
 	struct opens *o = arg;
 
-	if (o->changed && o->nfreezes >= POSSIBLE)
-		judge(o, now_ns);
-	o->changed = false;
+	if (o->changed && (o->nfreezes < POSSIBLE || judge(o, now_ns, false)))
+		o->changed = false;
 	/* who left while it lasted sees no end: then it's the last that failed */
 	if (o->open && now_ns > (o->end_ns ? o->end_ns : o->last_ns) + QUIET_NS)
 		close_finding(o, o->end_ns ? o->end_ns : o->last_ns);
@@ -467,7 +577,8 @@ static void finish(void *arg, uint64_t now_ns)
 {
 	struct opens *o = arg;
 
-	tick(o, now_ns);
+	if (o->changed && o->nfreezes >= POSSIBLE)
+		judge(o, now_ns, true);
 	if (o->open)
 		close_finding(o, o->end_ns);
 }
