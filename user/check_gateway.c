@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attach.h"
+#include "before.h"
 #include "check.h"
 #include "coverage.h"
 #include "gateway.h"
@@ -50,29 +51,69 @@ static void describe_hook(const struct link *l, unsigned hook, bool tcx, char *b
 }
 
 /* What the card dropped before anybody saw it, where it is more than one in 10,000. */
-static void describe_drops(const struct link *l, char *buf, size_t size)
+static bool describe_drops(const struct link *l, char *buf, size_t size)
 {
 	uint64_t missed = l->stats.rx_missed_errors + l->stats.rx_fifo_errors + l->stats.rx_over_errors;
 
-	if (missed > l->stats.rx_packets / 10000)
-		snprintf(buf, size, "the card dropped %llu of %llu packets unseen (receive ring full: ethtool -g %s): "
-			 "such losses are this host's.", (unsigned long long)missed,
-			 (unsigned long long)(l->stats.rx_packets + missed), l->name);
+	if (missed <= l->stats.rx_packets / 10000)
+		return false;
+	snprintf(buf, size, "the card dropped %llu of %llu packets unseen (receive ring full: ethtool -g %s): "
+		 "such losses are this host's.", (unsigned long long)missed,
+		 (unsigned long long)(l->stats.rx_packets + missed), l->name);
+	return true;
+}
+
+/* Where the programs would go, but no links. */
+static struct attachment planned(const struct link *l, unsigned hook, bool tcx)
+{
+	enum attach_kind tc = tcx && hook != ATTACH_TC ? ATTACH_TCX : ATTACH_TC;
+	char why[160];
+	bool xdp = hook == ATTACH_XDP || (hook == ATTACH_AUTO && attach_plan(l, why, sizeof(why)) == ATTACH_XDP);
+
+	return (struct attachment){ .ifindex = l->ifindex, .in = xdp && !l->xdp_id ? ATTACH_XDP : tc, .out = tc,
+				    .in_fd = -1, .out_fd = -1 };
+}
+
+/* What others take away before our hooks. */
+static bool describe_first(const struct link *l, unsigned hook, bool tcx, bool out, char *buf, size_t size)
+{
+	struct attachment h = planned(l, hook, tcx);
+	char who[64];
+
+	if (!before_us(&h, l, NULL, out, who, sizeof(who)))
+		return false;
+	snprintf(buf, size, "%s runs before ours on %s: what it takes away is not seen.", who,
+		 out ? "egress" : "ingress");
+	return true;
+}
+
+/* All that hides traffic of it, a sentence each. */
+static void describe_dark(const struct link *l, unsigned hook, bool tcx, char *buf, size_t size)
+{
+	char why[5][200];
+	bool is[5] = { coverage_hw_filters(l, why[0], sizeof(why[0])), coverage_lro(l, why[1], sizeof(why[1])),
+		       describe_drops(l, why[2], sizeof(why[2])),
+		       describe_first(l, hook, tcx, false, why[3], sizeof(why[3])),
+		       describe_first(l, hook, tcx, true, why[4], sizeof(why[4])) };
+	size_t at = 0;
+
+	buf[0] = 0;
+	for (unsigned i = 0; i < 5 && at < size; i++)
+		if (is[i])
+			at += snprintf(buf + at, size - at, "%s%s", at ? " " : "", why[i]);
 }
 
 static void check_link(struct check *c, const struct view *v, unsigned i, unsigned hook, bool tcx,
 		       bool all)
 {
 	const struct link *l = &v->link[i], *master = by_index(v, l->master);
-	char found[320], where[200], dark[200];
+	char found[320], where[200], dark[1024];
 
 	describe_hook(l, hook, tcx, where, sizeof(where));
 	snprintf(found, sizeof(found), "%s, %s%s%s, %s%s", role_name(v->role[i]),
 		 l->kind[0] ? l->kind : l->driver[0] ? l->driver : "hardware", master ? " in " : "",
 		 master ? master->name : "", link_is_ethernet(l) ? "" : "no Ethernet header, ", where);
-	coverage_link(l, dark, sizeof(dark));
-	if (!dark[0])
-		describe_drops(l, dark, sizeof(dark));
+	describe_dark(l, hook, tcx, dark, sizeof(dark));
 	if (!l->up)
 		check_line(c, &(struct check_line){ CHECK_WARN, l->name, found, "it is down", NULL });
 	else if (dark[0])

@@ -173,16 +173,21 @@ def test_a_bridge_and_its_port_are_watched_once():
         equal(len(flows_of(events)), 5, "flows")
 
 
+def other_way_back(gw, table="main"):
+    """What the server sends by that table does not come by wan0."""
+    gw.ip("g", "link", "add", "side0", "type", "veth", "peer", "name", "s1", "netns", gw.ns("s"))
+    for who, dev, addr in (("g", "side0", "10.9.9.1/24"), ("s", "s1", "10.9.9.2/24")):
+        gw.ip(who, "addr", "add", addr, "dev", dev)
+        gw.ip(who, "link", "set", dev, "up")
+    gw.ip("s", "route", "replace", "default", "via", "10.9.9.1", "table", table)
+    for dev in ("all", "wan0", "side0"):
+        gw.sysctl("g", f"net.ipv4.conf.{dev}.rp_filter=0")
+
+
 def test_one_direction_only():
     """Answers come another way: losses and RTT can't be judged, and that is said."""
     with Gateway() as gw:
-        gw.ip("g", "link", "add", "side0", "type", "veth", "peer", "name", "s1", "netns", gw.ns("s"))
-        for who, dev, addr in (("g", "side0", "10.9.9.1/24"), ("s", "s1", "10.9.9.2/24")):
-            gw.ip(who, "addr", "add", addr, "dev", dev)
-            gw.ip(who, "link", "set", dev, "up")
-        gw.ip("s", "route", "replace", "default", "via", "10.9.9.1")
-        for dev in ("all", "wan0", "side0"):
-            gw.sysctl("g", f"net.ipv4.conf.{dev}.rp_filter=0")
+        other_way_back(gw)
         gw.serve()
         w = gw.weir("watch", "wan0", "-j")
         for _ in range(14):

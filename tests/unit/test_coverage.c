@@ -9,12 +9,15 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
 #include <libmnl/libmnl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "clsact.h"
 #include "coverage.h"
 
 struct message {
@@ -141,12 +144,42 @@ static void nat_is_a_chain_of_postrouting(void **state)
 	assert_int_equal(c.flowtables, 0);
 }
 
+/* As the kernel's tcf_fill_node() and fl_dump() put it. */
+static bool filter_in_hardware(const char *kind, uint16_t option, uint32_t flags)
+{
+	struct nlattr *options;
+	struct message m;
+
+	memset(&m, 0, sizeof(m));
+	m.h = mnl_nlmsg_put_header(m.buf);
+	m.h->nlmsg_type = RTM_NEWTFILTER;
+	mnl_nlmsg_put_extra_header(m.h, sizeof(struct tcmsg));
+	mnl_attr_put_strz(m.h, TCA_KIND, kind);
+	options = mnl_attr_nest_start(m.h, TCA_OPTIONS);
+	mnl_attr_put_u32(m.h, option, flags);
+	mnl_attr_nest_end(m.h, options);
+	return clsact_says_hardware(m.h);
+}
+
+static void filters_in_the_card(void **state)
+{
+	assert_true(filter_in_hardware("flower", TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_IN_HW));
+	assert_true(filter_in_hardware("matchall", TCA_MATCHALL_FLAGS, TCA_CLS_FLAGS_IN_HW));
+	assert_true(filter_in_hardware("u32", TCA_U32_FLAGS, TCA_CLS_FLAGS_IN_HW | TCA_CLS_FLAGS_SKIP_SW));
+	assert_true(filter_in_hardware("bpf", TCA_BPF_FLAGS_GEN, TCA_CLS_FLAGS_IN_HW));
+	assert_false(filter_in_hardware("flower", TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_NOT_IN_HW));
+	/* Another option of the same number as another kind's flags. */
+	assert_false(filter_in_hardware("u32", TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_IN_HW));
+	assert_false(filter_in_hardware("fw", TCA_U32_FLAGS, TCA_CLS_FLAGS_IN_HW));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hardware_offload_is_a_warning),
 		cmocka_unit_test(software_offload_is_none),
 		cmocka_unit_test(nat_is_a_chain_of_postrouting),
+		cmocka_unit_test(filters_in_the_card),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

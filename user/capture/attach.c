@@ -11,9 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Newer than the headers that libbpf 1.1 comes with (kernel 6.6). */
-#define TCX_INGRESS	46
-#define TCX_EGRESS	47
 #define LINK_BEFORE	(1u << 3) /* BPF_F_BEFORE: without a neighbour, first of all */
 
 /*
@@ -84,7 +81,7 @@ bool attach_have_tcx(int prog_fd)
 
 	if (have < 0) {
 		/* No interface has index 2^31-1: tcx answers ENODEV, a kernel without it EINVAL. */
-		int fd = bpf_link_create(prog_fd, 0x7fffffff, TCX_INGRESS, NULL);
+		int fd = bpf_link_create(prog_fd, 0x7fffffff, ATTACH_TCX_INGRESS, NULL);
 
 		have = fd == -ENODEV;
 		if (fd >= 0)
@@ -168,7 +165,7 @@ static int attach_tcx(struct attachment *h, const struct link *l, const struct a
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = LINK_BEFORE);
 	int fd = bpf_link_create(tc_prog(p, l, egress), l->ifindex,
-				 egress ? TCX_EGRESS : TCX_INGRESS, &opts);
+				 egress ? ATTACH_TCX_EGRESS : ATTACH_TCX_INGRESS, &opts);
 
 	if (fd < 0)
 		return fd;
@@ -185,10 +182,6 @@ static int attach_clsact(struct attachment *h, const struct link *l, const struc
 
 	if (err)
 		return err;
-	h->overtaken[egress] = clsact_overtaken(owner, l->ifindex, egress);
-	if (h->overtaken[egress])
-		explain(h, "Another filter runs before ours on %s %s: what it takes away is not seen.",
-			l->name, egress ? "egress" : "ingress");
 	*(egress ? &h->out : &h->in) = ATTACH_TC;
 	return 0;
 }

@@ -11,6 +11,10 @@
 #include "clsact.h"
 #include "links.h"
 
+/* Newer than the headers that libbpf 1.1 comes with (kernel 6.6). */
+#define ATTACH_TCX_INGRESS 46
+#define ATTACH_TCX_EGRESS  47
+
 /* In the order of --hook (enum hook of options.h), then nowhere. */
 enum attach_kind { ATTACH_AUTO, ATTACH_XDP, ATTACH_TCX, ATTACH_TC, ATTACH_NONE };
 
@@ -25,7 +29,6 @@ struct attachment {
 	unsigned ifindex;
 	enum attach_kind in, out; /* what is in use, ATTACH_NONE while detached */
 	int in_fd, out_fd;	/* links; -1: none (clsact, or detached) */
-	bool overtaken[2];	/* told: another's filter runs before ours, in and out */
 	char why[256];		/* why not what was asked for; "" */
 };
 

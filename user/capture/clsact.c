@@ -228,19 +228,77 @@ int clsact_add(const struct clsact_owner *o, unsigned ifindex, bool egress, int 
 bool clsact_overtaken(const struct clsact_owner *o, unsigned ifindex, bool egress)
 {
 	struct filters *all = malloc(sizeof(*all));
-	uint32_t ours = 0;
+	uint32_t ours = o ? 0 : CLSACT_PREF;
 	bool found = false;
 
 	if (!all || read_filters(ifindex, egress, all)) {
 		free(all);
 		return false;
 	}
-	for (unsigned i = 0; i < all->n; i++)
+	for (unsigned i = 0; o && i < all->n; i++)
 		if (is_ours(&all->f[i]) && same_owner(&all->f[i], o))
 			ours = all->f[i].pref;
 	for (unsigned i = 0; i < all->n; i++)
 		found |= !is_ours(&all->f[i]) && all->f[i].pref <= ours;
 	free(all);
+	return found;
+}
+
+/* The option of a kind of filter that holds its flags; 0: a kind that no card takes over. */
+static int flags_option(const char *kind)
+{
+	static const struct {
+		const char *kind;
+		int option;
+	} all[] = { { "flower", TCA_FLOWER_FLAGS }, { "u32", TCA_U32_FLAGS }, { "matchall", TCA_MATCHALL_FLAGS },
+		    { "bpf", TCA_BPF_FLAGS_GEN } };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!strcmp(kind, all[i].kind))
+			return all[i].option;
+	return 0;
+}
+
+bool clsact_says_hardware(const struct nlmsghdr *h)
+{
+	const struct nlattr *a, *b, *options = NULL;
+	char kind[16] = "";
+	int option;
+
+	if (h->nlmsg_type != RTM_NEWTFILTER || mnl_nlmsg_get_payload_len(h) < sizeof(struct tcmsg))
+		return false;
+	mnl_attr_for_each(a, h, sizeof(struct tcmsg)) {
+		if (mnl_attr_get_type(a) == TCA_KIND)
+			snprintf(kind, sizeof(kind), "%.*s", (int)mnl_attr_get_payload_len(a), mnl_attr_get_str(a));
+		if (mnl_attr_get_type(a) == TCA_OPTIONS)
+			options = a;
+	}
+	option = flags_option(kind);
+	if (!options || !option)
+		return false;
+	mnl_attr_for_each_nested(b, options)
+		if (mnl_attr_get_type(b) == option && mnl_attr_get_payload_len(b) >= 4)
+			return mnl_attr_get_u32(b) & TCA_CLS_FLAGS_IN_HW;
+	return false;
+}
+
+static int look_for_hardware(const struct nlmsghdr *h, void *arg)
+{
+	bool *found = arg;
+
+	*found |= clsact_says_hardware(h);
+	return MNL_CB_OK;
+}
+
+bool clsact_in_hardware(unsigned ifindex)
+{
+	char buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	bool found = false;
+
+	/* The old ingress qdisc answers to that parent, too. */
+	request(h, RTM_GETTFILTER, NLM_F_DUMP, ifindex)->tcm_parent = parent_of(false);
+	netlink_ask(NETLINK_ROUTE, h, look_for_hardware, &found);
 	return found;
 }
 

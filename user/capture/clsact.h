@@ -31,8 +31,18 @@ void clsact_disown(struct clsact_owner *o);
 int clsact_add(const struct clsact_owner *o, unsigned ifindex, bool egress, int prog_fd,
 	       const char *name);
 
-/* Does another program's filter run before ours? Only one with a preference set by hand does. */
+/*
+ * Does another program's filter run before ours? Only one with a preference set by hand does. o: NULL: before
+ * one that would be added now.
+ */
 bool clsact_overtaken(const struct clsact_owner *o, unsigned ifindex, bool egress);
+
+/* Has the card taken over a filter at ingress of ifindex, with what its actions do? */
+bool clsact_in_hardware(unsigned ifindex);
+
+/* One RTM_NEWTFILTER message: does its filter say that it is in hardware? For tests, too. */
+struct nlmsghdr;
+bool clsact_says_hardware(const struct nlmsghdr *h);
 
 /* Removes our own filters, and the qdisc if we made it and nobody else uses it. 0 or -errno. */
 int clsact_remove(const struct clsact_owner *o, unsigned ifindex);

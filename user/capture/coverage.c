@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "clsact.h"
 #include "conntrack.h"
 #include "netlink.h"
 
@@ -162,13 +163,21 @@ void coverage_connections(struct coverage *c)
 		c->conntrack = err;
 }
 
-void coverage_link(const struct link *l, char *why, size_t size)
+bool coverage_hw_filters(const struct link *l, char *why, size_t size)
 {
-	why[0] = 0;
-	if (l->physical && link_has_tc_offload(l->name))
-		snprintf(why, size, "hw-tc-offload is on: flows that are handed to %s are invisible afterwards "
-			 "(ethtool -K %s hw-tc-offload off).", l->name, l->name);
-	if (link_has_lro(l->name))
-		snprintf(why, size, "LRO merges packets on %s for good: their number and times are lost "
-			 "(ethtool -K %s lro off).", l->name, l->name);
+	/* Many drivers have the feature on from the start: what counts is that it is used. */
+	if (!l->physical || !link_has_tc_offload(l->name) || !clsact_in_hardware(l->ifindex))
+		return false;
+	snprintf(why, size, "tc filters of %s run in its card: what they forward or drop there is invisible "
+		 "(ethtool -K %s hw-tc-offload off).", l->name, l->name);
+	return true;
+}
+
+bool coverage_lro(const struct link *l, char *why, size_t size)
+{
+	if (!link_has_lro(l->name))
+		return false;
+	snprintf(why, size, "LRO merges packets on %s for good: their number and times are lost "
+		 "(ethtool -K %s lro off).", l->name, l->name);
+	return true;
 }

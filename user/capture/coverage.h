@@ -33,7 +33,8 @@ void coverage_message(struct coverage *c, const struct nlmsghdr *h);
 /* Counts the connections, too: a second for a million of them. */
 void coverage_connections(struct coverage *c);
 
-/* What of l hides traffic, as a sentence; "" nothing. */
-void coverage_link(const struct link *l, char *why, size_t size);
+/* What of l hides traffic, as a sentence; false: nothing. Filters that its card has taken over; LRO. */
+bool coverage_hw_filters(const struct link *l, char *why, size_t size);
+bool coverage_lro(const struct link *l, char *why, size_t size);
 
 #endif

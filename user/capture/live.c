@@ -251,6 +251,7 @@ struct live *live_open(const struct live_config *cfg, struct live_error *e)
 		live_fail(e, EX_OSERR, "can't set up capture: %s.", strerror(errno));
 		goto fail;
 	}
+	before_claim(&l->claims, &l->obj.progs);
 	return l;
 fail:
 	live_free(l);
@@ -351,6 +352,7 @@ void live_free(struct live *l)
 	sweep_free(l->sweep);
 	live_unload(&l->obj);
 	clsact_disown(&l->owner);
+	before_disown(&l->claims);
 	close_fd(l->epoll);
 	close_fd(l->timer);
 	close_fd(l->signals);
@@ -410,8 +412,10 @@ void live_status(struct live *l, struct live_status *s)
 	}
 	for (unsigned i = 0; i < WEIR_UNSENT; i++)
 		s->lost += i == WEIR_RST_CAPPED ? 0 : l->now.unsent[i];
-	if (l->problem[0])
-		memcpy(s->problem, l->problem, sizeof(s->problem));
+	if (l->problems > 1)
+		snprintf(s->problem, sizeof(s->problem), "%s (+%u)", l->problem, l->problems - 1);
+	else if (l->problems)
+		snprintf(s->problem, sizeof(s->problem), "%s", l->problem);
 	else if (s->waiting)
 		snprintf(s->problem, sizeof(s->problem), "INTERFACE AWAY");
 	else if (s->seen && s->table_full > s->seen / 100)

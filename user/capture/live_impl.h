@@ -3,6 +3,7 @@
 #ifndef WEIR_LIVE_IMPL_H
 #define WEIR_LIVE_IMPL_H
 
+#include "before.h"
 #include "gateway.h"
 #include "join.h"
 #include "live.h"
@@ -22,6 +23,7 @@ struct live_iface {
 	bool looked;	/* missed is known */
 	unsigned told;	/* problems told already, a bit each */
 	unsigned one_way[2], both_ways; /* TCP flows since the last look: only out, only in; both */
+	bool half;	/* shows one way only, as far as is known */
 	unsigned gaps, whole;	     /* TCP flows that ended: bytes acknowledged that never showed */
 	unsigned twice;	     /* TCP flows that ended: each packet showed twice */
 	uint64_t missed;  /* by the card */
@@ -34,6 +36,7 @@ struct live {
 	struct live_iface iface[LIVE_IFACES];
 	unsigned nifaces;
 	struct clsact_owner owner;
+	struct before_claims claims;
 	struct pipeline *pipeline;
 	struct ring_buffer *ring;
 	struct sweep *sweep;
@@ -52,7 +55,8 @@ struct live {
 	bool lan_told;		  /* that the LAN's sightings are reported */
 	struct drops *drops; /* NULL: no reasons to be had */
 	uint64_t started_ns, attached_ns, looked_ns;
-	char problem[96]; /* of coverage, for the screen; "" none */
+	char problem[80]; /* of coverage, for the screen: the first of problems */
+	unsigned problems;
 	bool dark;	  /* part of the traffic can't be seen: what is found is degraded */
 	bool stop;
 	bool resized;

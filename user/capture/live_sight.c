@@ -32,6 +32,9 @@ enum told {
 	TOLD_NAT64 = 1u << 4,
 	TOLD_GAPS = 1u << 5,
 	TOLD_COPIES = 1u << 6,
+	TOLD_FIRST_IN = 1u << 7,
+	TOLD_FIRST_OUT = 1u << 8,
+	TOLD_HW_FILTERS = 1u << 9,
 };
 
 static bool is_local(const void *model, const struct in6_addr *ip)
@@ -155,7 +158,8 @@ void live_connections(struct live *l)
 static void problem(struct live *l, struct live_iface *f, enum told which, const char *shout,
 		    const char *why)
 {
-	snprintf(l->problem, sizeof(l->problem), "%s", shout);
+	if (!l->problems++)
+		snprintf(l->problem, sizeof(l->problem), "%s", shout);
 	l->dark = true;
 	if (f->told & which)
 		return;
@@ -225,15 +229,18 @@ void live_note_ways(struct live *l, const struct weir_key6 *key, const struct we
 }
 
 /* Answers that take another road leave TCP flows with one way only. */
-static void look_at_ways(struct live *l, struct live_iface *f)
+static void look_at_ways(struct live *l, struct live_iface *f, bool reported)
 {
 	unsigned in = f->one_way[1], out = f->one_way[0];
-	bool half = in + out >= ONE_WAY && in + out > 20 * f->both_ways;
+	bool now = in + out >= ONE_WAY && in + out > 20 * f->both_ways;
+	/* A route stays as it is while few flows pass. */
+	bool half = now || (f->half && reported && f->both_ways <= in + out);
 	const char *way = in > 20 * out ? "incoming" : out > 20 * in ? "outgoing" : "one direction's";
 	char why[160];
 
 	f->one_way[0] = f->one_way[1] = f->both_ways = 0;
-	if (!half || f->loopback)
+	f->half = half && !f->loopback;
+	if (!f->half)
 		return;
 	snprintf(why, sizeof(why), "%s shows only %s packets of its TCP flows (asymmetric route?): loss and "
 		 "RTT can't be judged.", f->name, way);
@@ -273,28 +280,23 @@ static void look_at_copies(struct live *l, struct live_iface *f)
 	f->twice /= 2;
 }
 
-/* LRO's work can't be undone. */
-static void look_at_lro(struct live *l, struct live_iface *f)
+static void look_at_link(struct live *l, struct live_iface *f, const struct link *link)
 {
-	struct link link = { 0 };
 	char why[200];
 
-	memcpy(link.name, f->name, sizeof(link.name));
-	coverage_link(&link, why, sizeof(why));
-	if (why[0])
+	if (coverage_hw_filters(link, why, sizeof(why)))
+		problem(l, f, TOLD_HW_FILTERS, "HW FILTERS: part of the traffic is invisible", why);
+	/* Its work can't be undone. */
+	if (coverage_lro(link, why, sizeof(why)))
 		problem(l, f, TOLD_LRO, "LRO: packets are merged", why);
 }
 
 /* Drops of the card itself: before any hook, so the losses look like the path's. */
-static void look_at_card(struct live *l, struct live_iface *f)
+static void look_at_card(struct live *l, struct live_iface *f, const struct link *link)
 {
-	struct link link;
-	uint64_t missed;
+	uint64_t missed = link->stats.rx_missed_errors + link->stats.rx_fifo_errors + link->stats.rx_over_errors;
 	char why[160];
 
-	if (link_get(NULL, f->at.ifindex, &link))
-		return;
-	missed = link.stats.rx_missed_errors + link.stats.rx_fifo_errors + link.stats.rx_over_errors;
 	if (f->looked && missed > f->missed) {
 		snprintf(why, sizeof(why), "%s dropped %llu packets before anybody saw them (receive ring "
 			 "full): such losses are this host's.", f->name,
@@ -306,20 +308,21 @@ static void look_at_card(struct live *l, struct live_iface *f)
 	f->looked = true;
 }
 
-/* A filter that came after ours and runs before it. */
-static void look_at_filters(struct live *l, struct live_iface *f)
+/* A program or filter of somebody else's that gets the packets first: nobody knows what it takes away. */
+static void look_at_filters(struct live *l, struct live_iface *f, const struct link *link)
 {
-	char why[160];
+	char who[64], why[200];
 
 	for (int out = 0; out < 2; out++) {
-		if ((out ? f->at.out : f->at.in) != ATTACH_TC || f->at.overtaken[out] ||
-		    !clsact_overtaken(&l->owner, f->at.ifindex, out))
+		enum told bit = out ? TOLD_FIRST_OUT : TOLD_FIRST_IN;
+
+		if (!before_us(&f->at, link, &l->owner, out, who, sizeof(who))) {
+			f->told &= ~(unsigned)bit;
 			continue;
-		f->at.overtaken[out] = true;
-		snprintf(why, sizeof(why), "another filter runs before ours on %s %s now: what it takes away is not seen.",
+		}
+		snprintf(why, sizeof(why), "%s runs before ours on %s %s: what it takes away is not seen.", who,
 			 f->name, out ? "egress" : "ingress");
-		notice("%s", why);
-		live_tool(l, TOOL_LOST, f, why);
+		problem(l, f, bit, "ANOTHER FILTER FIRST: part may be unseen", why);
 	}
 }
 
@@ -457,21 +460,32 @@ void live_own_drops(struct live *l)
 	live_tool(l, TOOL_LOST, NULL, why);
 }
 
+static void look_at(struct live *l, struct live_iface *f, bool reported)
+{
+	struct link link;
+
+	look_at_ways(l, f, reported);
+	look_at_gaps(l, f);
+	look_at_copies(l, f);
+	if (link_get(NULL, f->at.ifindex, &link))
+		return;
+	look_at_link(l, f, &link);
+	look_at_card(l, f, &link);
+	look_at_filters(l, f, &link);
+}
+
 void live_look_around(struct live *l)
 {
-	l->problem[0] = 0;
+	struct join_stats s;
+
+	join_stats(l->join, &s);
+	l->problems = 0;
 	l->dark = false;
 	live_sight_changed(l);
-	for (unsigned i = 0; i < l->nifaces; i++)
-		if (l->iface[i].attached) {
-			look_at_ways(l, &l->iface[i]);
-			look_at_gaps(l, &l->iface[i]);
-			look_at_copies(l, &l->iface[i]);
-			look_at_lro(l, &l->iface[i]);
-			look_at_card(l, &l->iface[i]);
-			look_at_filters(l, &l->iface[i]);
-		}
 	look_at_offload(l);
+	for (unsigned i = 0; i < l->nifaces; i++)
+		if (l->iface[i].attached)
+			look_at(l, &l->iface[i], !(s.lan_reports && l->iface[i].wan));
 	look_at_echoes(l);
 	live_own_drops(l);
 }
