@@ -109,6 +109,9 @@ static struct weir_rec *add(unsigned flow, double at, bool up, uint8_t flags, ui
 /* Of what comes down of type 2, so much is lost before us: a SYN-ACK for good, data until it fills its hole. */
 static double down_loss;
 
+/* Of what is sent before then nothing that comes back shows: it takes another road. */
+static double half_until;
+
 /* One message up and its acknowledgment, resent until it gets through or patience ends; its end. */
 static double exchange(unsigned flow, struct packet *p, uint32_t seq, uint32_t len, uint8_t flags,
 		       double until, dropper drop)
@@ -123,6 +126,8 @@ static double exchange(unsigned flow, struct packet *p, uint32_t seq, uint32_t l
 			bool lost = p->type == 2 && uniform() < down_loss;
 			struct weir_rec *r;
 
+			if (at < half_until)
+				return at + RTT_MS / 1e3;
 			if (!lost || !p->syn) {
 				r = add(flow, at + RTT_MS / 1e3, false, p->syn ? SYN | ACK : ACK, 0,
 					p->syn ? 0 : 120, seq + len + p->syn,
@@ -489,6 +494,32 @@ static void test_openings(void **state)
 	stop(&run);
 }
 
+static bool hellos(const struct packet *p)
+{
+	return p->type == 2 && !p->syn;
+}
+
+/* Of flows that showed one way only nothing is known: what was sent may have been acknowledged, or not. */
+static void test_half_seen(void **state)
+{
+	const struct finding *f;
+	struct run run;
+
+	seed = 4;
+	start(&run);
+	half_until = 8;
+	traffic(40, hellos);
+	feed(&run);
+	half_until = 0;
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->subkind, SUBKIND_BLACKHOLE);
+	assert_int_equal(f->type, 2);
+	assert_true(fact(&f->estimate, "drop_ratio") > 0.99);
+	assert_true(fact(&f->control, "drop_ratio") < 0.01);
+	stop(&run);
+}
+
 static bool six_seconds(const struct packet *p)
 {
 	return p->type == 1 && p->at > 7 && p->at < 13;
@@ -744,7 +775,7 @@ int main(void)
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
 		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit), cmocka_unit_test(test_limit_line),
-		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled), cmocka_unit_test(test_one_way), cmocka_unit_test(test_silence_counted),
+		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled), cmocka_unit_test(test_one_way), cmocka_unit_test(test_half_seen), cmocka_unit_test(test_silence_counted),
 		cmocka_unit_test(test_silence_swept),
 		cmocka_unit_test(test_each_content), cmocka_unit_test(test_residual),
 	};

@@ -350,7 +350,8 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 		return;
 	if (r->time_ns / SLOT_NS > d->bank.front)
 		bank_advance(&d->bank, r->time_ns, false);
-	passed_unrecorded(d, df, r);
+	if (!df->dead)
+		passed_unrecorded(d, df, r);
 	if (f->proto == IPPROTO_TCP)
 		drop_tcp(d, df, r);
 	else

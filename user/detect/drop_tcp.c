@@ -240,6 +240,20 @@ static void take_ipid(struct drop *d, struct drop_flow *df, const struct weir_re
 	df->ipid_known = true;
 }
 
+/*
+ * Its SYN passed, and it acknowledges: a SYN-ACK has reached it. None that passed us, nor anything else: what comes
+ * back takes another road, and nothing can be said of what becomes of its packets.
+ */
+static bool is_half_seen(const struct drop_flow *df, const struct weir_rec *r)
+{
+	if (r->peer_pkts || !(r->tcp_flags & TCP_ACK))
+		return false;
+	for (unsigned i = 0; i < df->nsent; i++)
+		if (df->sent[i].channel == CH_OPEN)
+			return true;
+	return false;
+}
+
 void drop_tcp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 {
 	unsigned way = rec_way(df->flow, r);
@@ -258,6 +272,11 @@ void drop_tcp(struct drop *d, struct drop_flow *df, const struct weir_rec *r)
 		return;
 	}
 	thin = drop_thin(df, way, r->time_ns, r->payload_len ? r->segs : 0);
+	if (out && is_half_seen(df, r)) {
+		df->dead = true;
+		df->nsent = df->nearly = 0;
+		return;
+	}
 	if (out) {
 		go_out(d, df, r, thin);
 		return;
