@@ -23,6 +23,7 @@ BUILD = os.path.join(TOP, os.environ.get("B", "build"))
 WEIR = os.path.join(BUILD, "weir")
 TRAFFIC = os.path.join(BUILD, "netns", "traffic")
 OTHER = os.path.join(BUILD, "netns", "other.bpf.o")
+NO_CONNTRACK = ("env", "LD_PRELOAD=" + os.path.join(BUILD, "netns", "no_conntrack.so"))
 
 CLIENT4, SERVER4 = "192.168.7.2", "203.0.113.2"
 CLIENT6, SERVER6 = "fd00:7::2", "2001:db8::2"
@@ -88,6 +89,8 @@ def build_tools():
     os.makedirs(os.path.dirname(TRAFFIC), exist_ok=True)
     here = os.path.dirname(os.path.abspath(__file__))
     sh("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o", TRAFFIC, f"{here}/traffic.c")
+    sh("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o",
+       NO_CONNTRACK[1].split("=")[1], f"{here}/no_conntrack.c")
     sh("clang", "-target", "bpf", "-O2", "-g", f"-I/usr/include/{os.uname().machine}-linux-gnu", "-c",
        f"{here}/other.bpf.c", "-o", OTHER)
 
@@ -105,11 +108,11 @@ def validate(events):
 class Weir:
     """weir as a process in the gateway; its events as they come."""
 
-    def __init__(self, gw, argv, attached):
+    def __init__(self, gw, argv, attached, wrap):
         self.dir = tempfile.mkdtemp(prefix="weir-netns-")
         self.out = open(os.path.join(self.dir, "out"), "w+b")
         self.err = open(os.path.join(self.dir, "err"), "w+b")
-        self.proc = gw.popen("g", [WEIR] + argv, stdout=self.out, stderr=self.err)
+        self.proc = gw.popen("g", [*wrap, WEIR] + argv, stdout=self.out, stderr=self.err)
         if attached:
             wait_for(lambda: self.proc.poll() is not None or len(self.tool("attach")) >= attached,
                      "weir attaches", 30)
@@ -235,8 +238,8 @@ class Gateway:
         self.procs.append(p)
         return p
 
-    def weir(self, *argv, attached=1):
-        w = Weir(self, list(argv), attached)
+    def weir(self, *argv, attached=1, wrap=()):
+        w = Weir(self, list(argv), attached, wrap)
         self.weirs.append(w)
         return w
 

@@ -2,9 +2,9 @@
 """What can't be seen: said, on standard error, in an event, by weir check; and what is found meanwhile is degraded."""
 import time
 
-from gateway import OTHER, SERVER4, TRAFFIC, Gateway, check, equal, wait_for
+from gateway import NO_CONNTRACK, OTHER, SERVER4, TRAFFIC, Gateway, check, equal, wait_for
 from test_check import lines
-from test_gateway import other_way_back
+from test_gateway import masquerade, other_way_back
 
 TWO_ANSWERS = f"""
 import socket
@@ -28,12 +28,12 @@ for i in range(6):
 """
 
 
-def found(gw, *argv, before=lambda: None, meanwhile=None, ifaces=("wan0",)):
-    """Are the findings of names that are answered twice degraded, each as it was last told? And weir."""
+def findings(gw, *argv, before=lambda: None, meanwhile=None, ifaces=("wan0",), wrap=()):
+    """The findings of names that are answered twice, each as it was last told; and weir."""
     gw.popen("s", ["python3", "-c", TWO_ANSWERS])
     wait_for(lambda: ":53 " in gw.run("s", "ss", "-Hlun"), "the server listens")
     before()
-    w = gw.weir("watch", *ifaces, "-j", *argv, attached=len(ifaces))
+    w = gw.weir("watch", *ifaces, "-j", *argv, attached=len(ifaces), wrap=wrap)
     if meanwhile:
         meanwhile(w)
     time.sleep(0.3)
@@ -41,7 +41,13 @@ def found(gw, *argv, before=lambda: None, meanwhile=None, ifaces=("wan0",)):
     time.sleep(1.2)
     last = {e["finding"]["id"]: e["finding"] for e in w.stop() if e["event_type"] == "finding"}
     check(last, "nothing was found")
-    return [f["degraded"] for f in last.values()], w
+    return list(last.values()), w
+
+
+def found(gw, *argv, **kw):
+    """Are they degraded? And weir."""
+    all_of_them, w = findings(gw, *argv, **kw)
+    return [f["degraded"] for f in all_of_them], w
 
 
 def said(w, words):
@@ -153,3 +159,34 @@ def test_one_direction():
         degraded, w = found(gw, meanwhile=fetches)
         check(all(degraded), "not degraded")
         said(w, "wan0 shows only outgoing packets")
+
+
+def hidden(all_of_them):
+    return {any(r["test"] == "clients_hidden" for r in f["reasons"]) for f in all_of_them}
+
+
+def test_clients_that_nobody_can_count():
+    """NAT, the WAN only, no word from conntrack; NAT may come later, as a firewall that starts after us."""
+    def late(w, gw):
+        masquerade(gw)
+        wait_for(lambda: w.tool("lost"), "it is said", 20)
+
+    for when in (lambda gw: {"before": lambda: masquerade(gw)}, lambda gw: {"meanwhile": lambda w: late(w, gw)}):
+        with Gateway() as gw:
+            all_of_them, w = findings(gw, wrap=NO_CONNTRACK, ifaces=("wan0:wan",), **when(gw))
+            equal(hidden(all_of_them), {True}, "the findings say it")
+            said(w, "conntrack can't be read: clients behind NAT can't be told apart")
+            _, told = lines(gw, "wan0:wan", wrap=NO_CONNTRACK)
+            equal((told["NAT"]["state"], told["sight"]["state"]), ("warn", "warn"), "weir check")
+
+
+def test_clients_that_can_be_counted():
+    """With the LAN beside it, without NAT, with conntrack."""
+    for nat, ifaces, wrap in ((True, ("lan0", "wan0:wan"), NO_CONNTRACK), (False, ("wan0:wan",), NO_CONNTRACK),
+                              (True, ("wan0:wan",), ())):
+        with Gateway() as gw:
+            if nat:
+                masquerade(gw)
+            all_of_them, w = findings(gw, ifaces=ifaces, wrap=wrap)
+            equal(hidden(all_of_them), {False}, f"findings on {ifaces}")
+            equal(w.tool("lost"), [], "said")

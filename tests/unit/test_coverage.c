@@ -13,6 +13,7 @@
 #include <linux/rtnetlink.h>
 #include <libmnl/libmnl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -144,6 +145,31 @@ static void nat_is_a_chain_of_postrouting(void **state)
 	assert_int_equal(c.flowtables, 0);
 }
 
+static bool iptables_nat(const char *tables)
+{
+	char path[] = "/tmp/weir-coverage-XXXXXX";
+	struct coverage c = { 0 };
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, tables, strlen(tables)), strlen(tables));
+	close(fd);
+	coverage_iptables(&c, path);
+	unlink(path);
+	return c.nat;
+}
+
+static void nat_of_iptables(void **state)
+{
+	struct coverage c = { 0 };
+
+	assert_true(iptables_nat("filter\nnat\n"));
+	assert_false(iptables_nat("filter\nmangle\n"));
+	assert_false(iptables_nat(""));
+	coverage_iptables(&c, "/nonexistent");
+	assert_false(c.nat);
+}
+
 /* As the kernel's tcf_fill_node() and fl_dump() put it. */
 static bool filter_in_hardware(const char *kind, uint16_t option, uint32_t flags)
 {
@@ -180,6 +206,7 @@ int main(void)
 		cmocka_unit_test(software_offload_is_none),
 		cmocka_unit_test(nat_is_a_chain_of_postrouting),
 		cmocka_unit_test(filters_in_the_card),
+		cmocka_unit_test(nat_of_iptables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,12 +145,28 @@ static bool count_entry(void *arg, const struct ct_entry *e)
 	return c->conntrack < DUMP_MAX;
 }
 
+void coverage_iptables(struct coverage *c, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char table[32];
+
+	while (f && fscanf(f, "%31s", table) == 1) {
+		if (strcmp(table, "nat") || c->nat)
+			continue;
+		c->nat = true;
+		snprintf(c->nat_chain, sizeof(c->nat_chain), "iptables nat");
+	}
+	if (f)
+		fclose(f);
+}
+
 void coverage_read(struct coverage *c)
 {
 	*c = (struct coverage){ .conntrack = -ENODATA };
 	c->nft = !dump(NFT_MSG_GETCHAIN, c);
 	/* Before 4.16, or built without: no flowtables to ask for. */
 	dump(NFT_MSG_GETFLOWTABLE, c);
+	coverage_iptables(c, "/proc/net/ip_tables_names");
 }
 
 void coverage_connections(struct coverage *c)

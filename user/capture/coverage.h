@@ -16,8 +16,8 @@ struct coverage {
 	bool hw_offload;	/* a flowtable hands connections to hardware */
 	char flowtable[64];	/* "table/name", of the hardware one if there is one */
 	char flowtable_devs[128];
-	bool nat;		/* a nat chain at postrouting */
-	char nat_chain[64];	/* "table/chain" */
+	bool nat;		/* a nat chain at postrouting, or iptables' nat table */
+	char nat_chain[64];	/* "table/chain", "iptables nat" */
 	int conntrack;		/* connections known, -errno when they can't be read */
 	unsigned translated;	/* among them: rewritten on their way */
 	bool nft;		/* nftables could be asked at all */
@@ -29,6 +29,9 @@ void coverage_read(struct coverage *c);
 /* One message of nftables': what it says of NAT and flow offload is added. */
 struct nlmsghdr;
 void coverage_message(struct coverage *c, const struct nlmsghdr *h);
+
+/* iptables before nftables keeps its tables to itself; path: what lists those in use (/proc/net/ip_tables_names). */
+void coverage_iptables(struct coverage *c, const char *path);
 
 /* Counts the connections, too: a second for a million of them. */
 void coverage_connections(struct coverage *c);

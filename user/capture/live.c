@@ -314,7 +314,6 @@ int live_start(struct live *l, struct pipeline *p, struct live_error *e)
 		live_detach_all(l);
 		return live_fail(e, EX_OSERR, "can't set up capture: %s.", strerror(err ? -err : errno));
 	}
-	live_sight_said(l);
 	err = rights_drop();
 	if (err) {
 		live_detach_all(l);

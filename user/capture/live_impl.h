@@ -57,6 +57,7 @@ struct live {
 	uint64_t started_ns, attached_ns, looked_ns;
 	char problem[80]; /* of coverage, for the screen: the first of problems */
 	unsigned problems;
+	bool clients_hidden; /* and findings say so */
 	bool dark;	  /* part of the traffic can't be seen: what is found is degraded */
 	bool stop;
 	bool resized;
@@ -74,7 +75,6 @@ void live_tool(struct live *l, enum tool_action action, const struct live_iface 
 /* live_sight.c */
 int live_sight_open(struct live *l);	 /* once attached */
 void live_sight_changed(struct live *l); /* interfaces came or went */
-void live_sight_said(struct live *l);	 /* tells what the choice of interfaces hides */
 void live_connections(struct live *l);	 /* conntrack's news */
 /* A flow's counters: does the interface show both of its ways? */
 void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f, bool ended);

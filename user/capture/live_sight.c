@@ -326,18 +326,40 @@ static void look_at_filters(struct live *l, struct live_iface *f, const struct l
 	}
 }
 
-static void look_at_offload(struct live *l)
+static void look_at_offload(struct live *l, const struct coverage *c)
 {
-	struct coverage c;
 	char why[384];
 
-	coverage_read(&c);
-	if (!c.hw_offload)
+	if (!c->hw_offload)
 		return;
 	snprintf(why, sizeof(why), "hardware flow offload is on (%s on %s): offloaded connections are "
 		 "invisible after their first packets. OpenWrt: uci set "
-		 "firewall.@defaults[0].flow_offloading_hw=0.", c.flowtable, c.flowtable_devs);
+		 "firewall.@defaults[0].flow_offloading_hw=0.", c->flowtable, c->flowtable_devs);
 	problem(l, &l->iface[0], TOLD_OFFLOAD, "HW OFFLOAD: part of the traffic is invisible", why);
+}
+
+/* On the WAN alone only conntrack knows who is behind NAT; module and rules may come after us. */
+static void look_at_clients(struct live *l, const struct coverage *c)
+{
+	static const char why[] = "conntrack can't be read: clients behind NAT can't be told apart";
+	bool wan = false, lan = false, hidden;
+
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		wan |= l->iface[i].attached && l->iface[i].wan;
+		lan |= l->iface[i].attached && !l->iface[i].wan;
+	}
+	if (l->conntrack_err && l->conntrack >= 0)
+		l->conntrack_err = ct_dump(on_connection, l->join);
+	hidden = wan && !lan && l->conntrack_err && c->nat;
+	if (hidden == l->clients_hidden)
+		return;
+	l->clients_hidden = hidden;
+	findings_remark(pipeline_findings(l->pipeline),
+			hidden ? "behind NAT, and conntrack can't be read: how many clients these are is not known" : "");
+	if (!hidden)
+		return;
+	notice("%s.", why);
+	live_tool(l, TOOL_LOST, &l->iface[0], why);
 }
 
 /* Flows that do not show where they should. */
@@ -477,35 +499,18 @@ static void look_at(struct live *l, struct live_iface *f, bool reported)
 void live_look_around(struct live *l)
 {
 	struct join_stats s;
+	struct coverage c;
 
 	join_stats(l->join, &s);
+	coverage_read(&c);
 	l->problems = 0;
 	l->dark = false;
 	live_sight_changed(l);
-	look_at_offload(l);
+	look_at_offload(l, &c);
+	look_at_clients(l, &c);
 	for (unsigned i = 0; i < l->nifaces; i++)
 		if (l->iface[i].attached)
 			look_at(l, &l->iface[i], !(s.lan_reports && l->iface[i].wan));
 	look_at_echoes(l);
 	live_own_drops(l);
-}
-
-void live_sight_said(struct live *l)
-{
-	bool wan = false, lan = false;
-
-	for (unsigned i = 0; i < l->nifaces; i++) {
-		wan |= l->iface[i].attached && l->iface[i].wan;
-		lan |= l->iface[i].attached && !l->iface[i].wan;
-	}
-	if (wan && !lan && l->conntrack_err) {
-		struct coverage c;
-
-		coverage_read(&c);
-		if (!c.nat)
-			return;
-		live_tool(l, TOOL_LOST, &l->iface[0], "conntrack can't be read: clients behind NAT can't be told apart");
-		findings_remark(pipeline_findings(l->pipeline),
-				"behind NAT, and conntrack can't be read: how many clients these are is not known");
-	}
 }

@@ -81,7 +81,7 @@ void findings_finish(struct findings *s);
  */
 void findings_wanted(struct findings *s, bool (*wanted)(void *arg, const struct finding *f), void *arg);
 
-/* What every finding from now on says beside its reasons (cut at 127 bytes): what can't be told here. */
+/* What every finding from now on says beside its reasons (cut at 127 bytes): what can't be told here. "": nothing. */
 void findings_remark(struct findings *s, const char *text);
 
 /* How many reports were refused: without reasons or ruled_out, or the store was full. */
