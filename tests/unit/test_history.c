@@ -207,6 +207,26 @@ static void test_series(void **state)
 	sqlite3_close(db);
 }
 
+/* Findings name what was interfered with: they go with the coarsest sums, the newest stays. */
+static void test_old_findings(void **state)
+{
+	struct sink_ref s = open_history();
+	struct finding old = a_finding(1), new = a_finding(2);
+	uint64_t later = EPOCH + 732ull * 86400 * SECOND;
+	sqlite3 *db;
+
+	s.ops->finding(s.s, NULL, &old, FINDING_OPEN, EPOCH);
+	seconds(&s, EPOCH, 30);
+	new.start_ns = later;
+	s.ops->finding(s.s, NULL, &new, FINDING_OPEN, later);
+	seconds(&s, later, 30);
+	s.ops->close(s.s);
+	db = reader();
+	assert_int_equal(number(db, "SELECT count(*) FROM finding"), 1);
+	assert_int_equal(number(db, "SELECT number FROM finding"), 2);
+	sqlite3_close(db);
+}
+
 /* Two years of 20 types: rows by what each table keeps, bytes by what a row takes here. */
 static void test_size(void **state)
 {
@@ -413,6 +433,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_findings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_series, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_findings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),

@@ -235,6 +235,26 @@ static void keys(void **state)
 	privacy_close(&two);
 }
 
+/* Whose address an answer names: of somebody inside it is a person's, of the rest a server's. */
+static void answers_in_findings(void **state)
+{
+	struct privacy p = { .who = REDACT_CLIENTS, .map = map };
+	struct finding f = { 0 };
+
+	fact_text(&f.estimate, "forged_answer", "128.11.68.132");
+	fact_text(&f.estimate, "other_answer", "192.168.7.9");
+	fact_text(&f.reasons, "trigger", "intra.example");
+	privacy_finding(NULL, &m, &f);
+	assert_string_equal(f.estimate.fact[1].text, "192.168.7.9");
+	privacy_finding(&p, &m, &f);
+	assert_string_equal(f.estimate.fact[0].text, "128.11.68.132");
+	assert_string_not_equal(f.estimate.fact[1].text, "192.168.7.9");
+	p.who = REDACT_ALL;
+	privacy_finding(&p, &m, &f);
+	assert_string_equal(f.estimate.fact[0].text, "135.242.180.132");
+	assert_string_equal(f.reasons.fact[0].text, "intra.example");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +264,7 @@ int main(void)
 		cmocka_unit_test(prefixes_are_kept),
 		cmocka_unit_test(clients_are_whoever_is_inside),
 		cmocka_unit_test(records_keep_their_way),
+		cmocka_unit_test(answers_in_findings),
 		cmocka_unit_test(names),
 		cmocka_unit_test(keys),
 	};

@@ -328,12 +328,15 @@ static bool add_row(struct history *h, unsigned table, uint64_t t, sqlite3_int64
 	return step(s);
 }
 
-/* What is older than its table keeps; after that the pages are used again. */
+/* What is older than its table keeps, findings as the coarsest; after that the pages are used again. */
 static void tidy(struct history *h, uint64_t now)
 {
-	for (unsigned i = 0; i < HISTORY_TABLES; i++) {
-		char sql[96];
+	char sql[96];
 
+	snprintf(sql, sizeof(sql), "DELETE FROM finding WHERE updated < %lld",
+		 ((long long)now - history_tables[HISTORY_TABLES - 1].keep) * 1000000);
+	run_sql(h->db, sql);
+	for (unsigned i = 0; i < HISTORY_TABLES; i++) {
 		snprintf(sql, sizeof(sql), "DELETE FROM %s WHERE t < %lld", history_tables[i].name,
 			 (long long)now - history_tables[i].keep);
 		run_sql(h->db, sql);

@@ -340,14 +340,16 @@ static void json_finding(void *s, const struct model *m, const struct finding *f
 	static const char *const actions[] = { "open", "update", "close" };
 	struct json *j = s;
 	struct jbuf *b = &j->b;
+	struct finding told = *f;
 
 	if (!(j->events & EVENT_FINDING))
 		return;
+	privacy_finding(j->privacy, m, &told);
 	event(j, time_ns, "finding");
 	jb_open(b, "finding", '{');
 	jb_u64(b, "id", f->id);
 	jb_str(b, "action", actions[action]);
-	finding_body(b, m, f);
+	finding_body(b, m, &told);
 	jb_close(b, '}');
 	event_end(j);
 }

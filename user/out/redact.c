@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "redact.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <nettle/aes.h>
@@ -10,6 +11,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+
+#include "format.h"
 
 #define BLOCK AES_BLOCK_SIZE
 
@@ -157,6 +160,33 @@ void privacy_rec(const struct privacy *p, const struct model *m, const struct fl
 	privacy_ends(p, m, f, &client, &server);
 	memcpy(r->saddr, up ? &client : &server, sizeof(r->saddr));
 	memcpy(r->daddr, up ? &server : &client, sizeof(r->daddr));
+}
+
+/* False: text is no address. */
+static bool read_ip(const char *text, struct in6_addr *ip)
+{
+	*ip = (struct in6_addr){ .s6_addr = { [10] = 0xff, [11] = 0xff } };
+	return inet_pton(AF_INET, text, &ip->s6_addr[12]) == 1 || inet_pton(AF_INET6, text, ip) == 1;
+}
+
+void privacy_finding(const struct privacy *p, const struct model *m, struct finding *f)
+{
+	struct facts *all[] = { &f->estimate, &f->control, &f->reasons, &f->ruled_out };
+	struct in6_addr ip;
+	char shown[IP_LEN];
+
+	if (!p || !p->map)
+		return;
+	for (unsigned k = 0; k < 4; k++)
+		for (unsigned i = 0; i < all[k]->n; i++) {
+			struct fact *x = &all[k]->fact[i];
+
+			if (!read_ip(x->text, &ip) || (p->who != REDACT_ALL && !model_is_local(m, &ip)))
+				continue;
+			redact_ip(p->map, &ip);
+			format_ip(shown, &ip);
+			snprintf(x->text, sizeof(x->text), "%s", shown);
+		}
 }
 
 /* Names that stand for a country's kind of domain: example.co.uk is what example.com is elsewhere. */

@@ -9,6 +9,7 @@
 #ifndef WEIR_REDACT_H
 #define WEIR_REDACT_H
 
+#include "findings.h"
 #include "model.h"
 
 #define REDACT_KEY 32 /* bytes: an AES-128 key and the padding's secret */
@@ -57,6 +58,9 @@ void privacy_ends(const struct privacy *p, const struct model *m, const struct f
 
 /* The addresses of a flow's record, in place. */
 void privacy_rec(const struct privacy *p, const struct model *m, const struct flow *f, struct weir_rec *r);
+
+/* The facts of a finding that are addresses (answers to a name), in place. */
+void privacy_finding(const struct privacy *p, const struct model *m, struct finding *f);
 
 /* A name as it may be shown, in buf or name itself; NULL: not at all. */
 const char *privacy_name(const struct privacy *p, const char *name, char buf[NAME_CUT]);
