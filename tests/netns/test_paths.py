@@ -4,7 +4,7 @@ import time
 
 from gateway import CLIENT4, CLIENT6, SERVER4, SERVER6, TRAFFIC, Failed, Gateway, Skipped, check, equal, wait_for
 from test_conserve import flows_add_up, totals
-from test_gateway import CLIENTS, fetch_from, flows_of, masquerade
+from test_gateway import CLIENTS, fetch_from, flows_of, masquerade, other_way_back
 from test_links import wrapped
 
 INSIDE = "192.168.8.2"	# a server in a second LAN
@@ -135,6 +135,22 @@ def test_out_by_one_uplink_back_by_another():
         flows = flows_of(ended(w)[began:])
         late = [e for e in flows if e["in_iface"] == "lan0"]
         equal(len([e for e in late if e["flow"]["bytes_toclient"] > 5000]), 20, "flows, each once and whole")
+
+
+def test_out_by_one_uplink_back_by_another_without_the_lan():
+    """Nobody shows them whole: each uplink says which way it shows, and of the LAN nothing is said."""
+    with Gateway() as gw:
+        other_way_back(gw)
+        gw.serve()
+        w = gw.weir("watch", "wan0:wan", "side0:wan", "-j", attached=2)
+        for _ in range(14):
+            gw.fetch(conns=20, size=100000)
+            time.sleep(0.4)
+        wait_for(lambda: len(w.tool("lost")) == 2, "both are said", 20)
+        ended(w)
+        said = " ".join(e["tool"]["why"] for e in w.tool("lost"))
+        for words in ("wan0 shows only outgoing packets", "side0 shows only incoming packets"):
+            check(words in said, f"not said: {words}: {said}")
 
 
 def test_private_addresses_beyond_the_uplink():

@@ -575,6 +575,30 @@ static void split_over_two_uplinks_is_learned(void **state)
 	join_free(j);
 }
 
+/* Without a LAN that is watched there are no better sightings to report. */
+static void two_uplinks_alone_learn_nothing(void **state)
+{
+	struct join_config c = both_sides();
+	struct join_stats s;
+	struct join *j;
+
+	c.nlan = 0;
+	c.wan[c.nwan++] = WAN2;
+	j = join_new(&c);
+	for (unsigned i = 0; i < 40; i++) {
+		struct weir_rec out = request(2000 + i, WAN, i);
+		struct weir_rec back = reply(3000 + i, WAN2, i);
+
+		assert_int_equal(join_record(j, &out), JOIN_KEEP);
+		assert_int_equal(join_record(j, &back), JOIN_KEEP);
+		end_of(j, 3000 + i, WAN2, "192.168.7.2", 5000 + i, "198.51.100.9", 443, 0, 7);
+		end_of(j, 2000 + i, WAN, "192.168.7.2", 5000 + i, "198.51.100.9", 443, 5, 0);
+	}
+	join_stats(j, &s);
+	assert_false(s.lan_reports);
+	join_free(j);
+}
+
 /* What comes back takes a road that nobody watches. */
 static void half_seen_on_the_wan_is_learned(void **state)
 {
@@ -650,6 +674,9 @@ static void who_comes_in(void **state)
 	/* no default route made it the WAN */
 	assert_true(join_comes_in(j, &near, WAN, false));
 	assert_false(join_comes_in(j, &client, WAN, false));
+	/* a second uplink, that no route leads to: what comes back takes it */
+	assert_true(join_comes_in(j, &near, WAN + 10, true));
+	assert_false(join_comes_in(j, &client, WAN + 10, true));
 	join_free(j);
 }
 
@@ -789,6 +816,7 @@ int main(void)
 		cmocka_unit_test(a_connection_that_is_gone_names_what_is_under_way),
 		cmocka_unit_test(scans_leave_room),
 		cmocka_unit_test(leaving_unseen_is_learned),
+		cmocka_unit_test(two_uplinks_alone_learn_nothing),
 		cmocka_unit_test(split_over_two_uplinks_is_learned),
 		cmocka_unit_test(a_missing_answer_is_learned_at_once), cmocka_unit_test(who_comes_in),
 		cmocka_unit_test(half_seen_on_the_wan_is_learned),

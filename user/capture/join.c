@@ -71,7 +71,10 @@ bool join_comes_in(const struct join *j, const struct in6_addr *ip, unsigned ifi
 
 	if (side == JOIN_OWN)
 		return false;
-	return way ? way == ifindex : side == (wan ? JOIN_OUTSIDE : JOIN_INSIDE);
+	if (way == ifindex)
+		return true;
+	/* From outside it may come by another uplink than the one that leads there. */
+	return (wan || !way) && side == (wan ? JOIN_OUTSIDE : JOIN_INSIDE);
 }
 
 static bool listed(const unsigned *list, unsigned n, unsigned ifindex)
@@ -170,7 +173,7 @@ static void learn(struct join *j)
 {
 	uint64_t odd = j->stats.unmatched + j->stats.split;
 
-	if (odd >= JOIN_ODD && odd >= j->stats.joined / 4 && odd >= j->stats.both_ways / 4)
+	if (j->cfg.nlan && odd >= JOIN_ODD && odd >= j->stats.joined / 4 && odd >= j->stats.both_ways / 4)
 		j->stats.lan_reports = true;
 }
 
