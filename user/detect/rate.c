@@ -236,6 +236,8 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 
 		limits_packet(p, r, s->rtt[SIDE_BEFORE].min_us + s->rtt[SIDE_AFTER].min_us);
 		series_packet(p->s, &rate->budget, r);
+		if (r->proto == IPPROTO_UDP)
+			udp_gap(p, r);
 		x->tail[way] = series_tail(s);
 		p->last_ns = r->time_ns;
 		wake(rate, p);
@@ -989,6 +991,7 @@ static void rate_tick(void *d, uint64_t now_ns)
 		if (m->awake)
 			m->awake = p->awake = !looked_through(r, p);
 	}
+	udp_tick(r, now_ns);
 	for (unsigned i = 0; i < r->limiters; i++) {
 		struct limiter *l = &r->limiter[i];
 
@@ -1010,6 +1013,8 @@ static void rate_finish(void *d, uint64_t now_ns)
 	for (unsigned i = 0; i < r->limiters; i++)
 		if (r->limiter[i].open)
 			rate_close(r, &r->limiter[i]);
+	for (unsigned i = 0; i < MAX_TYPES; i++)
+		udp_close(r, &r->udp[i]);
 }
 
 const struct detector detect_rate = {

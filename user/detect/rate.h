@@ -4,6 +4,7 @@
  * rate_series.c keeps what a limiter did packet by packet; rate_fit.c, rate_bank.c
  * and rate_bounds.c fit token buckets, rate_shape.c the output of shapers; rate_group.c finds who shares a
  * limiter; rate_verdict.c decides what it is; rate_type.c compares types;
+ * rate_ceiling.c and rate_udp.c tell a limit of UDP by what passed alone;
  * rate_limit.c tells what else held a flow back; rate_report.c writes it down.
  */
 #ifndef WEIR_RATE_H
@@ -60,6 +61,8 @@ struct path {
 	bool queued;		/* its round trip rose with a backlog */
 	struct flow_counts count; /* the flow's, when it ended */
 	struct limiter *limiter;
+	uint64_t gap_ns;  /* UDP: before this one some packets gave no record; 0: all did */
+	uint32_t expected; /* packets before the next one, saturating */
 };
 
 /* Who may share a limiter. Each is all paths with these things in common. */
@@ -115,6 +118,13 @@ struct limiter {
 	char control_types[64];
 };
 
+/* A ceiling of one type's UDP. */
+struct udp_limit {
+	bool open;
+	double rate; /* bytes/s, by the newest look; 0: none */
+	uint64_t key, seen_ns, start_ns, last_ns, reported_ns;
+};
+
 /* A group that was tried in vain, and with how many losses. */
 struct tried {
 	struct path like;
@@ -151,6 +161,8 @@ struct rate {
 	uint64_t tries;
 	uint64_t refused;   /* paths and groups not looked into: no room or no credit */
 	uint64_t keys;	    /* given to limiters */
+	struct udp_limit udp[MAX_TYPES];
+	uint64_t udp_ns;    /* of the newest look at UDP */
 };
 
 /* rate_group.c */
@@ -189,5 +201,12 @@ void rate_close(struct rate *r, struct limiter *l);
 void type_compare(struct rate *r, struct limiter *l);
 /* Does the limit, compared, hold its type and no other? */
 bool type_only(const struct limiter *l);
+
+/* rate_udp.c */
+/* A packet of a UDP path: were there some before it that gave no record? */
+void udp_gap(struct path *p, const struct weir_rec *r);
+/* Now and then looks whether a type's UDP has a ceiling of its own. */
+void udp_tick(struct rate *r, uint64_t now_ns);
+void udp_close(struct rate *r, struct udp_limit *l);
 
 #endif
