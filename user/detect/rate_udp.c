@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define LOOK_NS	      2000000000ull
+#define LOOK_OPEN_NS  6000000000ull /* what is known need not be looked at as often */
 #define AGAIN_NS      3000000000ull /* two looks so far apart must agree */
 #define AGREE	      .02
 #define HELD_NS	      60000000000ull /* older packets are left out */
@@ -197,8 +198,8 @@ static bool fit(struct rate *r, struct udp_look *u)
 	}
 	qsort(p, n, sizeof(*p), by_time);
 	all = n > PACKETS_MAX ? n - PACKETS_MAX : 0;
-	r->credit -= (double)CEILING_COST * (n - all);
 	ceiling_fit(p + all, n - all, &u->c);
+	r->credit -= (u->c.holds ? 3.0 : 1.0) * CEILING_COST * (n - all);
 	free(p);
 	return u->c.holds;
 }
@@ -399,6 +400,9 @@ void udp_tick(struct rate *r, uint64_t now_ns)
 	for (unsigned type = 1; type < MAX_TYPES; type++) {
 		struct udp_limit *l = &r->udp[type];
 
+		if (l->open && now_ns < l->looked_ns + LOOK_OPEN_NS)
+			continue;
+		l->looked_ns = now_ns;
 		r->refused += seen[type] && r->credit < 0;
 		if (seen[type] && r->credit >= 0) {
 			struct udp_look u;
