@@ -69,6 +69,40 @@ static void a_short_wait_shows_nothing(void **state)
 }
 
 /*
+ * The same queue kept full by BBR on a busy host: four of its milliseconds are always there, and the five
+ * between its high and its low backlog are lost in what the host adds.
+ */
+static void a_short_wait_that_is_always_there(void **state)
+{
+	struct rate_fit f = policed();
+
+	f.rate = f.base = 1249775;
+	f.burst = 16479;
+	f.shown = 16061;
+	f.x_low = .0073;
+	f.x_high = .0127;
+	f.dx = .0053;
+	f.q_low = .0044;
+	f.q_mid = .0046;
+	f.jitter = .0018;
+	f.top = f.risen = 127;
+	f.flat = .677;
+	f.follow = .071;
+	f.chance = .189;
+	f.low = .252;
+	f.high = .157;
+	f.j = .926;
+	f.runs = 249;
+	f.lost = 300;
+	assert_int_equal(verdict_of(&one_flow, &f, SIDE_BEFORE), VERDICT_NONE);
+	/* a path whose round trips are as uneven, and a bucket that is worth seventy milliseconds */
+	f.x_low = .02;
+	f.x_high = .07;
+	f.dx = .05;
+	assert_int_equal(verdict_of(&one_flow, &f, SIDE_BEFORE), VERDICT_POLICER);
+}
+
+/*
  * Frames of cameras that no loss slows down, at a fast link with a queue of forty packets: a bucket for the ends that
  * are dropped can be found at any rate, and it is nearly always full.
  */
@@ -156,6 +190,7 @@ int main(void)
 		cmocka_unit_test(flat_is_a_policer),
 		cmocka_unit_test(who_waits_more_often_is_queued),
 		cmocka_unit_test(a_short_wait_shows_nothing),
+		cmocka_unit_test(a_short_wait_that_is_always_there),
 		cmocka_unit_test(now_and_then_is_no_limit),
 		cmocka_unit_test(a_line_must_be_the_rates),
 		cmocka_unit_test(rising_is_a_queue),

@@ -137,8 +137,9 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 		return VERDICT_NONE;
 	if (wide && (f->flat < TOP_MOST || f->follow > f->chance + FOLLOW_MAX))
 		return VERDICT_NONE;
-	if (wide) /* a wait as short as what a busy host adds and takes shows nothing */
-		return f->sure * f->x_high >= HEIGHT_MIN ? VERDICT_POLICER : VERDICT_UNKNOWN;
+	/* a wait as short as what a busy host adds and takes, or as what is there anyway, shows nothing */
+	if (wide)
+		return f->sure * f->x_high >= fmax(HEIGHT_MIN, HEIGHT_NOISE * f->q_low) ? VERDICT_POLICER : VERDICT_UNKNOWN;
 	if (tall && f->low >= TOP_MOST)
 		return VERDICT_POLICER;
 	return tall ? VERDICT_NONE : VERDICT_UNKNOWN;
