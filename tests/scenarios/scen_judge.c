@@ -421,7 +421,7 @@ static void judge_flows(struct judge *j)
 	}
 }
 
-/* A forged packet is told of within a second of it; what a busy machine stood still, and our own look, aside. */
+/* A forged packet is told of within a second of it, or what the row says; what a busy machine stood still, and our own look, aside. */
 static void judge_delay(struct judge *j)
 {
 	const struct truth *t = j->t;
@@ -430,7 +430,7 @@ static void judge_delay(struct judge *j)
 		if (!injects(&j->s->find[i]))
 			continue;
 		say(j, "told %.2f s after the packet, claimed %.2f s", t->told[i], t->claimed[i]);
-		if (t->told[i] && t->told[i] <= 1 + 2 * SCEN_LOOK_S + t->lag)
+		if (t->told[i] && t->told[i] <= j->s->find[i].told_s + 2 * SCEN_LOOK_S + t->lag)
 			continue;
 		say(j, "WRONG: too late, the machine having stood still for %.2f s", t->lag);
 		j->bad = true;

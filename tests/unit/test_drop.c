@@ -143,6 +143,20 @@ static double exchange(unsigned flow, struct packet *p, uint32_t seq, uint32_t l
 	return INFINITY;
 }
 
+/* Clients that wait in vain close after four seconds; their FIN passes, and is acknowledged selectively. */
+static bool closes;
+
+static void close_in_vain(unsigned flow, uint32_t seq, double at)
+{
+	struct weir_rec *r;
+
+	add(flow, at, true, FIN | ACK, seq, 0, 1, WEIR_IN_ORDER);
+	r = add(flow, at + RTT_MS / 1e3, false, ACK, 1, 0, 1, WEIR_IN_ORDER);
+	r->nsack = 1;
+	r->sack[0][0] = seq;
+	r->sack[0][1] = seq + 1;
+}
+
 static void connection(unsigned type, unsigned client, unsigned server, double at, double last,
 		       dropper drop)
 {
@@ -165,6 +179,8 @@ static void connection(unsigned type, unsigned client, unsigned server, double a
 		t = exchange(nflows, &p, seq, 90, ACK, last, drop) + 0.05 + 0.1 * uniform();
 		seq += 90;
 	}
+	if (closes && isinf(t))
+		close_in_vain(nflows, seq, at + 4);
 	nflows++;
 }
 
@@ -303,6 +319,29 @@ static void test_quarter(void **state)
 	assert_true(fact(&f->control, "drop_ratio") < 0.01);
 	assert_true(after_start(f->start_ns) > 5.9 && after_start(f->start_ns) < 7.5);
 	assert_true(f->reasons.n && f->ruled_out.n);
+	stop(&run);
+}
+
+static bool data_vanish(const struct packet *p)
+{
+	return p->type == 2 && !p->syn && p->at > 6;
+}
+
+static void test_fin_passes(void **state)
+{
+	const struct finding *f;
+	struct run run;
+
+	seed = 13;
+	closes = true;
+	start(&run);
+	traffic(24, data_vanish);
+	feed(&run);
+	closes = false;
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->subkind, SUBKIND_BLACKHOLE);
+	assert_true(fact(&f->estimate, "drop_ratio") > 0.99);
 	stop(&run);
 }
 
@@ -771,7 +810,7 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_quarter),	   cmocka_unit_test(test_openings),
+		cmocka_unit_test(test_quarter), cmocka_unit_test(test_fin_passes),	   cmocka_unit_test(test_openings),
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
 		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit), cmocka_unit_test(test_limit_line),

@@ -142,7 +142,8 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 		.ns = r->time_ns, .seq = seq, .end = end, .n = r->segs ? r->segs : 1, .thin = thin
 	};
 
-	if (seq == end || r->label == WEIR_KEEPALIVE || r->label == WEIR_DUPLICATE ||
+	/* a bare FIN has nothing that a box looks for, and passes where all data vanish */
+	if ((!len && !syn) || r->label == WEIR_KEEPALIVE || r->label == WEIR_DUPLICATE ||
 	    r->label == WEIR_RETX_ACKED)
 		return;
 	/* an opening from outside is anybody's; only what we open ourselves is a trial */
