@@ -421,7 +421,10 @@ static void judge_flows(struct judge *j)
 	}
 }
 
-/* A forged packet is told of within a second of it, or what the row says; what a busy machine stood still, and our own look, aside. */
+/*
+ * A forged packet is told of within a second of it, or what the row says; what a busy machine stood still, and our
+ * own look, aside.
+ */
 static void judge_delay(struct judge *j)
 {
 	const struct truth *t = j->t;
