@@ -49,7 +49,6 @@ struct expect {
 	char kind[64];	    /* kind or kind/subkind, subkinds as a|b */
 	char direction[16]; /* "": any */
 	char type[96];	    /* a|b|c; "": any; "-": of no single type */
-	double told_s;	    /* of an injection: told so soon after its packet */
 	struct {
 		char name[40];
 		double value, rel, abs;

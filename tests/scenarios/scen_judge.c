@@ -93,13 +93,14 @@ static bool among(const char *list, const char *v)
 	return false;
 }
 
-/* But for the subkind. */
-static bool fits_kind(const struct expect *e, const json_t *f)
+static bool fits(const struct expect *e, const json_t *f)
 {
 	size_t n = strcspn(e->kind, "/");
 	const char *kind = text(f, "kind"), *type = text(f, "type");
 
 	if (strlen(kind) != n || strncmp(kind, e->kind, n))
+		return false;
+	if (e->kind[n] && !among(e->kind + n + 1, text(f, "subkind")))
 		return false;
 	if (*e->direction && strcmp(e->direction, "any") &&
 	    !among(e->direction, text(f, "direction")))
@@ -107,13 +108,6 @@ static bool fits_kind(const struct expect *e, const json_t *f)
 	if (!strcmp(e->type, "-"))
 		return !*type;
 	return !*e->type || among(e->type, type);
-}
-
-static bool fits(const struct expect *e, const json_t *f)
-{
-	size_t n = strcspn(e->kind, "/");
-
-	return fits_kind(e, f) && (!e->kind[n] || among(e->kind + n + 1, text(f, "subkind")));
 }
 
 static bool injects(const struct expect *e)
@@ -137,8 +131,7 @@ void scen_arrived(const struct scenario *s, const char *line, double now, struct
 	for (int i = 0; f && i < s->finds; i++) {
 		double start = when(text(f, "start"));
 
-		/* Whether the true answer comes, too, shows two seconds later at the earliest. */
-		if (!start || !injects(&s->find[i]) || !fits_kind(&s->find[i], f))
+		if (!start || !injects(&s->find[i]) || !fits(&s->find[i], f))
 			continue;
 		if (!t->told[i])
 			t->told[i] = now - start;
@@ -421,10 +414,7 @@ static void judge_flows(struct judge *j)
 	}
 }
 
-/*
- * A forged packet is told of within a second of it, or what the row says; what a busy machine stood still, and our
- * own look, aside.
- */
+/* A forged packet is told of within a second of it; what a busy machine stood still, and our own look, aside. */
 static void judge_delay(struct judge *j)
 {
 	const struct truth *t = j->t;
@@ -433,7 +423,7 @@ static void judge_delay(struct judge *j)
 		if (!injects(&j->s->find[i]))
 			continue;
 		say(j, "told %.2f s after the packet, claimed %.2f s", t->told[i], t->claimed[i]);
-		if (t->told[i] && t->told[i] <= j->s->find[i].told_s + 2 * SCEN_LOOK_S + t->lag)
+		if (t->told[i] && t->told[i] <= 1 + 2 * SCEN_LOOK_S + t->lag)
 			continue;
 		say(j, "WRONG: too late, the machine having stood still for %.2f s", t->lag);
 		j->bad = true;

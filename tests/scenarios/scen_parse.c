@@ -79,7 +79,7 @@ static int add_step(struct scenario *s, double at, char *rest)
 	return 0;
 }
 
-/* kind[/subkind] [up|down|both] [type=..] [told=SECONDS] [name=value~tolerance[,tolerance]].. */
+/* kind[/subkind] [up|down|both] [type=..] [name=value~tolerance[,tolerance]].. */
 static int add_expect(struct expect *e, char *rest)
 {
 	char *word[SCEN_WORDS + 1];
@@ -88,7 +88,6 @@ static int add_expect(struct expect *e, char *rest)
 	if (n < 1)
 		return -1;
 	memset(e, 0, sizeof(*e));
-	e->told_s = 1;
 	snprintf(e->kind, sizeof(e->kind), "%s", word[0]);
 	for (int i = 1; i < n; i++) {
 		char *v = strchr(word[i], '='), *tol;
@@ -100,10 +99,6 @@ static int add_expect(struct expect *e, char *rest)
 		*v++ = 0;
 		if (!strcmp(word[i], "type")) {
 			snprintf(e->type, sizeof(e->type), "%s", v);
-			continue;
-		}
-		if (!strcmp(word[i], "told")) {
-			e->told_s = strtod(v, NULL);
 			continue;
 		}
 		if (e->nums == 8)
