@@ -7,7 +7,7 @@
 # The guest's console goes to OUT_DIR/console.txt and what it left in /art to OUT_DIR/art.
 # Exit: the guest's word (VMTEST-RC), 124 when it hung and was ended, 125 when it died without a
 # word. KVM is used where it is more than a name: see kvm(). WEIR_VM_SILENCE: so many seconds
-# without a word count as hung, too.
+# without a word count as hung, too. WEIR_VM_TCG_CPUS: so many processors where they are emulated.
 set -u
 
 kdir=$1 initrd=$2 out=$3 limit=$4
@@ -37,7 +37,7 @@ kvm()
 }
 
 # QEMU's emulation has been seen to get cmpxchg16b wrong; kernels do without it where it is absent.
-if kvm; then accel="kvm -cpu host"; else accel="tcg -cpu qemu64,-cx16"; fi
+if kvm; then accel="kvm -cpu host"; else accel="tcg -cpu qemu64,-cx16" cpus=${WEIR_VM_TCG_CPUS:-$cpus}; fi
 disk=$out/art.tar
 rm -f "$disk"
 truncate -s 2G "$disk"
