@@ -142,8 +142,7 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 		.ns = r->time_ns, .seq = seq, .end = end, .n = r->segs ? r->segs : 1, .thin = thin
 	};
 
-	/* a bare FIN has nothing that a box looks for, and passes where all data vanish */
-	if ((!len && !syn) || r->label == WEIR_KEEPALIVE || r->label == WEIR_DUPLICATE ||
+	if (seq == end || r->label == WEIR_KEEPALIVE || r->label == WEIR_DUPLICATE ||
 	    r->label == WEIR_RETX_ACKED)
 		return;
 	/* an opening from outside is anybody's; only what we open ourselves is a trial */
@@ -164,6 +163,9 @@ static void go_out(struct drop *d, struct drop_flow *df, const struct weir_rec *
 			note_stuck(d, df, s.ns);
 		}
 	}
+	/* a bare FIN has nothing that a box looks for, and passes where the data before it vanish */
+	if (!known && !len && fin && df->nsent)
+		return;
 	if (!known && r->label == WEIR_RETX_SEEN) {
 		/* the first copy was too long ago to be on the list: it counts as passed, so only
 		 * the loss */
