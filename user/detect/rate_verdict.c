@@ -9,6 +9,7 @@
 #define TOP_MOST     .6
 #define SHOWN_MIN    .7
 #define HEIGHT_MIN   .008
+#define HEIGHT_SHORT .025 /* s: a higher one shows over what is there anyway */
 #define HEIGHT_NOISE 3.0 /* times the delay that is there anyway */
 #define FLAT_CORR    .4	 /* delay that follows the backlog more closely is not flat */
 #define FLAT_SLOPE   .04
@@ -137,9 +138,10 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 		return VERDICT_NONE;
 	if (wide && (f->flat < TOP_MOST || f->follow > f->chance + FOLLOW_MAX))
 		return VERDICT_NONE;
-	/* a wait as short as what a busy host adds and takes, or as what is there anyway, shows nothing */
+	/* a wait as short as what a busy host adds and takes, or a short one like what is there anyway, shows nothing */
 	if (wide)
-		return f->sure * f->x_high >= fmax(HEIGHT_MIN, HEIGHT_NOISE * f->q_low) ? VERDICT_POLICER : VERDICT_UNKNOWN;
+		return f->sure * f->x_high >= fmax(HEIGHT_MIN, fmin(HEIGHT_SHORT, HEIGHT_NOISE * f->q_low)) ?
+			       VERDICT_POLICER : VERDICT_UNKNOWN;
 	if (tall && f->low >= TOP_MOST)
 		return VERDICT_POLICER;
 	return tall ? VERDICT_NONE : VERDICT_UNKNOWN;
