@@ -53,7 +53,7 @@ static void describe_hook(const struct link *l, unsigned hook, bool tcx, char *b
 /* What the card dropped before anybody saw it, where it is more than one in 10,000. */
 static bool describe_drops(const struct link *l, char *buf, size_t size)
 {
-	uint64_t missed = l->stats.rx_missed_errors + l->stats.rx_fifo_errors + l->stats.rx_over_errors;
+	uint64_t missed = link_missed(l);
 
 	if (missed <= l->stats.rx_packets / 10000)
 		return false;

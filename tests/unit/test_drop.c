@@ -418,42 +418,36 @@ static void calls(struct run *run, unsigned bad)
 	feed(run);
 }
 
-/* Live, a flow's records end with its first packets; that the far end fell silent is counted. */
-static void test_silence_counted(void **state)
+/* Calls from 'first' on, one each 'every' seconds, that fall silent: all at 'silent', or so long after each began. */
+static void silence(unsigned seeded, double first, double every, double silent, bool each, double swept)
 {
 	struct run run;
 
-	seed = 11;
+	seed = seeded;
 	start(&run);
 	traffic(40, nothing);
 	for (unsigned i = 0; i < 4; i++)
-		call(i % 3, i % 3, 0.5 + i, 38, 10, 1);
+		call(i % 3, i % 3, first + every * i, 38, silent + (each ? first + every * i : 0), 1);
 	records_per_flow = 24;
-	feed(&run);
-	records_per_flow = 0;
-	assert_non_null(only_claim(&run));
-	assert_int_equal(only_claim(&run)->type, 4);
-	stop(&run);
-}
-
-/* A far end that stopped between two readings of the counters: until the next, ours sent many. */
-static void test_silence_swept(void **state)
-{
-	struct run run;
-
-	seed = 12;
-	start(&run);
-	traffic(40, nothing);
-	for (unsigned i = 0; i < 4; i++)
-		call(i % 3, i % 3, 0.2 + 2 * i, 38, 0.27 + 2 * i, 1);
-	records_per_flow = 24;
-	sweep_s = 2;
+	sweep_s = swept;
 	feed(&run);
 	records_per_flow = 0;
 	sweep_s = 0;
 	assert_non_null(only_claim(&run));
 	assert_int_equal(only_claim(&run)->type, 4);
 	stop(&run);
+}
+
+/* Live, a flow's records end with its first packets; that the far end fell silent is counted. */
+static void test_silence_counted(void **state)
+{
+	silence(11, 0.5, 1, 10, false, 0);
+}
+
+/* A far end that stopped between two readings of the counters: until the next, ours sent many. */
+static void test_silence_swept(void **state)
+{
+	silence(12, 0.2, 2, 0.07, true, 2);
 }
 
 /* What one end only sends, and the other reports on every five seconds, has not fallen silent (RFC 3550, 6.2). */

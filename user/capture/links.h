@@ -35,6 +35,12 @@ int links_read(struct link *links, size_t max);
 /* One by name, or by index where name is NULL. 0, -ENODEV, or another -errno. */
 int link_get(const char *name, unsigned ifindex, struct link *out);
 
+/* Packets that the card dropped before anybody saw them. */
+static inline uint64_t link_missed(const struct link *l)
+{
+	return l->stats.rx_missed_errors + l->stats.rx_fifo_errors + l->stats.rx_over_errors;
+}
+
 /* Has the link an Ethernet header? */
 bool link_is_ethernet(const struct link *l);
 

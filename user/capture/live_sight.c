@@ -294,7 +294,7 @@ static void look_at_link(struct live *l, struct live_iface *f, const struct link
 /* Drops of the card itself: before any hook, so the losses look like the path's. */
 static void look_at_card(struct live *l, struct live_iface *f, const struct link *link)
 {
-	uint64_t missed = link->stats.rx_missed_errors + link->stats.rx_fifo_errors + link->stats.rx_over_errors;
+	uint64_t missed = link_missed(link);
 	char why[160];
 
 	if (f->looked && missed > f->missed) {

@@ -253,15 +253,6 @@ static bool slow_ends(const struct delay *d, unsigned type, struct verdict *v)
 	return true;
 }
 
-static void name_type(struct verdict *v, const char *name)
-{
-	size_t at = strlen(v->types);
-
-	if (strstr(v->types, name) || at + strlen(name) + 2 > sizeof(v->types))
-		return;
-	snprintf(v->types + at, sizeof(v->types) - at, "%s%s", at ? " " : "", name);
-}
-
 /* What a server of another type did since the delay began, against before. */
 static void control(const struct delay *d, unsigned type, const struct delay_end *e,
 		    struct verdict *v)
@@ -294,7 +285,7 @@ static void control(const struct delay *d, unsigned type, const struct delay_end
 	v->free_all += free;
 	v->free_ends++;
 	v->free_near += near(v, &e->ip) ? free : 0;
-	name_type(v, model_type_name(d->env->model, e->type));
+	fact_list(v->types, sizeof(v->types), model_type_name(d->env->model, e->type));
 }
 
 /* The type's other servers, and those of other types. */

@@ -6,11 +6,6 @@
 
 #define DOWN_NS 15000000000ull
 
-static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
 static const struct end *set_of(const struct ends *e, const struct in6_addr *ip)
 {
 	return e->end[ip_hash(ip, 0) % ENDS_SETS];
@@ -18,7 +13,7 @@ static const struct end *set_of(const struct ends *e, const struct in6_addr *ip)
 
 static bool is_end(const struct end *x, const struct in6_addr *ip, unsigned type)
 {
-	return x->used && x->type == type && same_ip(&x->ip, ip);
+	return x->used && x->type == type && ip_same(&x->ip, ip);
 }
 
 /* The entry; where there is none *set and *tag say where it would be. */
@@ -116,7 +111,7 @@ bool ends_alive(const struct ends *e, const struct in6_addr *ip, uint64_t since_
 
 	for (unsigned i = 0; i < ENDS_WAYS; i++)
 		if (set[i].used && set[i].ok_ns && set[i].ok_ns >= since_ns &&
-		    same_ip(&set[i].ip, ip) && (!flow || set[i].many || set[i].ok_flow != flow))
+		    ip_same(&set[i].ip, ip) && (!flow || set[i].many || set[i].ok_flow != flow))
 			return true;
 	return false;
 }
@@ -127,7 +122,7 @@ bool ends_down(const struct ends *e, const struct in6_addr *ip, unsigned type, u
 	bool others = false;
 
 	for (unsigned i = 0; i < ENDS_WAYS; i++) {
-		if (!set[i].used || !same_ip(&set[i].ip, ip))
+		if (!set[i].used || !ip_same(&set[i].ip, ip))
 			continue;
 		if (set[i].ok_ns > set[i].fail_ns && set[i].ok_ns + DOWN_NS > now_ns)
 			return false;
@@ -191,7 +186,7 @@ void spots_learn(struct spots *s, const struct endpoint *e, uint8_t proto, unsig
 
 	for (unsigned i = 0; i < SPOT_WAYS; i++) {
 		if (!set[i].used || (set[i].port == e->port && set[i].proto == proto &&
-				     same_ip(&set[i].ip, &e->ip))) {
+				     ip_same(&set[i].ip, &e->ip))) {
 			x = &set[i];
 			break;
 		}
@@ -205,7 +200,7 @@ void spots_learn(struct spots *s, const struct endpoint *e, uint8_t proto, unsig
 		*p = (struct port_type){ e->port, type, 1, true, false, e->ip };
 	else if (p->type != type)
 		p->mixed = true;
-	else if (p->hosts < 255 && !same_ip(&p->first, &e->ip))
+	else if (p->hosts < 255 && !ip_same(&p->first, &e->ip))
 		p->hosts++;
 }
 
@@ -216,7 +211,7 @@ int spots_type(const struct spots *s, const struct endpoint *e, uint8_t proto)
 
 	for (unsigned i = 0; i < SPOT_WAYS; i++)
 		if (set[i].used && set[i].port == e->port && set[i].proto == proto &&
-		    same_ip(&set[i].ip, &e->ip))
+		    ip_same(&set[i].ip, &e->ip))
 			return set[i].type;
 	return p->used && p->port == e->port && !p->mixed && p->hosts >= 2 ? p->type : -1;
 }

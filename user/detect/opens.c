@@ -98,16 +98,6 @@ struct opens {
 	double reported_ratio;
 };
 
-static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
-static bool same_net(const struct in6_addr *a, const struct in6_addr *b)
-{
-	return !memcmp(a, b, ip_net_bytes(a));
-}
-
 static uint64_t used_ns(const struct pair *p)
 {
 	return p->opened_ns > p->last_ns ? p->opened_ns : p->last_ns;
@@ -121,8 +111,8 @@ static struct pair *pair_of(struct opens *o, const struct flow *f)
 	for (unsigned i = 0; i < WAYS; i++) {
 		struct pair *p = &set[i];
 
-		if (p->used && p->port == f->server.port && same_ip(&p->client, &f->client.ip) &&
-		    same_ip(&p->server, &f->server.ip))
+		if (p->used && p->port == f->server.port && ip_same(&p->client, &f->client.ip) &&
+		    ip_same(&p->server, &f->server.ip))
 			return p;
 		if (used_ns(p) < used_ns(old))
 			old = p;
@@ -140,8 +130,8 @@ static struct freeze *freeze_of(struct opens *o, const struct pair *p)
 	for (unsigned i = 0; i < FREEZES && i < o->nfreezes; i++) {
 		struct freeze *z = &o->freeze[i];
 
-		if (!z->end_ns && z->port == p->port && same_ip(&z->client, &p->client) &&
-		    same_ip(&z->server, &p->server))
+		if (!z->end_ns && z->port == p->port && ip_same(&z->client, &p->client) &&
+		    ip_same(&z->server, &p->server))
 			return z;
 	}
 	return NULL;
@@ -155,16 +145,16 @@ static void lives(const struct opens *o, struct freeze *z)
 
 		if (!x->used || x->opened_ns <= z->start_ns)
 			continue;
-		z->server_lives |= same_ip(&x->server, &z->server) && x->port == z->port &&
-				   !same_ip(&x->client, &z->client);
-		z->client_lives |= same_ip(&x->client, &z->client) && !same_ip(&x->server, &z->server);
+		z->server_lives |= ip_same(&x->server, &z->server) && x->port == z->port &&
+				   !ip_same(&x->client, &z->client);
+		z->client_lives |= ip_same(&x->client, &z->client) && !ip_same(&x->server, &z->server);
 	}
 }
 
 static bool is_beside(const struct freeze *z, const struct outcome *x)
 {
-	bool client = same_ip(&x->client, &z->client);
-	bool server = same_ip(&x->server, &z->server);
+	bool client = ip_same(&x->client, &z->client);
+	bool server = ip_same(&x->server, &z->server);
 
 	if (x->syn_ns <= z->start_ns || (z->end_ns && x->syn_ns >= z->end_ns))
 		return false;
@@ -204,7 +194,7 @@ static void outcomes_since(struct opens *o, const struct freeze *z)
 	for (unsigned i = 0; i < OUTCOMES && i < o->noutcomes; i++) {
 		struct outcome *x = &o->outcome[i];
 
-		if (same_ip(&x->client, &z->client) && same_ip(&x->server, &z->server) && x->port == z->port) {
+		if (ip_same(&x->client, &z->client) && ip_same(&x->server, &z->server) && x->port == z->port) {
 			struct freeze *of = x->beside ? &o->freeze[x->beside - 1] : NULL;
 
 			if (of && x->failed && x->syn_ns >= z->start_ns && is_beside(of, x)) {
@@ -310,7 +300,7 @@ static bool began_alone(const struct opens *o, const struct freeze *z)
 		const struct freeze *x = &o->freeze[i];
 		double apart = fabs((double)(int64_t)(x->start_ns - z->start_ns) * 1e-9);
 
-		if (same_ip(&x->client, &z->client) && same_ip(&x->server, &z->server) && x->port == z->port)
+		if (ip_same(&x->client, &z->client) && ip_same(&x->server, &z->server) && x->port == z->port)
 			continue;
 		if (apart <= fmax(unsure_s(x), unsure_s(z)))
 			return false;
@@ -341,11 +331,11 @@ static void tally(const struct opens *o, uint64_t now_ns, struct tally *t)
 			uint64_t apart = x->start_ns > z->start_ns ? x->start_ns - z->start_ns :
 								     z->start_ns - x->start_ns;
 
-			net &= !same_net(&x->server, &z->server);
-			server &= !same_ip(&x->server, &z->server);
-			client &= !same_ip(&x->client, &z->client);
+			net &= !ip_same_net(&x->server, &z->server);
+			server &= !ip_same(&x->server, &z->server);
+			client &= !ip_same(&x->client, &z->client);
 			moment &= apart >= APART_NS;
-			t->again |= same_ip(&x->server, &z->server) && same_ip(&x->client, &z->client);
+			t->again |= ip_same(&x->server, &z->server) && ip_same(&x->client, &z->client);
 		}
 		t->nets += net;
 		t->servers += server;

@@ -193,6 +193,8 @@ bool limits_window(const struct path *p);
 enum limit limits_of(const struct path *p);
 
 /* rate_report.c */
+/* "2.02 Mbit/s" or "302 kbit/s". */
+void rate_text(char *out, size_t n, double bps);
 void rate_report(struct rate *r, const struct limiter *l);
 void rate_close(struct rate *r, struct limiter *l);
 

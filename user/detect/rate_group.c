@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
 static bool same_direction(const struct path *a, const struct path *b)
 {
 	if (a->ifindex != b->ifindex)
@@ -36,12 +31,12 @@ bool group_has(const struct path *p, const struct path *like, enum group_kind ki
 	case GROUP_PATH:
 		return p->flow_id == like->flow_id && p->way == like->way;
 	case GROUP_PAIR:
-		return same_ip(&p->from, &like->from) && same_ip(&p->to, &like->to);
+		return ip_same(&p->from, &like->from) && ip_same(&p->to, &like->to);
 	case GROUP_HOST_TYPE:
 		return p->type == like->type && same_direction(p, like) &&
-		       same_ip(host(p), host(like));
+		       ip_same(host(p), host(like));
 	case GROUP_HOST:
-		return same_direction(p, like) && same_ip(host(p), host(like));
+		return same_direction(p, like) && ip_same(host(p), host(like));
 	case GROUP_TYPE:
 		return p->type == like->type && same_direction(p, like);
 	case GROUP_ALL:

@@ -8,7 +8,7 @@
 
 #define BURST_SURE 1.3 /* high over low: an interval that narrow is an estimate */
 
-static void rate_text(char *out, size_t n, double bps)
+void rate_text(char *out, size_t n, double bps)
 {
 	if (bps >= 1e6)
 		snprintf(out, n, "%.3g Mbit/s", bps / 1e6);

@@ -92,15 +92,6 @@ static double path_peak(const struct path *p)
 	return best;
 }
 
-static void name_type(struct limiter *l, const char *name)
-{
-	size_t n = strlen(l->control_types);
-
-	if (!strstr(l->control_types, name) && n + strlen(name) + 2 < sizeof(l->control_types))
-		snprintf(l->control_types + n, sizeof(l->control_types) - n, "%s%s", n ? " " : "",
-			 name);
-}
-
 void type_compare(struct rate *r, struct limiter *l)
 {
 	struct sample own = { .n = 0 }, control = { .n = 0 };
@@ -141,7 +132,7 @@ void type_compare(struct rate *r, struct limiter *l)
 		if (n < CONTROLS_MAX)
 			rates[n++] = tally_rate(&t);
 		l->control_best = fmax(l->control_best, path_peak(p));
-		name_type(l, model_type_name(r->env.model, p->type));
+		fact_list(l->control_types, sizeof(l->control_types), model_type_name(r->env.model, p->type));
 	}
 	l->own_loss = packets ? (double)lost / (double)(packets + lost) : NAN;
 	l->control_loss = l->control_packets ?

@@ -54,18 +54,6 @@ static bool is_member(const struct path *p, unsigned type)
 	return p->proto == IPPROTO_UDP && p->type == type && p->way == TO_CLIENT && !p->outbound;
 }
 
-static bool same_ip(const struct in6_addr *a, const struct in6_addr *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
-static bool same_net(const struct in6_addr *a, const struct in6_addr *b)
-{
-	struct in6_addr x = ip_net(a), y = ip_net(b);
-
-	return same_ip(&x, &y);
-}
-
 /* The share of the bytes that the largest client got, that the largest network sent. */
 static double largest(const struct udp_look *u, bool net, const struct path **of)
 {
@@ -78,7 +66,7 @@ static double largest(const struct udp_look *u, bool net, const struct path **of
 		for (unsigned k = 0; k < u->n; k++) {
 			const struct path *x = u->m[k].path;
 
-			if (net ? same_net(&x->server, &p->server) : same_ip(&x->client, &p->client))
+			if (net ? ip_same_net(&x->server, &p->server) : ip_same(&x->client, &p->client))
 				sum += u->m[k].bytes;
 		}
 		if (sum > best) {
@@ -185,8 +173,8 @@ static bool fit(struct rate *r, struct udp_look *u)
 		return false;
 	for (unsigned i = 0; i < u->n; i++) {
 		const struct path *x = u->m[i].path;
-		uint8_t parts = (uint8_t)(same_ip(&x->client, &u->client) << PART_CLIENT |
-					  same_net(&x->server, &u->net) << PART_NET);
+		uint8_t parts = (uint8_t)(ip_same(&x->client, &u->client) << PART_CLIENT |
+					  ip_same_net(&x->server, &u->net) << PART_NET);
 
 		for (unsigned k = 0; k < x->s->n; k++) {
 			const struct obs *o = series_at(x->s, k);
@@ -204,21 +192,13 @@ static bool fit(struct rate *r, struct udp_look *u)
 	return u->c.holds;
 }
 
-static void name_type(struct udp_look *u, const char *name)
-{
-	size_t at = strlen(u->types);
-
-	if (!strstr(u->types, name) && at + strlen(name) + 2 < sizeof(u->types))
-		snprintf(u->types + at, sizeof(u->types) - at, "%s%s", at ? " " : "", name);
-}
-
 static bool is_near(const struct udp_look *u, const struct path *p, enum ceiling_part part)
 {
 	for (unsigned i = 0; i < u->n; i++) {
 		const struct path *m = u->m[i].path;
 
-		if (u->m[i].bytes >= MINOR * u->bytes && (part == PART_NET ? same_net(&m->server, &p->server) :
-									     same_ip(&m->client, &p->client)))
+		if (u->m[i].bytes >= MINOR * u->bytes && (part == PART_NET ? ip_same_net(&m->server, &p->server) :
+									     ip_same(&m->client, &p->client)))
 			return true;
 	}
 	return false;
@@ -278,7 +258,7 @@ static bool others_free(const struct rate *r, unsigned type, struct udp_look *u)
 		if (bytes < u->c.rate * CONTROL_S)
 			continue;
 		u->control_flows++;
-		name_type(u, model_type_name(r->env.model, p->type));
+		fact_list(u->types, sizeof(u->types), model_type_name(r->env.model, p->type));
 	}
 	for (unsigned k = 0; k < CEILING_PARTS; k++)
 		if (!went_fast(slot[k], u->c.rate, &best[k]))
@@ -297,8 +277,8 @@ static uint32_t count_ends(const struct udp_look *u, bool net)
 		bool known = false;
 
 		for (unsigned k = 0; k < i && !known; k++)
-			known = net ? same_ip(&u->m[k].path->server, &u->m[i].path->server) :
-				      same_ip(&u->m[k].path->client, &u->m[i].path->client);
+			known = net ? ip_same(&u->m[k].path->server, &u->m[i].path->server) :
+				      ip_same(&u->m[k].path->client, &u->m[i].path->client);
 		n += !known;
 	}
 	return n;
@@ -345,8 +325,7 @@ static void report(struct rate *r, struct udp_limit *l, unsigned type, const str
 	fact_text(&f.ruled_out, "app", "the sum keeps to the bound, none of its parts does");
 	fact_text(&f.ruled_out, "sender_pacing", "senders in several networks do not know of each other");
 	fact_text(&f.ruled_out, "receiver", "nor do the clients");
-	snprintf(f.what, sizeof(f.what), "%.3g %s", c->rate * 8 / (c->rate >= 125e3 ? 1e6 : 1e3),
-		 c->rate >= 125e3 ? "Mbit/s" : "kbit/s");
+	rate_text(f.what, sizeof(f.what), c->rate * 8);
 	findings_report(r->env.findings, &f);
 }
 

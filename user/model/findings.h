@@ -7,6 +7,9 @@
 #ifndef WEIR_FINDINGS_H
 #define WEIR_FINDINGS_H
 
+#include <stdio.h>
+#include <string.h>
+
 #include "model.h"
 
 #define FINDING_FLOWS	64
@@ -114,6 +117,15 @@ bool fact_num(struct facts *s, const char *name, double value);
 bool fact_vs(struct facts *s, const char *name, double value, double control);
 bool fact_text(struct facts *s, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Adds a name to names parted by spaces, each once; one that has no room is left out. */
+static inline void fact_list(char *list, size_t size, const char *name)
+{
+	size_t at = strlen(list);
+
+	if (!strstr(list, name) && at + strlen(name) + 2 <= size)
+		snprintf(list + at, size - at, "%s%s", at ? " " : "", name);
+}
 
 /* Notes a flow of the finding: counts it, keeps the first 64 ids, each once among those. */
 void finding_add_flow(struct finding *f, const struct flow *flow);

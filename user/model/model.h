@@ -60,6 +60,16 @@ static inline struct in6_addr ip_net(const struct in6_addr *ip)
 	return net;
 }
 
+static inline bool ip_same(const struct in6_addr *a, const struct in6_addr *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static inline bool ip_same_net(const struct in6_addr *a, const struct in6_addr *b)
+{
+	return !memcmp(a, b, ip_net_bytes(a));
+}
+
 /* From the client's view; index 0 to the server (up), 1 to the client (down). */
 enum { TO_SERVER, TO_CLIENT };
 
