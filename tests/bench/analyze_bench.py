@@ -35,6 +35,8 @@ def run(row, quick):
                 runs[weir].append(spent([weir, "analyze", path]))
         if any(r[3] for v in runs.values() for r in v):
             raise RuntimeError("weir analyze failed")
+        lines = subprocess.run([TUNED, "analyze", path], stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+        row("analyze: claims", sum(" open " in line for line in lines), "findings")
         each = os.path.getsize(path) / packets
         plain = packets / statistics.median(r[0] for r in runs[WEIR])
         runs = runs[TUNED]

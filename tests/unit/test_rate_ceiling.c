@@ -219,6 +219,67 @@ static void benign(void **state)
 				.burst = 60e3, .start = 130e3, .vary = .3, .seconds = 60 });
 }
 
+/* Packets of very many senders, each by chance: what is nearest to its ceiling is near to it by chance. */
+static void many_senders(void **state)
+{
+	static const unsigned lens[] = { 160, 500, 1400 };
+	unsigned held = 0;
+	struct ceiling c;
+
+	for (double rate = 20e3; rate < 3e6; rate *= 1.25)
+		for (unsigned i = 0; i < 3 * SEEDS; i++) {
+			unsigned len = lens[i % 3];
+			double t = 0;
+
+			seed = 3000 + i;
+			for (npackets = 0; npackets < 12000 && t < 60; npackets++) {
+				t -= log(1 - uniform()) * len / rate;
+				packet[npackets] = (struct ceiling_packet){ t, (float)len, (uint8_t)(4 * uniform()) };
+			}
+			ceiling_fit(packet, npackets, &c);
+			held += c.holds;
+			if (c.holds)
+				print_message("%.0f bytes/s of %u: %.0f, %.0f bytes, %u touches, off %.0f\n", rate,
+					      len, c.rate, c.burst, c.touches, c.off[0]);
+		}
+	assert_int_equal(held, 0);
+}
+
+static void call(double from, double to, uint8_t parts)
+{
+	for (double t = from; t < to && npackets < PACKETS; t += .02)
+		packet[npackets++] = (struct ceiling_packet){ t, 214, parts };
+}
+
+/*
+ * Calls, a packet each 20 ms: their sum is steady until one more begins or ends. Here one ends first, then
+ * one ends where another begins, and then two thirds do.
+ */
+static void calls(void **state)
+{
+	unsigned held = 0;
+	struct ceiling c;
+
+	for (unsigned i = 0; i < 4 * SEEDS; i++) {
+		unsigned n = 4 + i % 16;
+
+		seed = 4000 + i;
+		npackets = 0;
+		call(0, 5, 3);
+		call(0, 9 + 2 * uniform(), 3);
+		call(9 + 2 * uniform(), 50, 0);
+		for (unsigned k = 0; k < n; k++)
+			call(.02 * uniform(), k % 3 ? 16 + 4 * uniform() : 50, (uint8_t)(4 * uniform()));
+		qsort(packet, npackets, sizeof(*packet), by_time);
+		ceiling_fit(packet, npackets, &c);
+		held += c.holds;
+		if (c.holds)
+			print_message("seed %u, %u calls: %.0f bytes/s, %.0f bytes, %u touches in %.1f s, off %.0f\n",
+				      i, n, c.rate, c.burst, c.touches, c.last - c.first, c.off[0]);
+	}
+	assert_int_equal(held, 0);
+}
+
 static void a_plain_bottleneck(void **state)
 {
 	struct world w = { .sender = PROBES, .limiter = QUEUE, .flows = 2, .rate = 500e3, .burst = 60e3,
@@ -259,6 +320,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bucket_shared), cmocka_unit_test(benign),
+		cmocka_unit_test(many_senders),
+		cmocka_unit_test(calls),
 		cmocka_unit_test(a_plain_bottleneck), cmocka_unit_test(one_flow_alone),
 		cmocka_unit_test(too_little),
 	};

@@ -122,7 +122,7 @@ struct limiter {
 struct udp_limit {
 	bool open;
 	double rate; /* bytes/s, by the newest look; 0: none */
-	uint64_t key, looked_ns, seen_ns, start_ns, last_ns, reported_ns;
+	uint64_t key, next_ns, seen_ns, start_ns, last_ns, reported_ns;
 };
 
 /* A group that was tried in vain, and with how many losses. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PACKET	     1514
@@ -11,21 +12,23 @@
 #define TOUCH_S	     .5
 #define TOUCHES_MIN  8
 #define TOUCHES_PART .12 /* of the half seconds between the first and the last */
-#define SPAN_S	     10
 #define THIRDS	     3   /* of that time: reached in each */
 #define BURST_MIN    (8 * PACKET) /* what links and cards send at once is less */
 #define BURST_MIN_S  .02
 #define BURST_MAX_S  1.5 /* many a bound that is so loose is reached now and then */
 #define FULL	     .7  /* of the rate is used: who sends less meets no limit */
 #define OFF_MIN	     (8 * PACKET) /* bytes that the parts are off their shares */
+#define SWING_MIN    (2 * PACKET) /* bytes: the median step of a part's half seconds */
 #define OFF_TIMES    12  /* packets that the parts are judged by */
 #define ALONE	     .3 /* as often as the sum: where that is at its ceiling, all with one of their own are */
 #define ALONE_FULL   .93 /* a rate that is too high has a low bound, which anything reaches */
 #define UNSURE	     .005 /* of the rate: what is reached is not always reached to the end */
-#define COARSE	     300
-#define FINE	     41
-#define LEAST	     .9  /* rates tried, times what passed on average */
-#define MOST	     1.6
+#define TOGETHER     8    /* rates in one pass; the numbers of rates are multiples */
+#define COARSE	     296
+#define FINE	     40
+#define FINE_PART    .008 /* of the rate, from the least to the most */
+#define SLOTS	     (CEILING_MAX_S * 2 + 1)
+#define MOST	     1.6 /* times what passed on average */
 
 /* Packets of which parts are looked at. */
 #define ALL 0xffu
@@ -41,52 +44,138 @@ static double backlog(const struct ceiling_packet *p, unsigned i, double rate, u
 	return fmax(0, q - (i ? rate * (p[i].t - p[i - 1].t) : 0)) + len_of(&p[i], mask);
 }
 
-/* The bound at a rate, and in how many half seconds it is reached. */
-static void try_rate(const struct ceiling_packet *p, unsigned n, unsigned mask, double rate,
-		     struct ceiling *c)
-{
-	double q = 0, most = 0;
-	unsigned k = 0;
-	long at = -1;
+/* A packet of what is looked at: after how much time without one, s; bytes; its half second. */
+struct step {
+	double dt, len;
+	unsigned slot;
+};
 
-	for (unsigned i = 0; i < n; i++) {
-		q = backlog(p, i, rate, mask, q);
-		most = fmax(most, q);
-	}
-	q = 0;
-	for (unsigned i = 0; i < n; i++) {
-		q = backlog(p, i, rate, mask, q);
-		if (q < most - CLOSE || len_of(&p[i], mask) <= 0 || (long)(p[i].t / TOUCH_S) == at)
-			continue;
-		at = (long)(p[i].t / TOUCH_S);
-		k++;
-	}
-	if (k <= c->touches)
-		return;
-	c->rate = rate;
-	c->burst = most;
-	c->touches = k;
+/* Rates tried in one pass: one's backlog is a chain of dependent steps, which others beside it hide. */
+typedef double pair __attribute__((vector_size(16)));
+typedef int64_t bits __attribute__((vector_size(16)));
+
+static inline pair larger(pair a, pair b)
+{
+	bits is = a > b;
+
+	return (pair)((is & (bits)a) | (~is & (bits)b));
 }
 
-/* The rate whose bound is reached most often. */
+/* The bounds at these rates, and in how many half seconds each is reached. */
+static void try_rates(const struct step *s, unsigned n, const double *rates, struct ceiling *c)
+{
+	pair rate[TOGETHER / 2], q[TOGETHER / 2] = { 0 }, most[TOGETHER / 2] = { 0 }, high[SLOTS][TOGETHER / 2];
+	unsigned slots = 0;
+
+	memcpy(rate, rates, sizeof(rate));
+	for (unsigned i = 0; i < n;) {
+		pair top[TOGETHER / 2] = { 0 };
+
+		for (unsigned slot = s[i].slot; i < n && s[i].slot == slot; i++) {
+#pragma GCC unroll 8
+			for (unsigned k = 0; k < TOGETHER / 2; k++) {
+				q[k] = larger(q[k] - rate[k] * s[i].dt, (pair){ 0 }) + s[i].len;
+				top[k] = larger(q[k], top[k]);
+			}
+		}
+#pragma GCC unroll 8
+		for (unsigned k = 0; k < TOGETHER / 2; k++) {
+			high[slots][k] = top[k];
+			most[k] = larger(top[k], most[k]);
+		}
+		slots++;
+	}
+	for (unsigned k = 0; k < TOGETHER; k++) {
+		double bound = most[k / 2][k % 2];
+		unsigned touches = 0;
+
+		for (unsigned i = 0; i < slots; i++)
+			touches += high[i][k / 2][k % 2] >= bound - CLOSE;
+		if (touches <= c->touches)
+			continue;
+		c->rate = rates[k];
+		c->burst = bound;
+		c->touches = touches;
+	}
+}
+
+static unsigned steps_of(const struct ceiling_packet *p, unsigned n, unsigned mask, struct step *s)
+{
+	unsigned steps = 0;
+	double last = p[0].t;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (len_of(&p[i], mask) <= 0)
+			continue;
+		s[steps++] = (struct step){ p[i].t - last, p[i].len, (unsigned)((p[i].t - p[0].t) / TOUCH_S) };
+		last = p[i].t;
+	}
+	return steps;
+}
+
+/* The rate whose bound is reached most often; 0 without memory. */
 static void search(const struct ceiling_packet *p, unsigned n, unsigned mask, struct ceiling *c)
 {
+	struct step *s = malloc(n * sizeof(*s));
 	double bytes = 0, base, coarse;
+	double rate[TOGETHER];
+	unsigned steps;
 
 	memset(c, 0, sizeof(*c));
-	for (unsigned i = 0; i < n; i++)
-		bytes += len_of(&p[i], mask);
+	if (!s)
+		return;
+	steps = steps_of(p, n, mask, s);
+	for (unsigned i = 0; i < steps; i++)
+		bytes += s[i].len;
 	base = bytes / (p[n - 1].t - p[0].t);
-	for (unsigned i = 0; i < COARSE; i++)
-		try_rate(p, n, mask, base * LEAST * pow(MOST / LEAST, (double)i / (COARSE - 1)), c);
+	for (unsigned i = 0; i < COARSE; i += TOGETHER) {
+		for (unsigned k = 0; k < TOGETHER; k++)
+			rate[k] = base * CEILING_LEAST * pow(MOST / CEILING_LEAST, (double)(i + k) / (COARSE - 1));
+		try_rates(s, steps, rate, c);
+	}
 	coarse = c->rate;
-	for (unsigned i = 0; i < FINE; i++)
-		try_rate(p, n, mask, coarse * (.996 + .008 * i / (FINE - 1)), c);
+	for (unsigned i = 0; i < FINE; i += TOGETHER) {
+		for (unsigned k = 0; k < TOGETHER; k++)
+			rate[k] = coarse * (1 + FINE_PART * ((double)(i + k) / (FINE - 1) - .5));
+		try_rates(s, steps, rate, c);
+	}
+	free(s);
 }
 
 static bool part_of(const struct ceiling_packet *p, unsigned part)
 {
 	return p->parts >> part & 1;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Does each part go on changing? Calls go on at their pace until one begins or ends, and their sum is steady
+ * for that long without any limit.
+ */
+static bool swings(const struct ceiling_packet *p, unsigned n, struct ceiling *c)
+{
+	double in[CEILING_PARTS][SLOTS] = { { 0 } };
+	unsigned slots = (unsigned)((p[n - 1].t - p[0].t) / TOUCH_S); /* the last is not whole */
+
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned k = 0; k < CEILING_PARTS; k++)
+			if (part_of(&p[i], k))
+				in[k][(unsigned)((p[i].t - p[0].t) / TOUCH_S)] += p[i].len;
+	for (unsigned k = 0; k < CEILING_PARTS; k++) {
+		for (unsigned i = 0; i + 1 < slots; i++)
+			in[k][i] = fabs(in[k][i + 1] - in[k][i]);
+		qsort(in[k], slots - 1, sizeof(in[k][0]), by_size);
+		c->swing[k] = in[k][(slots - 1) / 2];
+		if (c->swing[k] < SWING_MIN)
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -95,7 +184,7 @@ static bool part_of(const struct ceiling_packet *p, unsigned part)
  */
 static bool parts_vary(const struct ceiling_packet *p, unsigned n, struct ceiling *c)
 {
-	double q = 0, all = 0, share[CEILING_PARTS] = { 0 }, part[CEILING_PARTS] = { 0 };
+	double q = c->burst - p[0].len, all = 0, share[CEILING_PARTS] = { 0 }, part[CEILING_PARTS] = { 0 };
 	unsigned times = 0;
 	bool known = false;
 
@@ -124,7 +213,7 @@ static bool parts_vary(const struct ceiling_packet *p, unsigned n, struct ceilin
 		if (c->off[k] < OFF_MIN)
 			return false;
 	}
-	return times >= OFF_TIMES;
+	return times >= OFF_TIMES && swings(p, n, c);
 }
 
 /* Is it reached all the time, and what passed not much less? */
@@ -154,7 +243,7 @@ static bool goes_on(const struct ceiling_packet *p, unsigned n, unsigned mask, s
 			c->last = p[i].t;
 			at_last = sum;
 		}
-		if (c->first < 0 || c->last < c->first + SPAN_S)
+		if (c->first < 0 || c->last < c->first + CEILING_MIN_S)
 			return false;
 	}
 	for (unsigned k = 0; k < THIRDS; k++)
@@ -163,6 +252,19 @@ static bool goes_on(const struct ceiling_packet *p, unsigned n, unsigned mask, s
 	c->base = (at_last - at_first) / (c->last - c->first);
 	return c->touches >= TOUCHES_MIN && c->base >= FULL * c->rate &&
 	       c->touches >= TOUCHES_PART * (c->last - c->first) / TOUCH_S;
+}
+
+/* What is from the first to the last touch: what was before, or after, tells nothing of who shares what. */
+static const struct ceiling_packet *between(const struct ceiling_packet *p, unsigned *n, const struct ceiling *c)
+{
+	unsigned from = 0, to = *n;
+
+	while (from < to && p[from].t < c->first)
+		from++;
+	while (to > from && p[to - 1].t > c->last)
+		to--;
+	*n = to - from;
+	return p + from;
 }
 
 /* Does a part keep to a ceiling of its own? Then it shares none: each has its limit, or its pace. */
@@ -179,11 +281,14 @@ void ceiling_fit(const struct ceiling_packet *p, unsigned n, struct ceiling *c)
 	double unsure;
 
 	memset(c, 0, sizeof(*c));
-	if (n < PACKETS_MIN || p[n - 1].t < p[0].t + SPAN_S)
+	if (n < PACKETS_MIN || p[n - 1].t < p[0].t + CEILING_MIN_S || p[n - 1].t > p[0].t + CEILING_MAX_S)
 		return;
 	search(p, n, ALL, c);
 	if (c->burst < BURST_MIN || c->burst < BURST_MIN_S * c->rate || c->burst > BURST_MAX_S * c->rate ||
-	    !goes_on(p, n, ALL, c) || !parts_vary(p, n, c))
+	    !goes_on(p, n, ALL, c))
+		return;
+	p = between(p, &n, c);
+	if (!parts_vary(p, n, c))
 		return;
 	for (unsigned k = 0; k < CEILING_PARTS; k++)
 		if (part_alone(p, n, k, c->touches))

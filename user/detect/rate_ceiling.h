@@ -28,11 +28,15 @@ struct ceiling {
 	double base;	  /* bytes/s that passed from the first touch to the last */
 	unsigned touches; /* half seconds in which it was reached */
 	double first, last; /* s: of these */
+	double swing[CEILING_PARTS]; /* bytes: the median step from one of its half seconds to the next */
 	double off[CEILING_PARTS]; /* bytes, rms: how far a part then was from its share of what had passed */
 };
 
-/* p: n packets that passed, in time order. Cost: about CEILING_COST n steps, thrice as many where it holds. */
-#define CEILING_COST 700
+/* p: n packets that passed, in time order. Cost: about CEILING_COST n, twice as much where it holds. */
+#define CEILING_COST 60
+#define CEILING_MIN_S 10 /* packets of less time, or of more, tell none */
+#define CEILING_MAX_S 64
+#define CEILING_LEAST .9 /* times what passed on average: no rate is lower */
 void ceiling_fit(const struct ceiling_packet *p, unsigned n, struct ceiling *c);
 
 #endif

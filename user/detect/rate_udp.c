@@ -13,11 +13,12 @@
 #include <string.h>
 
 #define LOOK_NS	      2000000000ull
-#define LOOK_OPEN_NS  6000000000ull /* what is known need not be looked at as often */
+#define LOOK_PART     8 /* of the time that is held must be new */
+#define LOOK_OPEN_NS  4000000000ull /* what is known need not be looked at as often */
 #define AGAIN_NS      3000000000ull /* two looks so far apart must agree */
 #define AGREE	      .02
 #define HELD_NS	      60000000000ull /* older packets are left out */
-#define SPAN_NS	      10000000000ull /* a ceiling is told by no less */
+#define SPAN_NS	      (CEILING_MIN_S * 1000000000ull)
 #define QUIET_NS      15000000000ull
 #define REPORT_NS     10000000000ull
 #define PACKETS_MAX   12000
@@ -40,7 +41,7 @@ struct member {
 struct udp_look {
 	struct member m[MEMBERS_MAX];
 	unsigned n;
-	uint64_t from_ns;
+	uint64_t from_ns, span_ns; /* of what was fitted */
 	double bytes;
 	struct in6_addr client, net; /* who got, and which sent, most */
 	struct ceiling c;
@@ -186,8 +187,9 @@ static bool fit(struct rate *r, struct udp_look *u)
 	}
 	qsort(p, n, sizeof(*p), by_time);
 	all = n > PACKETS_MAX ? n - PACKETS_MAX : 0;
+	u->span_ns = (uint64_t)((p[n - 1].t - p[all].t) * 1e9);
 	ceiling_fit(p + all, n - all, &u->c);
-	r->credit -= (u->c.holds ? 3.0 : 1.0) * CEILING_COST * (n - all);
+	r->credit -= (u->c.holds ? 2.0 : 1.0) * CEILING_COST * (n - all);
 	free(p);
 	return u->c.holds;
 }
@@ -379,15 +381,15 @@ void udp_tick(struct rate *r, uint64_t now_ns)
 	for (unsigned type = 1; type < MAX_TYPES; type++) {
 		struct udp_limit *l = &r->udp[type];
 
-		if (l->open && now_ns < l->looked_ns + LOOK_OPEN_NS)
+		if (now_ns < l->next_ns)
 			continue;
-		l->looked_ns = now_ns;
 		r->refused += seen[type] && r->credit < 0;
 		if (seen[type] && r->credit >= 0) {
 			struct udp_look u;
 
 			if (find_members(r, type, now_ns, &u) && fit(r, &u) && others_free(r, type, &u))
 				found(r, l, type, &u, now_ns);
+			l->next_ns = now_ns + (l->open ? LOOK_OPEN_NS : 0) + u.span_ns / LOOK_PART;
 		}
 		if (l->open && now_ns > l->last_ns + QUIET_NS)
 			udp_close(r, l);
