@@ -237,7 +237,7 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 		limits_packet(p, r, s->rtt[SIDE_BEFORE].min_us + s->rtt[SIDE_AFTER].min_us);
 		series_packet(p->s, &rate->budget, r);
 		if (r->proto == IPPROTO_UDP)
-			udp_gap(p, r);
+			udp_packet(rate, p, r);
 		x->tail[way] = series_tail(s);
 		p->last_ns = r->time_ns;
 		wake(rate, p);

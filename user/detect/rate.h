@@ -122,6 +122,7 @@ struct limiter {
 struct udp_limit {
 	bool open;
 	double rate; /* bytes/s, by the newest look; 0: none */
+	uint64_t newest_ns; /* packet of a flow that may matter */
 	uint64_t key, next_ns, seen_ns, start_ns, last_ns, reported_ns;
 };
 
@@ -206,7 +207,7 @@ bool type_only(const struct limiter *l);
 
 /* rate_udp.c */
 /* A packet of a UDP path: were there some before it that gave no record? */
-void udp_gap(struct path *p, const struct weir_rec *r);
+void udp_packet(struct rate *rate, struct path *p, const struct weir_rec *r);
 /* Now and then looks whether a type's UDP has a ceiling of its own. */
 void udp_tick(struct rate *r, uint64_t now_ns);
 void udp_close(struct rate *r, struct udp_limit *l);

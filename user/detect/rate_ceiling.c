@@ -23,9 +23,9 @@
 #define ALONE	     .3 /* as often as the sum: where that is at its ceiling, all with one of their own are */
 #define ALONE_FULL   .93 /* a rate that is too high has a low bound, which anything reaches */
 #define UNSURE	     .005 /* of the rate: what is reached is not always reached to the end */
-#define TOGETHER     8    /* rates in one pass; the numbers of rates are multiples */
-#define COARSE	     296
-#define FINE	     40
+#define TOGETHER     16   /* rates in one pass; the numbers of rates are multiples */
+#define COARSE	     304
+#define FINE	     48
 #define FINE_PART    .008 /* of the rate, from the least to the most */
 #define SLOTS	     (CEILING_MAX_S * 2 + 1)
 #define MOST	     1.6 /* times what passed on average */
@@ -46,51 +46,51 @@ static double backlog(const struct ceiling_packet *p, unsigned i, double rate, u
 
 /* A packet of what is looked at: after how much time without one, s; bytes; its half second. */
 struct step {
-	double dt, len;
+	float dt, len;
 	unsigned slot;
 };
 
 /* Rates tried in one pass: one's backlog is a chain of dependent steps, which others beside it hide. */
-typedef double pair __attribute__((vector_size(16)));
-typedef int64_t bits __attribute__((vector_size(16)));
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t bits __attribute__((vector_size(16)));
 
-static inline pair larger(pair a, pair b)
+static inline four larger(four a, four b)
 {
 	bits is = a > b;
 
-	return (pair)((is & (bits)a) | (~is & (bits)b));
+	return (four)((is & (bits)a) | (~is & (bits)b));
 }
 
 /* The bounds at these rates, and in how many half seconds each is reached. */
-static void try_rates(const struct step *s, unsigned n, const double *rates, struct ceiling *c)
+static void try_rates(const struct step *s, unsigned n, const float *rates, struct ceiling *c)
 {
-	pair rate[TOGETHER / 2], q[TOGETHER / 2] = { 0 }, most[TOGETHER / 2] = { 0 }, high[SLOTS][TOGETHER / 2];
+	four rate[TOGETHER / 4], q[TOGETHER / 4] = { 0 }, most[TOGETHER / 4] = { 0 }, high[SLOTS][TOGETHER / 4];
 	unsigned slots = 0;
 
 	memcpy(rate, rates, sizeof(rate));
 	for (unsigned i = 0; i < n;) {
-		pair top[TOGETHER / 2] = { 0 };
+		four top[TOGETHER / 4] = { 0 };
 
 		for (unsigned slot = s[i].slot; i < n && s[i].slot == slot; i++) {
-#pragma GCC unroll 8
-			for (unsigned k = 0; k < TOGETHER / 2; k++) {
-				q[k] = larger(q[k] - rate[k] * s[i].dt, (pair){ 0 }) + s[i].len;
+#pragma GCC unroll 4
+			for (unsigned k = 0; k < TOGETHER / 4; k++) {
+				q[k] = larger(q[k] - rate[k] * s[i].dt, (four){ 0 }) + s[i].len;
 				top[k] = larger(q[k], top[k]);
 			}
 		}
-#pragma GCC unroll 8
-		for (unsigned k = 0; k < TOGETHER / 2; k++) {
+#pragma GCC unroll 4
+		for (unsigned k = 0; k < TOGETHER / 4; k++) {
 			high[slots][k] = top[k];
 			most[k] = larger(top[k], most[k]);
 		}
 		slots++;
 	}
 	for (unsigned k = 0; k < TOGETHER; k++) {
-		double bound = most[k / 2][k % 2];
+		double bound = (double)most[k / 4][k % 4];
 		unsigned touches = 0;
 
 		for (unsigned i = 0; i < slots; i++)
-			touches += high[i][k / 2][k % 2] >= bound - CLOSE;
+			touches += (double)high[i][k / 4][k % 4] >= bound - CLOSE;
 		if (touches <= c->touches)
 			continue;
 		c->rate = rates[k];
@@ -107,7 +107,7 @@ static unsigned steps_of(const struct ceiling_packet *p, unsigned n, unsigned ma
 	for (unsigned i = 0; i < n; i++) {
 		if (len_of(&p[i], mask) <= 0)
 			continue;
-		s[steps++] = (struct step){ p[i].t - last, p[i].len, (unsigned)((p[i].t - p[0].t) / TOUCH_S) };
+		s[steps++] = (struct step){ (float)(p[i].t - last), p[i].len, (unsigned)((p[i].t - p[0].t) / TOUCH_S) };
 		last = p[i].t;
 	}
 	return steps;
@@ -118,7 +118,7 @@ static void search(const struct ceiling_packet *p, unsigned n, unsigned mask, st
 {
 	struct step *s = malloc(n * sizeof(*s));
 	double bytes = 0, base, coarse;
-	double rate[TOGETHER];
+	float rate[TOGETHER];
 	unsigned steps;
 
 	memset(c, 0, sizeof(*c));
@@ -126,17 +126,17 @@ static void search(const struct ceiling_packet *p, unsigned n, unsigned mask, st
 		return;
 	steps = steps_of(p, n, mask, s);
 	for (unsigned i = 0; i < steps; i++)
-		bytes += s[i].len;
+		bytes += (double)s[i].len;
 	base = bytes / (p[n - 1].t - p[0].t);
 	for (unsigned i = 0; i < COARSE; i += TOGETHER) {
 		for (unsigned k = 0; k < TOGETHER; k++)
-			rate[k] = base * CEILING_LEAST * pow(MOST / CEILING_LEAST, (double)(i + k) / (COARSE - 1));
+			rate[k] = (float)(base * CEILING_LEAST * pow(MOST / CEILING_LEAST, (double)(i + k) / (COARSE - 1)));
 		try_rates(s, steps, rate, c);
 	}
 	coarse = c->rate;
 	for (unsigned i = 0; i < FINE; i += TOGETHER) {
 		for (unsigned k = 0; k < TOGETHER; k++)
-			rate[k] = coarse * (1 + FINE_PART * ((double)(i + k) / (FINE - 1) - .5));
+			rate[k] = (float)(coarse * (1 + FINE_PART * ((double)(i + k) / (FINE - 1) - .5)));
 		try_rates(s, steps, rate, c);
 	}
 	free(s);

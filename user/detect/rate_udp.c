@@ -50,11 +50,6 @@ struct udp_look {
 	char types[64];
 };
 
-static bool is_member(const struct path *p, unsigned type)
-{
-	return p->proto == IPPROTO_UDP && p->type == type && p->way == TO_CLIENT && !p->outbound;
-}
-
 /* The share of the bytes that the largest client got, that the largest network sent. */
 static double largest(const struct udp_look *u, bool net, const struct path **of)
 {
@@ -359,32 +354,30 @@ static void found(struct rate *r, struct udp_limit *l, unsigned type, const stru
 	report(r, l, type, u);
 }
 
-void udp_gap(struct path *p, const struct weir_rec *r)
+void udp_packet(struct rate *rate, struct path *p, const struct weir_rec *r)
 {
 	unsigned next = r->own_pkts + r->segs;
 
 	if (r->own_pkts != p->expected || next > UINT16_MAX)
 		p->gap_ns = r->time_ns;
 	p->expected = next > UINT16_MAX ? UINT16_MAX : next;
+	if (p->way == TO_CLIENT && !p->outbound && p->s->bytes >= BYTES_MIN / 16)
+		rate->udp[p->type].newest_ns = r->time_ns;
 }
 
 void udp_tick(struct rate *r, uint64_t now_ns)
 {
-	bool seen[MAX_TYPES] = { false };
-
 	if (now_ns < r->udp_ns + LOOK_NS)
 		return;
 	r->udp_ns = now_ns;
-	for (const struct path *p = r->paths; p; p = p->next)
-		if (is_member(p, p->type) && p->last_ns + LOOK_NS > now_ns && p->s->bytes >= BYTES_MIN / 16)
-			seen[p->type] = true;
 	for (unsigned type = 1; type < MAX_TYPES; type++) {
 		struct udp_limit *l = &r->udp[type];
+		bool seen = l->newest_ns + LOOK_NS > now_ns;
 
 		if (now_ns < l->next_ns)
 			continue;
-		r->refused += seen[type] && r->credit < 0;
-		if (seen[type] && r->credit >= 0) {
+		r->refused += seen && r->credit < 0;
+		if (seen && r->credit >= 0) {
 			struct udp_look u;
 
 			if (find_members(r, type, now_ns, &u) && fit(r, &u) && others_free(r, type, &u))
