@@ -302,6 +302,26 @@ def benign_gro(row):
         some_flows(row, 15e6, r.randint(1, 3))
 
 
+def benign_calls(row):
+    """Calls that begin and end, voice and video; others fetch much faster meanwhile."""
+    r = row.rng
+    row.end, row.snap, n = 32, 120, r.randint(3, 12)
+    kind, size, pps = r.choice(["rtp", "rtp", "quic"]), r.randint(120, 900), r.choice([50, 50, 33, 100])
+    for i in range(n):
+        t = r.uniform(.2, 4) if r.random() < .6 else r.uniform(.2, 24)
+        dur = r.choice([60, r.uniform(3, 20)])
+        row.at(t, "traffic %s cli%d srv%d:%d pps=%d dur=%d size=%d" % (
+            kind,
+            r.randint(1, 8), r.randint(1, 8), 20000 + 2 * i, pps, min(dur, row.end - t - 1) * 1000,
+            size if r.random() < .7 else r.randint(120, 1100)))
+    for i in range(10):
+        row.flow(.4 + 3 * i, 900000, proto="tls", cli=r.randint(1, 8), srv=r.randint(1, 8))
+        row.flow(.9 + 3 * i, 900000, proto="tls", cli=r.randint(1, 8), srv=r.randint(1, 8))
+    if r.random() < .4:
+        row.queue(False, "netem loss %.2f%% delay %.1fms limit 100000" % (row.log(.05, 2), r.uniform(0, 5)))
+    row.words.append("calls=%d" % n)
+
+
 FAMILIES = {"police": (police, 12), "gso": (police_gso, 2), "shared": (police_shared, 5),
             "shape": (shape, 8), "typepolice": (type_police, 1), "typehtb": (type_htbclass, 1)}
 BENIGN = {n[7:]: f for n, f in list(globals().items()) if n.startswith("benign_")}

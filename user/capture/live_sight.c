@@ -155,11 +155,17 @@ void live_connections(struct live *l)
 	ct_dump(on_connection, l->join);
 }
 
-static void problem(struct live *l, struct live_iface *f, enum told which, const char *shout,
-		    const char *why)
+/* The screen's head says it as long as it holds. */
+static void show(struct live *l, const char *shout)
 {
 	if (!l->problems++)
 		snprintf(l->problem, sizeof(l->problem), "%s", shout);
+}
+
+static void problem(struct live *l, struct live_iface *f, enum told which, const char *shout,
+		    const char *why)
+{
+	show(l, shout);
 	l->dark = true;
 	if (f->told & which)
 		return;
@@ -351,6 +357,8 @@ static void look_at_clients(struct live *l, const struct coverage *c)
 	if (l->conntrack_err && l->conntrack >= 0)
 		l->conntrack_err = ct_dump(on_connection, l->join);
 	hidden = wan && !lan && l->conntrack_err && c->nat;
+	if (hidden)
+		show(l, "CLIENTS HIDDEN: NAT, and conntrack can't be read");
 	if (hidden == l->clients_hidden)
 		return;
 	l->clients_hidden = hidden;

@@ -11,8 +11,9 @@
 #define PACKETS_MIN  200
 #define TOUCH_S	     .5
 #define TOUCHES_MIN  8
-#define TOUCHES_PART .12 /* of the half seconds between the first and the last */
+#define TOUCHES_PART .4  /* of the half seconds between the first and the last */
 #define THIRDS	     3   /* of that time: reached in each */
+#define CHANCE_TIMES 3.
 #define BURST_MIN    (8 * PACKET) /* what links and cards send at once is less */
 #define BURST_MIN_S  .02
 #define BURST_MAX_S  1.5 /* many a bound that is so loose is reached now and then */
@@ -216,6 +217,15 @@ static bool parts_vary(const struct ceiling_packet *p, unsigned n, struct ceilin
 	return times >= OFF_TIMES && swings(p, n, c);
 }
 
+/*
+ * How often chance comes so close: where nothing limits a sum, what it is ahead of a pace falls off
+ * exponentially (Kingman 1964), and of n such samples n^(d/m) are within d of the largest, m.
+ */
+static double by_chance(unsigned n, const struct ceiling *c)
+{
+	return pow(n, CLOSE / c->burst);
+}
+
 /* Is it reached all the time, and what passed not much less? */
 static bool goes_on(const struct ceiling_packet *p, unsigned n, unsigned mask, struct ceiling *c)
 {
@@ -285,7 +295,7 @@ void ceiling_fit(const struct ceiling_packet *p, unsigned n, struct ceiling *c)
 		return;
 	search(p, n, ALL, c);
 	if (c->burst < BURST_MIN || c->burst < BURST_MIN_S * c->rate || c->burst > BURST_MAX_S * c->rate ||
-	    !goes_on(p, n, ALL, c))
+	    c->touches < CHANCE_TIMES * by_chance(n, c) || !goes_on(p, n, ALL, c))
 		return;
 	p = between(p, &n, c);
 	if (!parts_vary(p, n, c))
