@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <math.h>
+
 #include "rate.h"
 
 /* What sent 5 Mbit/s through a queue of its own while others did not wait. */
@@ -49,11 +51,36 @@ static void who_loses_as_much_shares_the_queue(void **state)
 	assert_true(type_only(&l));
 }
 
+/* A short queue that several flows overflow: one of them may fit a bucket of its own by chance. */
+static void others_in_the_same_queue(void **state)
+{
+	struct limiter l = { .kind = GROUP_PATH, .side = SIDE_AFTER, .verdict = VERDICT_POLICER,
+			     .fit = { .rate = 75167, .burst = 6146, .dx = .054 }, .others_packets = 4000,
+			     .own_loss = .181, .others_loss = .174, .others_rtt = .046 };
+
+	assert_true(others_share(&l));
+	l.others_rtt = .004; /* they lose, and wait for nothing: each has its policer */
+	assert_false(others_share(&l));
+	l.others_rtt = .046;
+	l.others_loss = .012; /* a queue elsewhere */
+	assert_false(others_share(&l));
+	l.others_loss = .174;
+	l.others_packets = 40;
+	assert_false(others_share(&l));
+	l.others_packets = 4000;
+	l.others_rtt = NAN; /* not known */
+	assert_false(others_share(&l));
+	l.others_rtt = .046;
+	l.fit.dx = NAN; /* told by the line alone: nothing is known of a queue's delay */
+	assert_false(others_share(&l));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(others_must_go_free),
 		cmocka_unit_test(who_loses_as_much_shares_the_queue),
+		cmocka_unit_test(others_in_the_same_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -433,7 +433,7 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 	l->type = type_only(l) ? l->like.type : -1;
 	/* A claim takes two looks that agree, or one at plenty. */
 	if (v == VERDICT_SHAPER ? (l->windows > 1 || clean(l, g)) && lasting(l) && deep(l) :
-	    (l->windows > 1 || plenty(&l->fit)) && !may_share(r, l))
+	    (l->windows > 1 || plenty(&l->fit)) && !may_share(r, l) && !others_share(l))
 		l->level = LEVEL_LIKELY;
 	if (v != VERDICT_SHAPER)
 		drop_narrower(r, l);

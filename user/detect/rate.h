@@ -113,6 +113,8 @@ struct limiter {
 	double own_loss, control_loss; /* shares */
 	double control_rate;	       /* bytes/s: median of the flows while they sent */
 	double control_best;	       /* the fastest, sixteen packets at a time */
+	uint64_t others_packets;       /* of any type, outside it, in the same direction at the same time */
+	double others_loss, others_rtt; /* as control's */
 	bool other_type_limited;       /* paths of other types are in it */
 	bool type_free;		       /* paths of its type are not in it, and go faster */
 	char control_types[64];
@@ -204,6 +206,8 @@ void rate_close(struct rate *r, struct limiter *l);
 void type_compare(struct rate *r, struct limiter *l);
 /* Does the limit, compared, hold its type and no other? */
 bool type_only(const struct limiter *l);
+/* Do others lose about as much, and wait as long as its bucket would have them wait, were it a queue? */
+bool others_share(const struct limiter *l);
 
 /* rate_udp.c */
 /* A packet of a UDP path: were there some before it that gave no record? */

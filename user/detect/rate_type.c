@@ -16,6 +16,8 @@
 #define FREE_RATE	 1.5 /* a flow of the type that goes so much faster is not limited */
 #define FREE_PEAK	 3.0 /* the fastest control, at its fastest, against the limit */
 #define FREE_CHANCE	 .02 /* share that controls may lose on their own */
+#define OTHERS_PACKETS	 100
+#define OTHERS_WAIT	 .5 /* of what a queue in the bucket's stead would add */
 #define PEAK_PACKETS	 16
 #define PEAK_S		 .02 /* what comes closer together than a queue could tell is a sender's burst */
 
@@ -94,14 +96,15 @@ static double path_peak(const struct path *p)
 
 void type_compare(struct rate *r, struct limiter *l)
 {
-	struct sample own = { .n = 0 }, control = { .n = 0 };
+	struct sample own = { .n = 0 }, control = { .n = 0 }, others = { .n = 0 };
 	double rates[CONTROLS_MAX], limit = l->verdict == VERDICT_SHAPER ? l->shape.rate : l->fit.rate;
-	uint64_t lost = 0, packets = 0, control_lost = 0;
+	uint64_t lost = 0, packets = 0, control_lost = 0, others_lost = 0;
 	unsigned n = 0;
 
 	l->control_flows = 0;
 	l->control_packets = 0;
 	l->control_best = 0;
+	l->others_packets = 0;
 	l->other_type_limited = l->type_free = false;
 	l->control_types[0] = 0;
 	for (const struct path *p = r->paths; p; p = p->next) {
@@ -119,6 +122,11 @@ void type_compare(struct rate *r, struct limiter *l)
 		if (!group_has(p, &l->like, GROUP_ALL) || t.packets < CONTROL_PACKETS ||
 		    t.bytes < CONTROL_BYTES)
 			continue;
+		if (!in) {
+			others_lost += t.lost;
+			l->others_packets += t.packets;
+			add_waits(&others, p, l);
+		}
 		if (p->type == l->like.type) {
 			l->type_free |= !in && tally_rate(&t) > FREE_RATE * limit;
 			continue;
@@ -141,6 +149,15 @@ void type_compare(struct rate *r, struct limiter *l)
 	l->own_rtt = median(own.rtt, own.n);
 	l->control_rtt = median(control.rtt, control.n);
 	l->control_rate = median(rates, n);
+	l->others_loss = l->others_packets ?
+				 (double)others_lost / (double)(l->others_packets + others_lost) : NAN;
+	l->others_rtt = median(others.rtt, others.n);
+}
+
+bool others_share(const struct limiter *l)
+{
+	return l->others_packets >= OTHERS_PACKETS && l->others_loss >= fmax(FREE_CHANCE, FREE_LOSS * l->own_loss) &&
+	       l->others_rtt >= OTHERS_WAIT * l->fit.dx;
 }
 
 bool type_only(const struct limiter *l)
