@@ -184,6 +184,41 @@ static void few_that_wait_are_queued(void **state)
 	assert_int_equal(verdict_of(&one_flow, &f, SIDE_AFTER), VERDICT_UNKNOWN);
 }
 
+/*
+ * Three flows at 130 kbit/s, the bucket nearly empty all the time: few packets are under way, and what stands over
+ * the least round trip is the receivers' delayed acknowledgments (RFC 1122, 4.2.3.2). A queue would add a second.
+ */
+static void delayed_acknowledgments_are_no_queue(void **state)
+{
+	static const struct fit_input three = { .flows = 3, .whole = true };
+	struct rate_fit f = policed();
+
+	f.lost = 60;
+	f.passed = 77;
+	f.runs = 17;
+	f.rate = 16370;
+	f.base = 16000;
+	f.burst = 15372;
+	f.shown = 14972;
+	f.x_low = .78;
+	f.x_high = .934;
+	f.dx = .1587;
+	f.dq = -.256;
+	f.slope = -1.77;
+	f.corr = -.28;
+	f.q_low = .256;
+	f.q_mid = .246;
+	f.jitter = .012;
+	f.top = f.risen = 28;
+	f.follow = f.high = .07;
+	f.chance = .25;
+	f.low = .82;
+	f.flat = .93;
+	assert_int_equal(verdict_of(&three, &f, SIDE_BEFORE), VERDICT_POLICER);
+	f.q_mid = .6; /* nearly all of the least backlog: a queue that is never empty */
+	assert_int_not_equal(verdict_of(&three, &f, SIDE_BEFORE), VERDICT_POLICER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +230,7 @@ int main(void)
 		cmocka_unit_test(a_line_must_be_the_rates),
 		cmocka_unit_test(rising_is_a_queue),
 		cmocka_unit_test(few_that_wait_are_queued),
+		cmocka_unit_test(delayed_acknowledgments_are_no_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@
 #define WEAK_RUNS    40
 #define WEAK_LOSS    .2
 #define STANDING_MAX .025 /* s */
+#define STANDING_SHARE .35 /* of the least backlog: a queue would have added all of it */
 #define TINY_SLACKS  5 /* a bucket that holds less must fit better */
 #define TINY_J       .97
 #define SURE_RUNS    12
@@ -96,7 +97,7 @@ static bool unqueued(const struct fit_input *in, const struct rate_fit *f)
 {
 	return depth_shown(in, f) && f->top >= ABOVE_TOP && f->sure * f->x_high >= ABOVE_MIN &&
 	       f->low >= TOP_MOST && f->flat >= TOP_MOST && f->dq <= 0 &&
-	       (f->x_low <= .5 * f->x_high || f->q_mid <= STANDING_MAX + f->jitter);
+	       (f->x_low <= .5 * f->x_high || f->q_mid <= fmax(STANDING_MAX + f->jitter, STANDING_SHARE * f->x_low));
 }
 
 /*
