@@ -383,13 +383,12 @@ def table(where, kept):
             continue
         title, find = truth_of(path)
         kind = name.split("-")[0]
-        t = tally.setdefault(kind, dict(n=0, found=0, missed=0, idle=0, false=0, bad=0))
+        t = tally.setdefault(kind, dict(n=0, skip=0, found=0, missed=0, idle=0, false=0))
         t["n"] += 1
         words = []
         t["false"] += "FALSE" in why
-        if verdict == "skip" or ("WRONG" in why and not find):
-            t["bad"] += 1
-        if find:
+        t["skip"] += verdict == "skip"
+        if find and verdict != "skip":
             drops = dropped(kept, name)
             if "MISSED" in why and drops is not None and drops < 20 and kind != "shape":
                 t["idle"] += 1
@@ -408,9 +407,9 @@ def table(where, kept):
         rows_.append((name, title, "; ".join([verdict] + words), why))
     for name, title, words, why in sorted(rows_):
         print("%-20s %-62s %s%s" % (name, title, words, "" if words.startswith("pass") else "   | " + why))
-    print("\n%-12s %5s %6s %6s %6s %6s %12s %12s" % (
-        "family", "n", "found", "missed", "idle", "false", "rate 3 %", "burst 15 %"))
-    total = dict.fromkeys(("n", "found", "missed", "idle", "false"), 0)
+    print("\n%-12s %5s %5s %6s %6s %6s %6s %12s %12s" % (
+        "family", "n", "skip", "found", "missed", "idle", "false", "rate 3 %", "burst 15 %"))
+    total = dict.fromkeys(("n", "skip", "found", "missed", "idle", "false"), 0)
     for kind in sorted(tally):
         t = tally[kind]
         for k in total:
@@ -419,10 +418,10 @@ def table(where, kept):
         def within(off, limit):
             xs = off.get(kind, [])
             return "%d/%d" % (sum(x is not None and abs(x) <= limit for x in xs), len(xs)) if xs else "-"
-        print("%-12s %5d %6d %6d %6d %6d %12s %12s" % (
-            kind, t["n"], t["found"], t["missed"], t["idle"], t["false"],
+        print("%-12s %5d %5d %6d %6d %6d %6d %12s %12s" % (
+            kind, t["n"], t["skip"], t["found"], t["missed"], t["idle"], t["false"],
             within(rate_off, .03), within(burst_off, .15)))
-    print("%-12s %5d %6d %6d %6d %6d" % ("all", *total.values()))
+    print("%-12s %5d %5d %6d %6d %6d %6d" % ("all", *total.values()))
 
 
 def main():

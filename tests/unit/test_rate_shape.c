@@ -94,6 +94,30 @@ static void slower_link_is_no_bucket(void **state)
 	free(rtts);
 }
 
+/* By nearly six times, with a queue that had only begun before and goes on to grow: who was first waited for 90 ms. */
+static void a_queue_before_the_line_is_no_bucket(void **state)
+{
+	struct fit_packet *p = calloc(SIM_MAX, sizeof(*p));
+	struct fit_rtt *rtts = calloc(SIM_MAX, sizeof(*rtts));
+	double at = 0, fast = 8e6 / 8, slow = 1.373e6 / 8;
+	struct shape out;
+	unsigned n;
+
+	for (n = 0; n < 1300; n++) {
+		unsigned window = n < 660 ? 70 : 130;
+		double sent = n < window ? 0 : p[n - window].t + .02;
+
+		at = fmax(at, sent) + SIM_L / (at < 1 ? fast : slow);
+		p[n] = (struct fit_packet){ .t = at, .len = SIM_L };
+		rtts[n] = (struct fit_rtt){ at, (float)(at - sent) };
+	}
+	shape_fit(p, n, rtts, n, true, GRAIN, &out);
+	assert_true(out.line && out.queued && out.stepped);
+	assert_close(out.rate, slow, .01);
+	free(p);
+	free(rtts);
+}
+
 /*
  * A link of which a paced sender fills most, until another comes and takes a third: a line, a queue, and
  * more had passed before with no queue at all. All as behind a bucket, but that it took seconds.
@@ -443,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bucket_and_rate),
 		cmocka_unit_test(slower_link_is_no_bucket),
+		cmocka_unit_test(a_queue_before_the_line_is_no_bucket),
 		cmocka_unit_test(shared_link_is_no_burst),
 		cmocka_unit_test(slow_line_is_steady),
 		cmocka_unit_test(more_than_the_bucket_passes),

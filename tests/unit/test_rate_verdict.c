@@ -185,6 +185,51 @@ static void few_that_wait_are_queued(void **state)
 }
 
 /*
+ * BBR at links with room for two and a half packets: a small bucket fits what is lost. Nothing shows how high the
+ * backlog is, only that it rises by milliseconds; or nearly all wait where it is high.
+ */
+static void a_few_packets_of_room_are_not_told(void **state)
+{
+	static const struct fit_input some = { .flows = 2, .whole = true };
+	struct rate_fit f = policed();
+
+	f.rate = f.base = 221710;
+	f.burst = 10665;
+	f.shown = 4462;
+	f.x_low = .042;
+	f.x_high = .0473;
+	f.dx = .0053;
+	f.top = f.risen = 32;
+	f.flat = .72;
+	f.follow = .09;
+	f.chance = .05;
+	f.low = .25;
+	f.q_low = f.q_mid = .0124;
+	f.sure = .76;
+	assert_int_not_equal(verdict_of(&some, &f, SIDE_AFTER), VERDICT_POLICER);
+	f = policed();
+	f.rate = f.base = 259221;
+	f.lost = 751;
+	f.passed = 2570;
+	f.runs = 498;
+	f.burst = 9927;
+	f.shown = 16903;
+	f.x_low = .0163;
+	f.x_high = .0371;
+	f.dx = .021;
+	f.top = f.risen = 303;
+	f.flat = .81;
+	f.follow = .1;
+	f.chance = .14;
+	f.low = .03;
+	f.q_low = .0069;
+	f.q_mid = .0091;
+	assert_int_not_equal(verdict_of(&some, &f, SIDE_AFTER), VERDICT_POLICER);
+	f.low = .6; /* most show nothing of it */
+	assert_int_equal(verdict_of(&some, &f, SIDE_AFTER), VERDICT_POLICER);
+}
+
+/*
  * Three flows at 130 kbit/s, the bucket nearly empty all the time: few packets are under way, and what stands over
  * the least round trip is the receivers' delayed acknowledgments (RFC 1122, 4.2.3.2). A queue would add a second.
  */
@@ -231,6 +276,7 @@ int main(void)
 		cmocka_unit_test(rising_is_a_queue),
 		cmocka_unit_test(few_that_wait_are_queued),
 		cmocka_unit_test(delayed_acknowledgments_are_no_queue),
+		cmocka_unit_test(a_few_packets_of_room_are_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@
 #define SAME_RATE     .01
 #define LINE_BUCKET_S 4
 #define LINE_J	      .94 /* a line that holds is worth as much */
-#define LINE_ONCE_S   3.2 /* where the bucket was seen empty once only */
+#define LINE_ONCE_S   4.2 /* where the bucket was seen empty once only */
 #define BURST_LINK    24 /* packets: what a link, a card or a sender's window passes at once may look like so much */
 #define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
 #define BURST_SENT    .8  /* of a bucket after us stood before it once, by what passed us */

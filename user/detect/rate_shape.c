@@ -17,6 +17,8 @@
 #define STRETCHES    16
 #define DRAINED	     .8
 #define EARLY	     .4 /* of the burst: by then who fills a link fills it */
+#define FREE_S	     .025 /* while a bucket has tokens nobody waits: more than what a path's own delay varies by */
+#define FREE_SHARE   .05
 #define PEAK_MOST    6	/* times the rate: what noise of a round trip leaves to be told */
 #define EMPTY_OFF    .05 /* of the bucket: what its size may be off */
 #define QUICK_S	     1.2
@@ -420,8 +422,9 @@ void shape_fit(const struct fit_packet *p, unsigned n, const struct fit_rtt *rtt
 		      out->rtt_queued >= 2 * out->rtt_free;
 	/*
 	 * A link that got slower had its queue before, too: as many bytes, in as much less time as it
-	 * was faster then. A bucket has none.
+	 * was faster then, or the beginning of it. A bucket has none.
 	 */
-	out->stepped = out->peak > rate &&
-		       out->rtt_free > fmax(.5 * out->rtt_queued / fmin(out->peak / rate, PEAK_MOST), .001);
+	out->stepped = (out->peak > rate &&
+			out->rtt_free > fmax(.5 * out->rtt_queued / fmin(out->peak / rate, PEAK_MOST), .001)) ||
+		       out->rtt_free > fmax(FREE_S, FREE_SHARE * out->rtt_queued);
 }

@@ -10,6 +10,8 @@
 #define SHOWN_MIN    .7
 #define HEIGHT_MIN   .008
 #define HEIGHT_SHORT .025 /* s: a higher one shows over what is there anyway */
+#define HEIGHT_LOW   .06  /* s: of a lower one a quarter of the round trips at a high backlog must show nothing */
+#define LOW_MIN	     .25
 #define HEIGHT_NOISE 3.0 /* times the delay that is there anyway */
 #define FLAT_CORR    .4	 /* delay that follows the backlog more closely is not flat */
 #define FLAT_SLOPE   .04
@@ -121,6 +123,7 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 	bool wide = f->risen >= TOP_MIN;
 	bool tall = depth_shown(in, f) && f->sure * f->x_high >= HEIGHT_MIN &&
 		    f->sure * f->x_high >= HEIGHT_NOISE * f->q_low;
+	double height = f->sure * (f->x_high - (depth_shown(in, f) ? 0 : f->x_low)); /* that is sure */
 	bool rises = f->corr > FLAT_CORR && f->slope > FLAT_SLOPE;
 
 	/* few round trips, as of senders that lose all the time: too few for a policer, or for a queue that waits */
@@ -140,9 +143,11 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 	if (wide && (f->flat < TOP_MOST || f->follow > f->chance + FOLLOW_MAX))
 		return VERDICT_NONE;
 	/* a wait as short as what a busy host adds and takes, or a short one like what is there anyway, shows nothing */
+	if (wide && ((depth_shown(in, f) && height < HEIGHT_LOW && f->low < LOW_MIN) ||
+		     height < fmax(HEIGHT_MIN, fmin(HEIGHT_SHORT, HEIGHT_NOISE * f->q_low))))
+		return VERDICT_UNKNOWN;
 	if (wide)
-		return f->sure * f->x_high >= fmax(HEIGHT_MIN, fmin(HEIGHT_SHORT, HEIGHT_NOISE * f->q_low)) ?
-			       VERDICT_POLICER : VERDICT_UNKNOWN;
+		return VERDICT_POLICER;
 	if (tall && f->low >= TOP_MOST)
 		return VERDICT_POLICER;
 	return tall ? VERDICT_NONE : VERDICT_UNKNOWN;
