@@ -205,7 +205,7 @@ def benign_link(row):
     r = row.rng
     rate, up = row.log(1e6, 20e6), r.random() < .2
     row.queue(up, "tbf rate %dbit burst %d limit %d" % (
-        rate, r.randint(3200, 9000), max(rate / 8 * row.log(.005, 1), 4000)))
+        rate, r.randint(3200, 6000), max(rate / 8 * row.log(.005, 1), 6000)))
     row.counters("qdisc show dev " + ("core" if up else "cust"))
     row.add("allow rate_limit/unknown")
     some_flows(row, rate, r.randint(1, 8), up, r.random() < .5)

@@ -75,12 +75,32 @@ static void others_in_the_same_queue(void **state)
 	assert_false(others_share(&l));
 }
 
+/* One of three flows at a full link: its share is a line while the others keep theirs. */
+static void others_behind_the_same_queue(void **state)
+{
+	struct limiter l = shaped();
+
+	l.kind = GROUP_PATH;
+	l.shape.rtt_queued = .47;
+	l.others_packets = 4000;
+	l.others_rtt = .44;
+	assert_true(others_queue(&l));
+	l.others_rtt = .01; /* they wait for nothing: it is its own queue */
+	assert_false(others_queue(&l));
+	l.others_rtt = NAN;
+	assert_false(others_queue(&l));
+	l.others_rtt = .44;
+	l.others_packets = 40;
+	assert_false(others_queue(&l));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(others_must_go_free),
 		cmocka_unit_test(who_loses_as_much_shares_the_queue),
 		cmocka_unit_test(others_in_the_same_queue),
+		cmocka_unit_test(others_behind_the_same_queue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@
 #define SAME_RATE     .01
 #define LINE_BUCKET_S 4
 #define LINE_J	      .94 /* a line that holds is worth as much */
-#define LINE_ONCE_S   4.2 /* where the bucket was seen empty once only */
+#define LINE_ONCE_S   6.0 /* where the bucket was seen empty once only */
 #define BURST_LINK    24 /* packets: what a link, a card or a sender's window passes at once may look like so much */
 #define BURST_OF_LINE 1.5 /* a bucket is no larger than so much of what followed it */
 #define BURST_SENT    .8  /* of a bucket after us stood before it once, by what passed us */
@@ -432,7 +432,7 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 	type_compare(r, l);
 	l->type = type_only(l) ? l->like.type : -1;
 	/* A claim takes two looks that agree, or one at plenty. */
-	if (v == VERDICT_SHAPER ? (l->windows > 1 || clean(l, g)) && lasting(l) && deep(l) :
+	if (v == VERDICT_SHAPER ? (l->windows > 1 || clean(l, g)) && lasting(l) && deep(l) && (l->type >= 0 || !others_queue(l)) :
 	    (l->windows > 1 || plenty(&l->fit)) && !may_share(r, l) && !others_share(l))
 		l->level = LEVEL_LIKELY;
 	if (v != VERDICT_SHAPER)
@@ -645,6 +645,21 @@ static bool of_shaper(const struct rate *r, const struct path *p, const struct r
 	return false;
 }
 
+/*
+ * Are most losses of flows that keep to their application's pace? Between any losses as much passes, then, and a
+ * bucket of that rate parts them well, whoever lost them.
+ */
+static bool group_paced(const struct group *g, enum side side)
+{
+	unsigned all = 0, paced = 0;
+
+	for (unsigned i = 0; i < g->n; i++) {
+		all += g->path[i]->s->lost[side];
+		paced += limits_paced(g->path[i]) ? g->path[i]->s->lost[side] : 0;
+	}
+	return 2 * paced > all;
+}
+
 /* A path with enough losses that no known limiter explains: alone, then with others. */
 static void look_new(struct rate *r, struct path *p, enum side side, double growth)
 {
@@ -662,6 +677,8 @@ static void look_new(struct rate *r, struct path *p, enum side side, double grow
 		group_of(r, p, order[i], &r->group);
 		lost = group_losses(&r->group, side, &lossy);
 		if (order[i] != GROUP_PATH && (lossy < 2 || same_group(&r->group, &r->other)))
+			continue;
+		if (group_paced(&r->group, side))
 			continue;
 		if (lost < FIT_MIN_LOST || r->credit < 0) {
 			r->refused += r->credit < 0;

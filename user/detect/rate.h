@@ -32,6 +32,8 @@
 struct path_limits {
 	uint64_t first_ns, last_ns; /* payload packets */
 	uint64_t idle_ns;	    /* nothing sent, nothing outstanding */
+	uint64_t all_acked_ns;	    /* since when nothing is outstanding; 0: something is */
+	uint32_t waits;		    /* times that the sender then sent later than it could have */
 	uint32_t rounds, full_window; /* payload packets; of them sent with the window nearly full */
 	uint32_t zero_windows;
 	uint32_t window;	/* advertised last, bytes; 0: not known */
@@ -193,6 +195,8 @@ void limits_packet(struct path *p, const struct weir_rec *r, unsigned rtt_us);
 void limits_reverse(struct path *p, const struct weir_rec *r, unsigned wscale);
 /* Is the receiver's window what holds it? */
 bool limits_window(const struct path *p);
+/* Does the application give out a few packets at a time, each time when all before was acknowledged? */
+bool limits_paced(const struct path *p);
 enum limit limits_of(const struct path *p);
 
 /* rate_report.c */
@@ -206,6 +210,8 @@ void rate_close(struct rate *r, struct limiter *l);
 void type_compare(struct rate *r, struct limiter *l);
 /* Does the limit, compared, hold its type and no other? */
 bool type_only(const struct limiter *l);
+/* Do others wait about as long as those behind its queue? */
+bool others_queue(const struct limiter *l);
 /* Do others lose about as much, and wait as long as its bucket would have them wait, were it a queue? */
 bool others_share(const struct limiter *l);
 

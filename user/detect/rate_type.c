@@ -154,6 +154,11 @@ void type_compare(struct rate *r, struct limiter *l)
 	l->others_rtt = median(others.rtt, others.n);
 }
 
+bool others_queue(const struct limiter *l)
+{
+	return l->others_packets >= OTHERS_PACKETS && l->others_rtt >= OTHERS_WAIT * l->shape.rtt_queued;
+}
+
 bool others_share(const struct limiter *l)
 {
 	return l->others_packets >= OTHERS_PACKETS && l->others_loss >= fmax(FREE_CHANCE, FREE_LOSS * l->own_loss) &&
