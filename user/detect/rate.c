@@ -405,6 +405,17 @@ static bool may_share(const struct rate *r, const struct limiter *l)
 	return other * 4 > own;
 }
 
+/* A claim takes two looks that agree, or one at plenty; and no others that have the same for another reason. */
+static bool policer_stands(const struct rate *r, const struct limiter *l)
+{
+	return (l->windows > 1 || plenty(&l->fit)) && !may_share(r, l) && !others_share(l);
+}
+
+static bool shaper_stands(const struct limiter *l, const struct group *g)
+{
+	return (l->windows > 1 || clean(l, g)) && lasting(l) && deep(l) && (l->type >= 0 || !others_queue(l));
+}
+
 /* What was taken for a limiter of a part of this group, or for a shaper of it, was this one. */
 static void drop_narrower(struct rate *r, const struct limiter *l)
 {
@@ -431,9 +442,7 @@ static void confirm(struct rate *r, struct limiter *l, const struct group *g, en
 	l->doubts = 0;
 	type_compare(r, l);
 	l->type = type_only(l) ? l->like.type : -1;
-	/* A claim takes two looks that agree, or one at plenty. */
-	if (v == VERDICT_SHAPER ? (l->windows > 1 || clean(l, g)) && lasting(l) && deep(l) && (l->type >= 0 || !others_queue(l)) :
-	    (l->windows > 1 || plenty(&l->fit)) && !may_share(r, l) && !others_share(l))
+	if (v == VERDICT_SHAPER ? shaper_stands(l, g) : policer_stands(r, l))
 		l->level = LEVEL_LIKELY;
 	if (v != VERDICT_SHAPER)
 		drop_narrower(r, l);

@@ -8,7 +8,7 @@
 #define IDLE_MIN_NS	50000000ull
 #define IDLE_SHARE	.3
 #define WAIT_MIN_NS	4000000ull
-#define WAIT_MAX_NS	150000000ull /* later it may have been lost before us, and sent again (RFC 6298: after 200 ms at least) */
+#define WAIT_MAX_NS	150000000ull /* later it may have been lost before us, and sent again (RFC 6298) */
 #define WAITS_MIN	8
 #define WAIT_PACKETS	6 /* from one wait to the next: a paced writer's, and less than a window's */
 #define WINDOW_SHARE	.4  /* of the packets were sent with the window nearly full */
