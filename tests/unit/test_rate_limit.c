@@ -65,6 +65,15 @@ static void a_window_is_no_pace(void **state)
 		now += RTT_US * 1000ull;
 	}
 	assert_false(limits_paced(&path));
+	/* A machine that has more to do adds to most round trips. */
+	begin();
+	for (unsigned i = 0; i < 200; i++) {
+		data(3);
+		now += MS;
+		acknowledged(3);
+		now += RTT_US * 1000ull + (i % 5 ? 7 * MS : 0);
+	}
+	assert_false(limits_paced(&path));
 	/* Something is outstanding all the time. */
 	for (unsigned i = 0; i < 200; i++) {
 		data(2);

@@ -33,7 +33,7 @@ struct path_limits {
 	uint64_t first_ns, last_ns; /* payload packets */
 	uint64_t idle_ns;	    /* nothing sent, nothing outstanding */
 	uint64_t all_acked_ns;	    /* since when nothing is outstanding; 0: something is */
-	uint32_t waits;		    /* times that the sender then sent later than it could have */
+	uint32_t waits, prompt;	    /* times that the sender then sent later than it could have, and not later */
 	uint32_t rounds, full_window; /* payload packets; of them sent with the window nearly full */
 	uint32_t zero_windows;
 	uint32_t window;	/* advertised last, bytes; 0: not known */
