@@ -10,7 +10,7 @@
 #define WAIT_MIN_NS	4000000ull
 #define WAIT_MAX_NS	150000000ull /* later it may have been lost before us, and sent again (RFC 6298) */
 #define WAITS_MIN	8
-#define WAIT_PACKETS	4 /* from one wait to the next: a paced writer's, and less than most windows */
+#define WAIT_PACKETS	6 /* from one wait to the next: a paced writer's, and less than most windows */
 #define PROMPT_MOST	8 /* waits for each time that it did not: round trips of one window vary, and some are short */
 #define WINDOW_SHARE	.4  /* of the packets were sent with the window nearly full */
 #define ENOUGH_PACKETS	20
@@ -42,8 +42,10 @@ void limits_packet(struct path *p, const struct weir_rec *r, unsigned rtt_us)
 	if (gap > idle && gap < 1ull << 62 &&
 	    (r->proto != IPPROTO_TCP || !s->acked_known || s->acked == r->own_end))
 		l->idle_ns += gap;
-	if (l->all_acked_ns && r->time_ns < l->all_acked_ns + rtt_us * 1000ull + WAIT_MAX_NS)
-		++*(r->time_ns > l->all_acked_ns + rtt_us * 1000ull + WAIT_MIN_NS ? &l->waits : &l->prompt);
+	/* What comes sooner than half a round trip was under way already. */
+	gap = r->time_ns - l->all_acked_ns;
+	if (l->all_acked_ns && gap > rtt_us * 500ull && gap < rtt_us * 1000ull + WAIT_MAX_NS)
+		++*(gap > rtt_us * 1000ull + WAIT_MIN_NS ? &l->waits : &l->prompt);
 	l->all_acked_ns = 0;
 	l->last_ns = r->time_ns;
 	if (rec_each(r) > l->mss)
