@@ -66,56 +66,48 @@ static void bucket_and_rate(void **state)
 	}
 }
 
-/*
- * A link that gets slower once, by two and a half times, with its queue full before and after: more
- * passed than the slower rate allows, but who was first waited, too.
- */
-static void slower_link_is_no_bucket(void **state)
+struct link {
+	double fast, slow; /* bytes/s: in the first second, and from then on */
+	unsigned first;	   /* packets, of which so many are under way, */
+	unsigned window, later; /* and then so many */
+	unsigned packets;
+};
+
+/* A link that gets slower once, with its queue full before and after, or growing. */
+static void slower_link(const struct link *l)
 {
+	struct shape out;
 	struct fit_packet *p = calloc(SIM_MAX, sizeof(*p));
 	struct fit_rtt *rtts = calloc(SIM_MAX, sizeof(*rtts));
-	double at = 0, fast = 10e6 / 8, slow = 4e6 / 8;
-	struct shape out;
-	unsigned n;
+	double at = 0;
 
-	for (n = 0; n < 3000; n++) {
-		double sent = n < 100 ? 0 : p[n - 100].t + .02;
+	for (unsigned n = 0; n < l->packets; n++) {
+		unsigned window = n < l->first ? l->window : l->later;
+		double sent = n < window ? 0 : p[n - window].t + .02;
 
-		at = fmax(at, sent) + SIM_L / (at < 1 ? fast : slow);
+		at = fmax(at, sent) + SIM_L / (at < 1 ? l->fast : l->slow);
 		p[n] = (struct fit_packet){ .t = at, .len = SIM_L };
 		rtts[n] = (struct fit_rtt){ at, (float)(at - sent) };
 	}
-	shape_fit(p, n, rtts, n, true, GRAIN, &out);
+	shape_fit(p, l->packets, rtts, l->packets, true, GRAIN, &out);
 	assert_true(out.line);
-	assert_close(out.rate, slow, .01);
+	assert_close(out.rate, l->slow, .01);
 	assert_true(out.queued);
 	assert_true(out.stepped);
 	free(p);
 	free(rtts);
 }
 
+/* By two and a half times: more passed than the slower rate allows, but who was first waited, too. */
+static void slower_link_is_no_bucket(void **state)
+{
+	slower_link(&(struct link){ 10e6 / 8, 4e6 / 8, 3000, 100, 100, 3000 });
+}
+
 /* By nearly six times, with a queue that had only begun before and goes on to grow: who was first waited for 90 ms. */
 static void a_queue_before_the_line_is_no_bucket(void **state)
 {
-	struct fit_packet *p = calloc(SIM_MAX, sizeof(*p));
-	struct fit_rtt *rtts = calloc(SIM_MAX, sizeof(*rtts));
-	double at = 0, fast = 8e6 / 8, slow = 1.373e6 / 8;
-	struct shape out;
-	unsigned n;
-
-	for (n = 0; n < 1300; n++) {
-		unsigned window = n < 660 ? 70 : 130;
-		double sent = n < window ? 0 : p[n - window].t + .02;
-
-		at = fmax(at, sent) + SIM_L / (at < 1 ? fast : slow);
-		p[n] = (struct fit_packet){ .t = at, .len = SIM_L };
-		rtts[n] = (struct fit_rtt){ at, (float)(at - sent) };
-	}
-	shape_fit(p, n, rtts, n, true, GRAIN, &out);
-	assert_true(out.line && out.queued && out.stepped);
-	assert_close(out.rate, slow, .01);
-	free(p);
-	free(rtts);
+	slower_link(&(struct link){ 8e6 / 8, 1.373e6 / 8, 660, 70, 130, 1300 });
 }
 
 /*

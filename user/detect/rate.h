@@ -216,7 +216,7 @@ bool others_queue(const struct limiter *l);
 bool others_share(const struct limiter *l);
 
 /* rate_udp.c */
-/* A packet of a UDP path: were there some before it that gave no record? */
+/* A packet of a UDP path: were there some before it that gave no record? Is its type worth a look? */
 void udp_packet(struct rate *rate, struct path *p, const struct weir_rec *r);
 /* Now and then looks whether a type's UDP has a ceiling of its own. */
 void udp_tick(struct rate *r, uint64_t now_ns);

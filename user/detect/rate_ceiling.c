@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "rate_ceiling.h"
+#include "stats.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -148,13 +149,6 @@ static bool part_of(const struct ceiling_packet *p, unsigned part)
 	return p->parts >> part & 1;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /*
  * Does each part go on changing? Calls go on at their pace until one begins or ends, and their sum is steady
  * for that long without any limit.
@@ -171,7 +165,7 @@ static bool swings(const struct ceiling_packet *p, unsigned n, struct ceiling *c
 	for (unsigned k = 0; k < CEILING_PARTS; k++) {
 		for (unsigned i = 0; i + 1 < slots; i++)
 			in[k][i] = fabs(in[k][i + 1] - in[k][i]);
-		qsort(in[k], slots - 1, sizeof(in[k][0]), by_size);
+		qsort(in[k], slots - 1, sizeof(in[k][0]), stats_by_value);
 		c->swing[k] = in[k][(slots - 1) / 2];
 		if (c->swing[k] < SWING_MIN)
 			return false;
