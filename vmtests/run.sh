@@ -3,10 +3,12 @@
 # Boots each kernel and runs the scenarios in it.
 #
 #   run.sh BUILD_DIR [-k "KERNEL..."] [-s SET] [-S SCENARIO] [-j N] [-H live,offline] [-n TIMES]
-#          [-c CCA] [-F FILE] [-o DIR] [-p N] [-1abKL]
+#          [-c CCA] [-F FILE] [-o DIR] [-p N] [-R RESULTS] [-t SECONDS] [-1abKL]
 #
 # -K       keep what passed, too
 # -F       a scenario of a file elsewhere, or a directory of them; -o: results there; -b: only benign rows
+# -R       results.tsv of a run that was cut short: what came out of it is not run again
+# -t       so many seconds for all of it: what has not begun by then is skipped, and said
 # -L       only load the BPF objects; -p: so many VMs side by side; -a: every row in full on all
 # Without -a, -s and -S: every row on 6.1, the short set on the others; see set_of.
 # KERNEL   5.10 6.1 6.12 7, 6.1pc (with the drivers that the cloud's kernels lack: PPP), or one of them with -nobtf behind it (no BTF in sight), -lockdown or
@@ -18,9 +20,9 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 64
 shift
-kernels="6.1 5.10 6.12 7 6.1pc 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-6} how=live,offline extra= load_only= given= listed= out= in_full= side=${WEIR_VM_SIDE:-$(nproc)}
+kernels="6.1 5.10 6.12 7 6.1pc 6.1-nobtf 6.1-lockdown 6.1-nomodules" set= only= jobs=${WEIR_VM_JOBS:-6} how=live,offline extra= load_only= given= listed= out= results= budget= in_full= side=${WEIR_VM_SIDE:-$(nproc)}
 ceiling=${WEIR_INSN_CEILING:-100000}
-while getopts k:s:S:j:H:n:c:F:o:p:1abKL c; do
+while getopts k:s:S:j:H:n:c:F:o:p:R:t:1abKL c; do
 	case $c in
 	k) kernels=$OPTARG ;;
 	s) set=$OPTARG ;;
@@ -35,12 +37,15 @@ while getopts k:s:S:j:H:n:c:F:o:p:1abKL c; do
 	F) given=$OPTARG ;;
 	o) out=$OPTARG ;;
 	p) side=$OPTARG ;;
+	R) results=$OPTARG ;;
+	t) budget=$OPTARG ;;
 	a) in_full=yes ;;
 	L) load_only=yes ;;
 	*) exit 64 ;;
 	esac
 done
 
+[ -z "$budget" ] || until=$(($(date +%s) + budget))
 for p in qemu-system-x86_64 busybox cpio tcpdump nft iperf3 dnsmasq; do
 	PATH=$PATH:/usr/sbin:/sbin command -v "$p" >/dev/null || {
 		echo "vmtests: $p is not installed; \`make deps\` brings what the tests need" >&2
@@ -147,15 +152,33 @@ kernel()	# name
 		return
 	fi
 	what=$(set_of "$k")
+	kout=$out/k-$k
+	mkdir -p "$kout"
+	had=
+	if [ -n "$results" ]; then
+		had=$kout/had
+		awk -F '\t' -v k="$k" '
+		$1 != k { next }
+		$6 == "fail" || $8 ~ /^not begun/ { again[$2 "\t" $4] = 1 }
+		{ seen[$2 "\t" $4] = 1 }
+		END { for (j in seen) if (!(j in again)) print j }' "$results" >"$had"
+	fi
 	faults=
 	[ -n "$only$given$set" ] || faults=yes
 	case $variant in lockdown | nomodules) faults=yes ;; esac
 	# shellcheck disable=SC2046,SC2086 # words
-	set -- $(limits $what)
+	set -- $(limits $what ${had:+-d "$had"})
 	limit=$((300 + 6 * ${1:-600} / jobs))
 	silence=$((300 + 2 * ${2:-60}))
-	kout=$out/k-$k
-	mkdir -p "$kout"
+	if [ -n "$budget" ]; then
+		left=$((until - began))
+		if [ "$left" -lt 30 ]; then
+			note "$k" boot skip "not begun within the $budget s that there were"
+			return
+		fi
+		# What runs when the time is up may end.
+		[ "$limit" -lt $((left + ${2:-60} + 120)) ] || limit=$((left + ${2:-60} + 120))
+	fi
 	cat >"$kout/job" <<-END
 	/bin/vmprobe -l $ceiling /w/*.bpf.o 2>/art/verifier.txt; probe=\$?
 	[ \$probe = 0 ] && v=pass || v=fail
@@ -163,11 +186,11 @@ kernel()	# name
 	[ -z "$load_only" ] || exit \$probe
 	${faults:+/bin/sh /w/faults.sh "$variant" || probe=1}
 	[ "${variant#nobtf}" ] && exit \$probe
-	/bin/scenario run -j $jobs $what -H $how $extra -o /art/s $files; rc=\$?
+	/bin/scenario run -j $jobs $what ${had:+-d /w/had} ${budget:+-t $left} -H $how $extra -o /art/s $files; rc=\$?
 	[ \$probe = 0 ] && exit \$rc || exit 1
 	END
 	if ! flock "$out/.fetch" sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" \
-		"$here/faults.sh" "$build"/weir_*.bpf.o $given; then
+		"$here/faults.sh" "$build"/weir_*.bpf.o $given $had; then
 		note "$k" boot fail "no initramfs: see above"
 		return
 	fi

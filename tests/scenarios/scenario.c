@@ -3,19 +3,22 @@
  * Runs scenarios, several side by side in namespaces of their own, and prints what came of each.
  *
  *	scenario run [-j N] [-o DIR] [-s SET] [-x SET] [-H live,offline] [-c CCA] [-w WEIR] [-k] [-l]
- *	             [-n TIMES] [-1] FILE...
+ *	             [-n TIMES] [-d FILE] [-t SECONDS] [-1] FILE...
  *	scenario check [-s SET] [-x SET] FILE...	how much there is to do
  *	scenario judge [-j N] [-o DIR] [-w WEIR] FILE...	the captures that -k left, once more
  *
  * -s SET   only scenarios whose set names it (default: all given)
  * -x SET   what is not of that set runs in brief: with the impairment on, and live
  * -b       only benign ones
+ * -d FILE  what has come of its lines (scenario<tab>on|off) already: not again
+ * -t SECONDS  what has not begun by then is skipped, and said
  * -1       only with the impairment on   -k keep what passed   -l lenient: what this kernel lacks
  *          is skipped, not failed        -n each so many times
  * A line per result: RESULT<tab>scenario<tab>row<tab>on|off<tab>live|offline<tab>pass|fail|skip
  * <tab>seconds<tab>what was found. Exit 0: none failed; 1: some did; 64: usage.
  */
 #include <getopt.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +44,8 @@ struct job {
 
 static struct job jobs[JOBS];
 static unsigned njobs;
+
+static char *done; /* what -d names, lines with a newline before the first */
 
 static const char *const words[] = { "pass", "fail", "skip" };
 
@@ -127,13 +132,29 @@ static int longest(const void *a, const void *b)
 	return x->s->end < y->s->end ? 1 : x->s->end > y->s->end ? -1 : 0;
 }
 
-static int run_all(const struct run_opts *o, unsigned parallel)
+/* One that was not begun in time, under the name of each way that it would have been judged in. */
+static void not_begun(const struct job *j, const struct run_opts *o, double budget)
+{
+	char why[80];
+
+	snprintf(why, sizeof(why), "not begun within the %.0f s that there were", budget);
+	if (o->live && !j->s->no_live)
+		result(j, "live", SKIP, 0, why);
+	if (o->offline && !j->s->no_offline && (!j->brief || j->s->no_live))
+		result(j, "offline", SKIP, 0, why);
+}
+
+/* budget: in seconds; no job begins after it. */
+static int run_all(const struct run_opts *o, unsigned parallel, double budget)
 {
 	unsigned next = 0, running = 0;
+	double began = now_s();
 	int failed = 0, st;
 
 	qsort(jobs, njobs, sizeof(*jobs), longest);
 	while (next < njobs || running) {
+		while (next < njobs && now_s() - began > budget)
+			not_begun(&jobs[next++], o, budget);
 		if (next < njobs && running < parallel && (!jobs[next].s->alone || !running)) {
 			pid_t pid;
 
@@ -155,6 +176,31 @@ static int run_all(const struct run_opts *o, unsigned parallel)
 	return failed;
 }
 
+/* What an earlier run, cut short, has results of. */
+static int read_done(const char *file)
+{
+	struct stat st;
+	FILE *f = fopen(file, "r");
+
+	if (!f || fstat(fileno(f), &st) || !(done = calloc(1, st.st_size + 2))) {
+		fprintf(stderr, "scenario: %s can't be read\n", file);
+		return -1;
+	}
+	*done = '\n';
+	st.st_size = fread(done + 1, 1, st.st_size, f);
+	fclose(f);
+	return 0;
+}
+
+static void add(struct scenario *s, bool on, bool brief, unsigned round)
+{
+	char line[100];
+
+	snprintf(line, sizeof(line), "\n%s\t%s\n", s->name, on ? "on" : "off");
+	if (!done || !strstr(done, line))
+		jobs[njobs++] = (struct job){ s, on, brief, round };
+}
+
 static bool in_set(const struct scenario *s, const char *set)
 {
 	char list[sizeof(s->set)];
@@ -169,7 +215,7 @@ static bool in_set(const struct scenario *s, const char *set)
 static void usage(void)
 {
 	fprintf(stderr, "usage: scenario run [-j N] [-o DIR] [-s SET] [-x SET] [-H live,offline] [-c CCA] "
-			"[-w WEIR] [-n TIMES] "
+			"[-w WEIR] [-n TIMES] [-d FILE] [-t SECONDS] "
 			"[-1bkl] FILE... | scenario check FILE... | scenario judge [-j N] [-o DIR] [-w WEIR] "
 			"FILE...\n");
 	exit(64);
@@ -181,6 +227,7 @@ int main(int argc, char **argv)
 		.live = true, .offline = true, .out = "scenarios.out", .weir = "weir"
 	};
 	const char *set = NULL, *whole = NULL;
+	double budget = INFINITY;
 	unsigned parallel = 1, times = 1;
 	bool once = false, benign = false, check;
 	int c;
@@ -193,7 +240,7 @@ int main(int argc, char **argv)
 		usage();
 	argv++;
 	argc--;
-	while ((c = getopt(argc, argv, "j:o:s:x:H:c:w:n:1bkl")) != -1)
+	while ((c = getopt(argc, argv, "j:o:s:x:H:c:w:n:d:t:1bkl")) != -1)
 		switch (c) {
 		case 'j':
 			parallel = atoi(optarg);
@@ -219,6 +266,13 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			times = atoi(optarg);
+			break;
+		case 'd':
+			if (read_done(optarg))
+				return 66;
+			break;
+		case 't':
+			budget = atof(optarg);
 			break;
 		case 'b':
 			benign = true;
@@ -250,10 +304,10 @@ int main(int argc, char **argv)
 		}
 		brief = whole && !in_set(s, whole);
 		for (unsigned n = 0; n < times && njobs + 2 <= JOBS; n++) {
-			jobs[njobs++] = (struct job){ s, true, brief, n };
+			add(s, true, brief, n);
 			/* Benign trouble is what is tested: without it there is nothing to run. */
 			if (!once && !brief && !s->benign && !o.judge)
-				jobs[njobs++] = (struct job){ s, false, false, n };
+				add(s, false, false, n);
 		}
 	}
 	if (check) {
@@ -268,5 +322,5 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	mkdir(o.out, 0755);
-	return run_all(&o, parallel);
+	return run_all(&o, parallel, budget);
 }

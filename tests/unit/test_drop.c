@@ -715,6 +715,43 @@ static void test_rate_limit(void **state)
 	stop(&run);
 }
 
+static bool limited_then_gone(const struct packet *p)
+{
+	return p->type == 2 && ((p->at > 5 && p->at < 15 && uniform() < 0.3) || (p->at > 34 && p->at < 46));
+}
+
+/* What a limit dropped is over when all passes again: a block half a minute later is one of its own. */
+static void test_after_limit(void **state)
+{
+	struct finding limit = { .key = 1,
+				 .kind = KIND_RATE_LIMIT,
+				 .level = LEVEL_LIKELY,
+				 .type = 2,
+				 .direction = DIRECTION_UP,
+				 .start_ns = EPOCH + 5 * SECOND };
+	const struct finding *f = NULL;
+	struct run run;
+
+	seed = 6;
+	start(&run);
+	fact_num(&limit.reasons, "rate", 1);
+	fact_num(&limit.ruled_out, "app", 1);
+	assert_true(findings_report(run.findings, &limit) >= 0);
+	traffic(62, limited_then_gone);
+	feed(&run);
+	for (unsigned i = 0; i < findings_count(run.findings); i++)
+		if (findings_at(run.findings, i)->kind == KIND_SELECTIVE_DROP) {
+			assert_null(f);
+			f = findings_at(run.findings, i);
+		}
+	assert_non_null(f);
+	assert_true(f->level >= LEVEL_LIKELY && f->closed);
+	assert_int_equal(f->subkind, SUBKIND_BLACKHOLE);
+	assert_true(fabs(after_start(f->start_ns) - 34) < 1);
+	assert_true(after_start(f->end_ns) >= 45.9 && after_start(f->end_ns) < 47.5);
+	stop(&run);
+}
+
 /* "12 of 30": trials of the last minute, and what a quarter's drop needs. */
 static void test_need(void **state)
 {
@@ -806,7 +843,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quarter), cmocka_unit_test(test_fin_passes),	   cmocka_unit_test(test_openings),
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
-		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit),
+		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit), cmocka_unit_test(test_after_limit),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit), cmocka_unit_test(test_limit_line),
 		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled), cmocka_unit_test(test_one_way), cmocka_unit_test(test_half_seen), cmocka_unit_test(test_silence_counted),
 		cmocka_unit_test(test_silence_swept),

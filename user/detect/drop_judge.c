@@ -433,20 +433,27 @@ static bool over(const struct drop_verdict *v, uint64_t now_ns, bool last)
 	return last || slot_ns(v->last + LAG_SLOTS) + wait < now_ns;
 }
 
+static void forget(struct drop *d, unsigned type)
+{
+	struct drop_type *t = d->type[type];
+
+	t->fit = 0;
+	t->line = false;
+	t->level_yes = t->level_no = 0;
+	bank_reset(&d->bank, type);
+}
+
 static void close_claim(struct drop *d, unsigned type, struct drop_verdict *v)
 {
 	struct drop_type *t = d->type[type];
 
 	drop_report(d, type, v, slot_ns(v->after));
 	findings_close(d->env->findings, t->key, slot_ns(v->after));
-	t->fit = 0;
-	t->line = false;
-	t->level_yes = t->level_no = 0;
 	t->open = false;
 	t->closed_ns = slot_ns(v->after);
 	t->episodes++;
 	d->bank.claimed[type] = false;
-	bank_reset(&d->bank, type);
+	forget(d, type);
 }
 
 static void follow(struct drop *d, unsigned type, uint64_t now_ns, bool last)
@@ -469,8 +476,12 @@ static void follow(struct drop *d, unsigned type, uint64_t now_ns, bool last)
 	survey(d, type, &v, now_ns);
 	level = level_of(d, type, &v);
 	if (!t->open) {
-		if (level < 0)
+		if (level < 0) {
+			/* what ended unclaimed (a limit's, say) is no part of what begins later */
+			if (over(&v, now_ns, false))
+				forget(d, type);
 			return;
+		}
 		t->open = true;
 		t->start_ns = slot_ns(v.first);
 		t->key = 0xd609ull << 48 ^ (uint64_t)type << 40 ^ (t->start_ns / 1000000);
