@@ -592,9 +592,15 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 	group_of(r, &l->like, l->kind, &r->group);
 	lost = group_losses(&r->group, l->side, &lossy);
 	packets = group_packets(&r->group);
+	/* of flows that are gone: what comes from now on is counted from what is left */
+	if (packets < l->fitted_packets)
+		l->fitted_packets = packets;
+	if (lost < l->fitted)
+		l->fitted = lost;
 	if (l->level < LEVEL_LIKELY && packets >= l->fitted_packets * 1.2)
 		growth = 1;
-	if (l->verdict == VERDICT_SHAPER || !r->group.n || packets <= l->fitted_packets ||
+	if (l->verdict == VERDICT_SHAPER || !r->group.n ||
+	    (packets == l->fitted_packets && lost == l->fitted) ||
 	    (lost < l->fitted * growth && packets < (double)l->fitted_packets * growth * 1.3))
 		return;
 	l->fitted = lost;
@@ -614,31 +620,6 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 		k.verdict = VERDICT_POLICER;
 	take_look(l, &k);
 	confirm(r, l, &r->group, k.verdict, k.from_ns, k.to_ns);
-}
-
-/* Was this group tried in vain with about as many losses? */
-static bool tried(struct rate *r, const struct path *p, enum group_kind kind, enum side side,
-		  unsigned lost, double growth)
-{
-	struct tried *t, *oldest = &r->tried[0];
-
-	for (unsigned i = 0; i < TRIED_MAX; i++) {
-		t = &r->tried[i];
-		if (t->lost && t->kind == kind && t->side == side && group_has(p, &t->like, kind)) {
-			if (lost < t->lost * growth)
-				return true;
-			t->lost = lost;
-			return false;
-		}
-		if (t->used < oldest->used)
-			oldest = t;
-	}
-	oldest->like = *p;
-	oldest->kind = kind;
-	oldest->side = side;
-	oldest->lost = lost;
-	oldest->used = ++r->tries;
-	return false;
 }
 
 /* What a shaper's full queue drops fits a bucket of its rate as well. */
@@ -694,7 +675,7 @@ static void look_new(struct rate *r, struct path *p, enum side side, double grow
 			break;
 		}
 		r->other = r->group;
-		if (order[i] != GROUP_PATH && tried(r, p, order[i], side, lost, growth))
+		if (order[i] != GROUP_PATH && rate_tried(r, p, order[i], side, lost, growth))
 			continue;
 		try_group(r, &r->group, side, NULL, &k);
 		if (order[i] == GROUP_PATH)

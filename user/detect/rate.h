@@ -170,6 +170,14 @@ struct rate {
 	uint64_t udp_ns;    /* of the newest look at UDP */
 };
 
+/*
+ * rate_tried.c: was this group looked into in vain with about as many losses, so that fewer than growth times as many
+ * add nothing? Losses of flows that are gone are taken off: a limiter that comes and goes is looked for each time,
+ * however large the first. False notes the look. Bounded: of TRIED_MAX groups the oldest is forgotten.
+ */
+bool rate_tried(struct rate *r, const struct path *p, enum group_kind kind, enum side side,
+		unsigned lost, double growth);
+
 /* rate_group.c */
 /* All paths that share kind's things with the one that is given. */
 void group_of(const struct rate *r, const struct path *like, enum group_kind kind, struct group *g);
