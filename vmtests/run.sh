@@ -55,6 +55,7 @@ done
 
 out=${out:-$build/vmtests}
 mkdir -p "$out"
+out=$(cd "$out" && pwd)
 rm -rf "$out"/k-* "$out"/results.* "$out/junit.xml" "$out/table.txt"
 : >"$out/results.tsv"
 : >"$out/results.tap"
@@ -186,7 +187,7 @@ kernel()	# name
 	[ -z "$load_only" ] || exit \$probe
 	${faults:+/bin/sh /w/faults.sh "$variant" || probe=1}
 	[ "${variant#nobtf}" ] && exit \$probe
-	/bin/scenario run -j $jobs $what ${had:+-d /w/had} ${budget:+-t $left} -H $how $extra -o /art/s $files; rc=\$?
+	/bin/scenario run -j $jobs $what ${had:+-d /w/had} ${budget:+-t \$(($until - \$(date +%s)))} -H $how $extra -o /art/s $files; rc=\$?
 	[ \$probe = 0 ] && exit \$rc || exit 1
 	END
 	if ! flock "$out/.fetch" sh "$here/initramfs.sh" "$kout/initramfs" "$dir" "$version" "$build" "$kout/job" \

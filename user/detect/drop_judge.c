@@ -477,8 +477,8 @@ static void follow(struct drop *d, unsigned type, uint64_t now_ns, bool last)
 	level = level_of(d, type, &v);
 	if (!t->open) {
 		if (level < 0) {
-			/* what ended unclaimed (a limit's, say) is no part of what begins later */
-			if (over(&v, now_ns, false))
+			/* What a limit dropped is no part of what begins later. Anything else may come and go. */
+			if (over(&v, now_ns, false) && rate_limited(d, type, &v))
 				forget(d, type);
 			return;
 		}

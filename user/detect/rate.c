@@ -592,15 +592,18 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 	group_of(r, &l->like, l->kind, &r->group);
 	lost = group_losses(&r->group, l->side, &lossy);
 	packets = group_packets(&r->group);
-	/* of flows that are gone: what comes from now on is counted from what is left */
-	if (packets < l->fitted_packets)
+	/*
+	 * A claim whose flows are gone goes on from what is left. Not so what is no claim yet: it would be
+	 * made one by the same losses, looked at again.
+	 */
+	if (l->level >= LEVEL_LIKELY && packets < l->fitted_packets)
 		l->fitted_packets = packets;
-	if (lost < l->fitted)
+	if (l->level >= LEVEL_LIKELY && lost < l->fitted)
 		l->fitted = lost;
 	if (l->level < LEVEL_LIKELY && packets >= l->fitted_packets * 1.2)
 		growth = 1;
-	if (l->verdict == VERDICT_SHAPER || !r->group.n ||
-	    (packets == l->fitted_packets && lost == l->fitted) ||
+	if (l->verdict == VERDICT_SHAPER || !lost || packets < l->fitted_packets ||
+	    (packets == l->fitted_packets && (lost == l->fitted || l->level < LEVEL_LIKELY)) ||
 	    (lost < l->fitted * growth && packets < (double)l->fitted_packets * growth * 1.3))
 		return;
 	l->fitted = lost;
