@@ -752,6 +752,28 @@ static void test_after_limit(void **state)
 	stop(&run);
 }
 
+static bool now_and_then(const struct packet *p)
+{
+	return p->type == 2 && p->at > 6 && fmod(p->at, 14) < 0.9;
+}
+
+/* Not quite a second of every fourteen is too little to claim; what comes again and again adds up. */
+static void test_now_and_then(void **state)
+{
+	const struct finding *f;
+	struct run run;
+
+	seed = 7;
+	start(&run);
+	traffic(62, now_and_then);
+	feed(&run);
+	f = only_claim(&run);
+	assert_non_null(f);
+	assert_int_equal(f->kind, KIND_SELECTIVE_DROP);
+	assert_int_equal(f->type, 2);
+	stop(&run);
+}
+
 /* "12 of 30": trials of the last minute, and what a quarter's drop needs. */
 static void test_need(void **state)
 {
@@ -843,7 +865,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quarter), cmocka_unit_test(test_fin_passes),	   cmocka_unit_test(test_openings),
 		cmocka_unit_test(test_disruption), cmocka_unit_test(test_benign),
-		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit), cmocka_unit_test(test_after_limit),
+		cmocka_unit_test(test_alone),	   cmocka_unit_test(test_rate_limit), cmocka_unit_test(test_after_limit), cmocka_unit_test(test_now_and_then),
 		cmocka_unit_test(test_need),	   cmocka_unit_test(test_queue_fit), cmocka_unit_test(test_limit_line),
 		cmocka_unit_test(test_both_ways), cmocka_unit_test(test_calls), cmocka_unit_test(test_calls_sampled), cmocka_unit_test(test_one_way), cmocka_unit_test(test_half_seen), cmocka_unit_test(test_silence_counted),
 		cmocka_unit_test(test_silence_swept),
