@@ -4,7 +4,7 @@
  *
  *	scenario run [-j N] [-o DIR] [-s SET] [-x SET] [-H live,offline] [-c CCA] [-w WEIR] [-k] [-l]
  *	             [-n TIMES] [-d FILE] [-t SECONDS] [-1] FILE...
- *	scenario check [-s SET] [-x SET] FILE...	how much there is to do
+ *	scenario check [-s SET] [-x SET] [-d FILE] FILE...	how much there is to do
  *	scenario judge [-j N] [-o DIR] [-w WEIR] FILE...	the captures that -k left, once more
  *
  * -s SET   only scenarios whose set names it (default: all given)

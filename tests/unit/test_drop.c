@@ -286,6 +286,20 @@ static const struct finding *only_claim(const struct run *run)
 	return claim;
 }
 
+/* Types 1 to 3 for so long under one dropper: what it is claimed as, just once. */
+static const struct finding *claim_of(struct run *run, uint32_t from, double seconds, dropper drop)
+{
+	const struct finding *f;
+
+	seed = from;
+	start(run);
+	traffic(seconds, drop);
+	feed(run);
+	f = only_claim(run);
+	assert_non_null(f);
+	return f;
+}
+
 static double after_start(uint64_t ns)
 {
 	return (ns - EPOCH) / 1e9;
@@ -302,12 +316,7 @@ static void test_quarter(void **state)
 	struct run run;
 	double ratio;
 
-	seed = 1;
-	start(&run);
-	traffic(24, quarter);
-	feed(&run);
-	f = only_claim(&run);
-	assert_non_null(f);
+	f = claim_of(&run, 1, 24, quarter);
 	assert_int_equal(f->kind, KIND_SELECTIVE_DROP);
 	assert_int_equal(f->subkind, SUBKIND_LOSS);
 	assert_int_equal(f->type, 2);
@@ -514,12 +523,7 @@ static void test_openings(void **state)
 	const struct finding *f;
 	struct run run;
 
-	seed = 2;
-	start(&run);
-	traffic(30, syns);
-	feed(&run);
-	f = only_claim(&run);
-	assert_non_null(f);
+	f = claim_of(&run, 2, 30, syns);
 	assert_int_equal(f->subkind, SUBKIND_BLACKHOLE);
 	assert_int_equal(f->type, 3);
 	assert_true(fact(&f->estimate, "drop_ratio") > 0.99);
@@ -563,12 +567,7 @@ static void test_disruption(void **state)
 	const struct finding *f;
 	struct run run;
 
-	seed = 3;
-	start(&run);
-	traffic(40, six_seconds);
-	feed(&run);
-	f = only_claim(&run);
-	assert_non_null(f);
+	f = claim_of(&run, 3, 40, six_seconds);
 	assert_true(f->closed);
 	assert_true(fabs(after_start(f->start_ns) - 7) < 1);
 	assert_true(after_start(f->end_ns) >= 12.9 && after_start(f->end_ns) < 14.5);
@@ -690,8 +689,8 @@ static void test_residual(void **state)
 	residual(1.7, blocked, SUBKIND_RESIDUAL);
 }
 
-/* What a rate limit explains is left to it. */
-static void test_rate_limit(void **state)
+/* A rate limit on type 2, up, known since the fifth second. */
+static void report_limit(struct run *run)
 {
 	struct finding limit = { .key = 1,
 				 .kind = KIND_RATE_LIMIT,
@@ -699,14 +698,21 @@ static void test_rate_limit(void **state)
 				 .type = 2,
 				 .direction = DIRECTION_UP,
 				 .start_ns = EPOCH + 5 * SECOND };
+
+	fact_num(&limit.reasons, "rate", 1);
+	fact_num(&limit.ruled_out, "app", 1);
+	assert_true(findings_report(run->findings, &limit) >= 0);
+}
+
+/* What a rate limit explains is left to it. */
+static void test_rate_limit(void **state)
+{
 	const struct finding *f;
 	struct run run;
 
 	seed = 1;
 	start(&run);
-	fact_num(&limit.reasons, "rate", 1);
-	fact_num(&limit.ruled_out, "app", 1);
-	assert_true(findings_report(run.findings, &limit) >= 0);
+	report_limit(&run);
 	traffic(24, quarter);
 	feed(&run);
 	f = only_claim(&run);
@@ -723,20 +729,12 @@ static bool limited_then_gone(const struct packet *p)
 /* What a limit dropped is over when all passes again: a block half a minute later is one of its own. */
 static void test_after_limit(void **state)
 {
-	struct finding limit = { .key = 1,
-				 .kind = KIND_RATE_LIMIT,
-				 .level = LEVEL_LIKELY,
-				 .type = 2,
-				 .direction = DIRECTION_UP,
-				 .start_ns = EPOCH + 5 * SECOND };
 	const struct finding *f = NULL;
 	struct run run;
 
 	seed = 6;
 	start(&run);
-	fact_num(&limit.reasons, "rate", 1);
-	fact_num(&limit.ruled_out, "app", 1);
-	assert_true(findings_report(run.findings, &limit) >= 0);
+	report_limit(&run);
 	traffic(62, limited_then_gone);
 	feed(&run);
 	for (unsigned i = 0; i < findings_count(run.findings); i++)
@@ -763,12 +761,7 @@ static void test_now_and_then(void **state)
 	const struct finding *f;
 	struct run run;
 
-	seed = 7;
-	start(&run);
-	traffic(62, now_and_then);
-	feed(&run);
-	f = only_claim(&run);
-	assert_non_null(f);
+	f = claim_of(&run, 7, 62, now_and_then);
 	assert_int_equal(f->kind, KIND_SELECTIVE_DROP);
 	assert_int_equal(f->type, 2);
 	stop(&run);

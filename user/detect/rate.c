@@ -596,14 +596,17 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 	 * A claim whose flows are gone goes on from what is left. Not so what is no claim yet: it would be
 	 * made one by the same losses, looked at again.
 	 */
-	if (l->level >= LEVEL_LIKELY && packets < l->fitted_packets)
-		l->fitted_packets = packets;
-	if (l->level >= LEVEL_LIKELY && lost < l->fitted)
-		l->fitted = lost;
-	if (l->level < LEVEL_LIKELY && packets >= l->fitted_packets * 1.2)
+	if (l->level >= LEVEL_LIKELY) {
+		if (packets < l->fitted_packets)
+			l->fitted_packets = packets;
+		if (lost < l->fitted)
+			l->fitted = lost;
+	} else if (packets <= l->fitted_packets) {
+		return;
+	} else if (packets >= l->fitted_packets * 1.2) {
 		growth = 1;
-	if (l->verdict == VERDICT_SHAPER || !lost || packets < l->fitted_packets ||
-	    (packets == l->fitted_packets && (lost == l->fitted || l->level < LEVEL_LIKELY)) ||
+	}
+	if (l->verdict == VERDICT_SHAPER || !lost ||
 	    (lost < l->fitted * growth && packets < (double)l->fitted_packets * growth * 1.3))
 		return;
 	l->fitted = lost;

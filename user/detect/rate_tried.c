@@ -10,13 +10,11 @@ bool rate_tried(struct rate *r, const struct path *p, enum group_kind kind, enum
 	for (unsigned i = 0; i < TRIED_MAX; i++) {
 		t = &r->tried[i];
 		if (t->lost && t->kind == kind && t->side == side && group_has(p, &t->like, kind)) {
-			if (lost >= t->lost * growth) {
+			bool more = lost >= t->lost * growth;
+
+			if (more || lost < t->lost)
 				t->lost = lost;
-				return false;
-			}
-			if (lost < t->lost)
-				t->lost = lost;
-			return true;
+			return !more;
 		}
 		if (t->used < oldest->used)
 			oldest = t;
