@@ -102,7 +102,7 @@ static __always_inline int weir_quick(const struct weir_view *v, u64 now, u32 if
 	if (payload) {
 		d->end = seq + payload;
 		d->data_packets += segs;
-		time_data(d, o, now, seq + payload);
+		time_data(d, o, now, seq + payload, tsval);
 	} else if (has_ts) {
 		time_empty(d, now, tsval);
 	}

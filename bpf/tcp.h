@@ -53,14 +53,21 @@ static __always_inline void sample_rtt(struct weir_dir *d, const struct weir_dir
 	}
 }
 
+/* A TSval that data bore is not timed when one without payload bears it too: that may have come late. */
+static __always_inline void with_data(struct weir_dir *d, u32 tsval)
+{
+	d->tsval = tsval;
+	d->ts_us = 0;
+}
+
 /* Starts timing a segment that ends at end, if none of its direction is being timed. */
-static __always_inline void time_data(struct weir_dir *d, const struct weir_dir *o, u64 now, u32 end)
+static __always_inline void time_data(struct weir_dir *d, const struct weir_dir *o, u64 now, u32 end, u32 tsval)
 {
 	if (!d->seq_us || !seq_before(o->ack, d->seq_end)) {
 		d->seq_end = end;
 		d->seq_us = mark_us(to_us(now));
 	}
-	d->ts_us = 0;
+	with_data(d, tsval);
 }
 
 /* Likewise the TSval of one without payload. */
@@ -168,6 +175,8 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		d->end = end;
 	} else if (seg_len ? p->seq != d->end : seq_after(p->seq, d->end)) { /* an empty one tells of a lost tail */
 		p->label = label_of(f, p, seg_len);
+		if (seg_len && seq_after(p->tsval, d->tsval))
+			with_data(d, p->tsval);
 		return;
 	} else if (!seg_len && p->seq + 1 == d->end && (o->flags & WEIR_DIR_ACK) && o->ack == d->end) {
 		count16(&f->cold[dir].keepalives);
@@ -177,7 +186,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		d->end = end;
 	}
 	if (seg_len)
-		time_data(d, o, p->now_ns, end);
+		time_data(d, o, p->now_ns, end, p->tsval);
 	else if (p->has_ts)
 		time_empty(d, p->now_ns, p->tsval);
 }

@@ -45,7 +45,7 @@ struct weir_dir {
 	__u32 packets;	 /* likewise */
 	__u32 end;	 /* TCP: highest sequence end sent; UDP: unused */
 	__u32 ack;	 /* TCP: highest acknowledgment sent */
-	__u32 tsval;	 /* TSval being timed, on packets without payload */
+	__u32 tsval;	 /* TSval being timed, on packets without payload; or that of data, not timed */
 	__u32 ts_us;	 /* when it first passed (µs, wraps); 0: none */
 	__u32 seq_end;	 /* end of the segment being timed */
 	__u32 seq_us;	 /* when it passed; 0: none, or resent */

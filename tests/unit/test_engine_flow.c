@@ -146,7 +146,10 @@ static void rtt_by_timestamps(void **state)
 	t.ts = true;
 	t.tsval[CLIENT] = 5000;
 	t.tsval[SERVER] = 9000;
-	tcp_open(&t);
+	tcp_seg(&t, 0, CLIENT, SYN, CISN, 0, 0);
+	tcp_seg(&t, 20000, SERVER, SYN | ACK, SISN, CISN + 1, 0);
+	t.tsval[CLIENT] = 5003;
+	tcp_seg(&t, 30000, CLIENT, ACK, CISN + 1, SISN + 1, 0);
 	r = tcp_seg(&t, 40000, SERVER, ACK, SISN + 1, CISN + 1, 1000); /* echoes the handshake's ACK */
 	assert_int_equal(r->rtt_us, 10000);
 	t.tsval[CLIENT] = 5010;
@@ -158,6 +161,17 @@ static void rtt_by_timestamps(void **state)
 	r = tcp_seg(&t, 75100, SERVER, ACK, SISN + 2001, CISN + 1, 1000); /* the same echo, and an ACK long timed */
 	assert_int_equal(r->rtt_us, 0);
 	r = tcp_seg(&t, 75200, SERVER, ACK, SISN + 3001, CISN + 1, 1000);
+	assert_int_equal(r->rtt_us, 0);
+	/* A TSval is timed from when it first passed, or not at all: data carried this one before. */
+	t.tsval[CLIENT] = 5100;
+	tcp_seg(&t, 200000, CLIENT, ACK, CISN + 1, SISN + 4001, 500);
+	tcp_seg(&t, 222000, CLIENT, ACK, CISN + 501, SISN + 4001, 0);
+	r = tcp_seg(&t, 226000, SERVER, ACK, SISN + 4001, CISN + 1, 1000);
+	assert_int_equal(r->rtt_us, 0);
+	t.tsval[CLIENT] = 5200;
+	tcp_seg(&t, 300000, CLIENT, ACK, CISN + 1, SISN + 4001, 500); /* again */
+	tcp_seg(&t, 323000, CLIENT, ACK, CISN + 501, SISN + 5001, 0);
+	r = tcp_seg(&t, 326000, SERVER, ACK, SISN + 5001, CISN + 1, 1000);
 	assert_int_equal(r->rtt_us, 0);
 	host_engine_finish(k->e);
 	assert_int_equal(k->flow.dir[tcp_dir(k, SERVER)].rtt_min_us, 10000);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 /* How far back the sent packet of a resend is looked for. */
+#define ECHO_LATE_NS 10000000000ull
 #define LOOK_BACK 3000
 
 /* What passed without a record in less is bridged. */
@@ -211,17 +212,33 @@ static void rtt_sample(struct series *s, enum side side, uint64_t t_ns, uint32_t
 	g->last_ns = t_ns;
 }
 
+/*
+ * Does this timestamp pass us for the first time? Packets that bear the same one left together: some
+ * may be held up on their way to us, but the echo is of the first. One far ahead, as of an injector
+ * that guesses, must not stand for good.
+ */
+static bool first_pass(struct echoes *e, const struct weir_rec *r)
+{
+	bool known = e->known, newer = before(e->passed, r->tsval);
+
+	if (known && !newer && r->time_ns < e->newest_ns + ECHO_LATE_NS)
+		return false;
+	e->passed = r->tsval;
+	e->known = true;
+	return known && newer;
+}
+
 /* Notes a timestamp that passed us, not every one. */
 static void echo_sent(struct series *s, enum side side, const struct weir_rec *r)
 {
 	struct echoes *e = &s->echo[side];
 	uint64_t apart = 1000000 + s->rtt[side].min_us * 125ull; /* an eighth of a round trip */
 
-	if (e->n && (!before(e->newest, r->tsval) || r->time_ns < e->newest_ns + apart))
+	if (!first_pass(e, r) || (e->n && (!before(e->newest, r->tsval) || r->time_ns < e->newest_ns + apart)))
 		return;
 	if (e->n == SERIES_ECHOES) {
 		/* The echo is late where a queue is long: wait for it. */
-		if (r->time_ns < s->echoed[side][e->head].t_ns + 10000000000ull)
+		if (r->time_ns < s->echoed[side][e->head].t_ns + ECHO_LATE_NS)
 			return;
 		e->n = 0;
 	}
@@ -298,8 +315,12 @@ void series_packet(struct series *s, struct series_budget *b, const struct weir_
 	struct obs o = { .t_ns = r->time_ns, .seq = r->seq, .payload = r->payload_len,
 			 .len = r->l2_len, .segs = r->segs };
 
-	if (gap(s, r) && !bridge(s, b, r))
-		restart(s, r->time_ns);
+	if (gap(s, r)) {
+		/* What had no record may have borne its timestamp. */
+		s->echo[SIDE_AFTER].known = false;
+		if (!bridge(s, b, r))
+			restart(s, r->time_ns);
+	}
 	if (!s->from_ns)
 		s->from_ns = r->time_ns;
 	for (unsigned i = 0; i < SIDES; i++) {

@@ -73,6 +73,8 @@ struct spans {
 struct echoes {
 	uint64_t newest_ns;
 	uint32_t newest, oldest; /* timestamps */
+	uint32_t passed; /* the newest that passed us, noted or not */
+	bool known; /* passed is */
 	uint8_t head, n;
 };
 
