@@ -104,11 +104,34 @@ static void nor_is_what_follows_a_gap_its_first(void **state)
 	series_free(f.s, &f.budget);
 }
 
+/* When what was bridged passed is known within the bridge only. */
+static void what_was_bridged_is_not_timed(void **state)
+{
+	struct feed f = feed_new();
+	uint64_t now = begin(&f);
+	uint32_t acked_to = f.seq, hole;
+	struct weir_rec r;
+
+	f.seq += 20 * PAYLOAD; /* passed at once, without a record each */
+	hole = f.seq - PAYLOAD;
+	data(&f, now + 100 * MS, 2000);
+	r = record(now + 102 * MS, 1, 1);
+	r.ack = acked_to;
+	r.nsack = 1;
+	r.sack[0][0] = hole;
+	r.sack[0][1] = hole + PAYLOAD;
+	series_reverse(f.s, &f.budget, &r);
+	assert_true(f.s->bridged);
+	assert_in_range(f.s->rtt[SIDE_AFTER].min_us, 50000, 50001);
+	series_free(f.s, &f.budget);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_timestamp_counts_from_its_first_packet),
 		cmocka_unit_test(nor_is_what_follows_a_gap_its_first),
+		cmocka_unit_test(what_was_bridged_is_not_timed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -719,6 +719,9 @@ static void look_losses(struct rate *r, struct path *p, enum side side, double g
 		look_again(r, l, growth);
 		return;
 	}
+	/* Fewer than there were: the series began anew behind a gap. */
+	if (lost < p->fitted[side])
+		p->fitted[side] = 0;
 	if (p->fitted[side] && lost < p->fitted[side] * growth)
 		return;
 	p->fitted[side] = lost;

@@ -5,8 +5,10 @@
 #include <string.h>
 
 /* How far back the sent packet of a resend is looked for. */
-#define ECHO_LATE_NS 10000000000ull
 #define LOOK_BACK 3000
+
+/* An echo that took longer is not waited for. */
+#define ECHO_LATE_NS 10000000000ull
 
 /* What passed without a record in less is bridged. */
 #define BRIDGE_NS    300000000ull
@@ -297,7 +299,7 @@ static bool bridge(struct series *s, struct series_budget *b, const struct weir_
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t len = i + 1 < n ? each : bytes - i * each;
 		struct obs o = { .t_ns = t + (r->time_ns - t) / (n + 1) * (i + 1), .seq = s->end,
-				 .payload = len, .len = len + head, .segs = 1 };
+				 .payload = len, .len = len + head, .segs = 1, .flags = OBS_BRIDGED };
 
 		*append(s, b) = o;
 		s->packets++;
@@ -493,7 +495,7 @@ static void sack_rtt(struct series *s, const struct weir_rec *r, uint32_t seq)
 	if (g->o && r->time_ns < g->last_ns + g->every_us * 1000ull)
 		return;
 	o = sent(s, seq);
-	if (o && !(o->flags & OBS_RESEND) && r->time_ns > o->t_ns)
+	if (o && !(o->flags & (OBS_RESEND | OBS_BRIDGED)) && r->time_ns > o->t_ns)
 		rtt_sample(s, SIDE_AFTER, o->t_ns, (uint32_t)((r->time_ns - o->t_ns) / 1000) + 1);
 }
 

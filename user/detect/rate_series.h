@@ -20,6 +20,7 @@ enum {
 	OBS_LOST_BEFORE = 1, /* not seen: its time is inferred */
 	OBS_LOST_AFTER = 2,
 	OBS_RESEND = 4,
+	OBS_BRIDGED = 8, /* passed without a record: its time is inferred */
 };
 
 struct obs {
