@@ -210,6 +210,27 @@ static void jitter_between_limiter_and_us(void **state)
 	sim_free(&s);
 }
 
+/* By two packets' worth of time: fewer are right, but most within a little of the bucket. */
+static void more_jitter_blurs_a_large_bucket(void **state)
+{
+	unsigned blurred = 0;
+
+	for (unsigned seed = 1; seed <= 30; seed++) {
+		struct sim s = { .kind = SIM_POLICER, .rate = 187500, .burst = 100000, .rtt = .04, .seconds = 22,
+				 .jitter = .06, .seed = seed };
+		enum verdict v;
+		struct rate_fit f;
+
+		sim_run(&s);
+		f = fit(&s, SIDE_AFTER, &v);
+		assert_int_equal(v, VERDICT_POLICER);
+		assert_close(f.rate, s.rate, .03);
+		blurred += f.j < FIT_MIN_J;
+		sim_free(&s);
+	}
+	assert_in_range(blurred, 1, 30);
+}
+
 static void too_little_is_nothing(void **state)
 {
 	struct fit_packet p[400] = { { 0 } };
@@ -318,6 +339,7 @@ int main(void)
 		cmocka_unit_test(shared_bucket_on_the_sum),
 		cmocka_unit_test(time_does_not_matter),
 		cmocka_unit_test(jitter_between_limiter_and_us),
+		cmocka_unit_test(more_jitter_blurs_a_large_bucket),
 		cmocka_unit_test(too_little_is_nothing),
 		cmocka_unit_test(never_full_tells_the_rate),
 		cmocka_unit_test(bucket_of_a_few_packets),

@@ -13,7 +13,8 @@
 /* BATCH token buckets, and what they made of a stretch of packets. */
 struct buckets {
 	vfloat rate[VECTORS], burst[VECTORS], tokens[VECTORS], slack[VECTORS], cap[VECTORS];
-	vint wrong_lost[VECTORS], wrong_passed[VECTORS]; /* by more than the slack */
+	vfloat allowed[VECTORS]; /* the slack, and what the work is looser by */
+	vint wrong_lost[VECTORS], wrong_passed[VECTORS]; /* by more than that */
 	vfloat misfit[VECTORS]; /* bytes, each packet's cut at the cap */
 };
 
@@ -81,12 +82,12 @@ static void bank_run(const struct fit_work *w, unsigned from, unsigned to, struc
 			if (w->is_lost[i]) {
 				over = most_of(t, (vfloat){ 0 });
 				wrong = over > x.slack[v];
-				x.wrong_lost[v] -= wrong;
+				x.wrong_lost[v] -= over > x.allowed[v];
 				t += len;
 				t -= (vfloat)((vint)least_of(over, 2 * x.slack[v]) & wrong);
 			} else {
 				over = most_of(-t, (vfloat){ 0 });
-				x.wrong_passed[v] -= over > x.slack[v];
+				x.wrong_passed[v] -= over > x.allowed[v];
 				t = most_of(t, -2 * x.slack[v]);
 			}
 			x.misfit[v] += least_of(over, x.cap[v]);
@@ -116,6 +117,7 @@ void bank(struct fit_work *w, struct cell *c, unsigned n, float cap, bool by_blo
 			k.burst[i / LANES][i % LANES] = x->burst;
 			k.tokens[i / LANES][i % LANES] = w->empty ? 0 : x->burst;
 			k.slack[i / LANES][i % LANES] = bank_slack(w, x->rate);
+			k.allowed[i / LANES][i % LANES] = bank_slack(w, x->rate) + w->loose * x->burst;
 			k.cap[i / LANES][i % LANES] = bank_slack(w, x->rate) * cap;
 		}
 		if (!by_block)

@@ -33,6 +33,7 @@ struct place {
 struct fit_work {
 	unsigned n, passed, lost, runs;
 	float slack_packets;
+	float loose; /* share of the bucket that a packet may be off besides, without being wrong */
 	bool empty; /* the series starts at a loss, with an empty bucket */
 	float dt[FIT_PACKETS_MAX], len[FIT_PACKETS_MAX];
 	float until[FIT_PACKETS_MAX];

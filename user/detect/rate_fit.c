@@ -16,6 +16,7 @@
 #define RELOCATE_J .75
 #define RELOCATE_MAX 300 /* packets that a loss may be moved over */
 #define FAST 4 /* times the rate: see rate_fit.fast */
+#define LOOSE (1 / 30.f)
 #define QUICK_MIN .3  /* a virtual queue that parts less is not worth a closer look */
 
 struct fit_work *fit_work_new(void)
@@ -357,6 +358,19 @@ static struct cell search(struct fit_work *w, const struct rate_fit *near, doubl
 	return best;
 }
 
+/*
+ * J again, with the same bucket corrected as before. Where packets are held up between the limiter and
+ * us, by a radio or a busy host, the bucket's level is off by what passes in that time: little, of a large one.
+ */
+static double loose_j(struct fit_work *w, struct cell c, uint64_t *cost)
+{
+	w->loose = LOOSE;
+	bank(w, &c, 1, 4, false);
+	w->loose = 0;
+	*cost += w->n;
+	return c.j;
+}
+
 void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_fit *near,
 	      struct rate_fit *out, uint64_t *cost)
 {
@@ -401,7 +415,9 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	out->slack = bank_slack(w, best.rate);
 	out->rate_low = out->rate_high = out->rate;
 	out->burst_low = out->burst_high = out->burst;
-	if (out->j >= (in->flows > 1 ? FIT_WEAK_J : FIT_MIN_J))
+	if (out->j < FIT_MIN_J && out->j >= FIT_WEAK_J)
+		out->loose = loose_j(w, best, cost);
+	if (out->j >= FIT_MIN_J || (out->j >= FIT_WEAK_J && (in->flows > 1 || out->loose >= FIT_LOOSE_J)))
 		fit_intervals(w, out, cost);
 	out->seed_rate = out->rate;
 	out->seed_burst = out->burst;

@@ -21,7 +21,8 @@
 #define FIT_MIN_RUNS	5
 #define FIT_MIN_SLICES	3  /* round trips with a loss in them */
 #define FIT_MIN_J	.85
-#define FIT_WEAK_J	.78 /* of several flows, when delay denies a queue beyond doubt */
+#define FIT_WEAK_J	.78 /* when delay denies a queue beyond doubt: of several flows, or where the loose J is high */
+#define FIT_LOOSE_J	.93
 #define RISE_MIN  .003 /* s of predicted delay that round trips can show */
 #define RISE_JITTER 2.0
 #define FIT_BLOCKS	24 /* the series is resampled in so many blocks */
@@ -45,6 +46,7 @@ struct rate_fit {
 	unsigned passed, lost, slices;
 	unsigned runs;	/* losses, those with nothing passed in between taken as one */
 	double j;	/* 1 - share of passed and of lost packets that (rate, burst) gets wrong */
+	double loose;	/* J where a packet may be off by a thirtieth of the bucket; of a weak fit, else 0 */
 	bool whole;	/* the bucket was full at the start; else its fill there is not known */
 	double quick;	/* the best that a threshold on a virtual queue can do */
 	double fast;	/* J of the best threshold where the rate is four times as much */

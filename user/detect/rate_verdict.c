@@ -22,6 +22,9 @@
 #define ABOVE_TOP    24
 #define WEAK_RUNS    40
 #define WEAK_LOSS    .2
+#define LOOSE_RUNS   20
+#define LOOSE_SLICES 12
+#define LOOSE_SLACKS 15 /* of a smaller bucket a thirtieth is less than the slack is anyway */
 #define STANDING_MAX .025 /* s */
 #define STANDING_SHARE .35 /* of the least backlog: a queue would have added all of it */
 #define TINY_SLACKS  5 /* a bucket that holds less must fit better */
@@ -153,6 +156,14 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 	return tall ? VERDICT_NONE : VERDICT_UNKNOWN;
 }
 
+/* Packets were held up between the limiter and us: most are right within a little of the bucket, and there is no queue. */
+static bool loose_fit(const struct fit_input *in, const struct rate_fit *f)
+{
+	return f->j >= FIT_WEAK_J && f->loose >= FIT_LOOSE_J && f->runs >= LOOSE_RUNS && f->slices >= LOOSE_SLICES &&
+	       f->base >= USED_MIN * f->rate && f->burst >= LOOSE_SLACKS * f->slack && by_rate(f) &&
+	       f->top >= ABOVE_TOP && !isnan(f->dx) && by_delay(in, f) == VERDICT_POLICER;
+}
+
 /* A bucket of a few packets: many losses, or all of them and delay that denies a queue. */
 static bool tiny_fit(const struct rate_fit *f, enum verdict v)
 {
@@ -164,7 +175,7 @@ enum verdict verdict_of(const struct fit_input *in, const struct rate_fit *f, en
 {
 	enum verdict v;
 
-	if (f->enough && f->j < FIT_MIN_J && weak_fit(in, f))
+	if (f->enough && f->j < FIT_MIN_J && (weak_fit(in, f) || loose_fit(in, f)))
 		return VERDICT_POLICER;
 	if (!f->enough || f->j < FIT_MIN_J || f->base < USED_MIN * f->rate)
 		return VERDICT_NONE;
