@@ -19,7 +19,9 @@ struct sim {
 	double rate, burst, queue; /* bytes/s, bytes, bytes */
 	double loss, clump;	   /* share; Gilbert: mean length of a clump */
 	double rtt, seconds, start;
+	double from; /* s: until then nothing is limited */
 	unsigned flows;
+	double pause; /* s: so often nothing is sent for a second */
 	double pace; /* bytes/s; 0: the window in bursts at line rate */
 	double jitter; /* s */
 	uint32_t seed;
@@ -47,6 +49,10 @@ static inline bool sim_pass(struct sim *s, double t, double *out)
 	double tokens = fmin(s->burst, s->tokens + s->rate * (t - s->token_t)), backlog;
 
 	*out = t;
+	if (t < s->from) {
+		s->token_t = t;
+		return true;
+	}
 	switch (s->kind) {
 	case SIM_POLICER:
 		s->tokens = tokens;
@@ -156,6 +162,8 @@ static inline void sim_run(struct sim *s)
 		f[k].left = (unsigned)f[k].window;
 		f[k].base = fmax(f[k].base + s->rtt, t + s->pace * 0);
 		f[k].next = fmax(f[k].base, out + s->rtt * (s->kind == SIM_QUEUE || behind ? 1 : .2));
+		if (s->pause > 0 && floor(f[k].next / s->pause) > floor(t / s->pause))
+			f[k].next += 1;
 		f[k].base = f[k].next;
 	}
 	if (behind)

@@ -23,6 +23,20 @@ static struct rate_fit fit(const struct sim *s, enum side side, enum verdict *v)
 	return f;
 }
 
+/* As the detector does it. */
+static struct rate_fit fit_from(const struct sim *s, bool *later, enum verdict *v)
+{
+	struct fit_input in = sim_input(s);
+	struct rate_fit f;
+	uint64_t cost = 0;
+
+	rate_fit(work, &in, NULL, &f, &cost);
+	*later = rate_fit_later(work, &in, &f, &cost);
+	assert_true(cost < 8000ull * s->n);
+	*v = verdict_of(&in, &f, SIDE_AFTER);
+	return f;
+}
+
 static void assert_close(double got, double want, double share)
 {
 	if (fabs(got / want - 1) > share)
@@ -58,6 +72,68 @@ static void policer_found_again(void **state)
 		sim_free(&s);
 	}
 	assert_true(inside * 10 >= n * 8); /* 90 % intervals */
+}
+
+/* Switched on when the flow was there: what passed before tells nothing of the bucket. */
+static void what_passed_before_a_limit_is_no_bucket(void **state)
+{
+	static const struct {
+		double mbit, burst, pace, from, pause;
+	} c[] = { { 2, 30000, 5e5, 16, 0 },   { .3, 20000, 1e5, 6, 5 },	{ 1, 60000, 2e5, 12, 4 },
+		  { 1, 100000, 4e5, 12, 0 }, { .8, 12000, 3e5, 3, 2 }, { 2, 30000, 5e5, 8, 5 } };
+	unsigned told = 0;
+
+	for (unsigned i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		struct sim s = { .kind = SIM_POLICER, .rate = c[i].mbit * 125000, .burst = c[i].burst, .rtt = .05,
+				 .pace = c[i].pace, .from = c[i].from, .pause = c[i].pause,
+				 .seconds = c[i].from + 20, .seed = 5 + i };
+		struct rate_fit f;
+		enum verdict v;
+		bool later;
+
+		sim_run(&s);
+		f = fit_from(&s, &later, &v);
+		assert_true(later);
+		assert_int_equal(v, VERDICT_POLICER);
+		assert_close(f.rate, s.rate, .03);
+		if (f.burst_high <= 1.3 * f.burst_low) {
+			assert_close(f.burst, s.burst, .15);
+			told++;
+		}
+		sim_free(&s);
+	}
+	assert_in_range(told, 3, 4);
+}
+
+/* However late a large bucket runs empty. */
+static void a_bucket_that_was_there_is_kept(void **state)
+{
+	static const struct {
+		double mbit, burst, pace;
+	} c[] = { { 3, 1e6, 6e5 }, { 1.5, 4e5, 3e5 }, { 8, 3e6, 2e6 }, { 20, 5e6, 4e6 }, { 1, 100000, 1.5e5 } };
+
+	unsigned told = 0;
+
+	for (unsigned i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		struct sim s = { .kind = SIM_POLICER, .rate = c[i].mbit * 125000, .burst = c[i].burst, .rtt = .05,
+				 .pace = c[i].pace, .seconds = 25, .seed = 5 + i };
+		struct rate_fit f;
+		enum verdict v;
+		bool later;
+
+		sim_run(&s);
+		f = fit_from(&s, &later, &v);
+		assert_close(f.rate, s.rate, .03);
+		assert_false(later);
+		assert_int_equal(v, VERDICT_POLICER);
+		/* Of the fastest too many packets passed to hold them all. */
+		if (f.burst_high <= 1.3 * f.burst_low) {
+			assert_close(f.burst, s.burst, .15);
+			told++;
+		}
+		sim_free(&s);
+	}
+	assert_in_range(told, 3, 5);
 }
 
 /* Losses alone can't tell a drop-tail queue from a bucket: delay does. */
@@ -338,6 +414,8 @@ int main(void)
 		cmocka_unit_test(depth_must_have_been_seen),
 		cmocka_unit_test(shared_bucket_on_the_sum),
 		cmocka_unit_test(time_does_not_matter),
+		cmocka_unit_test(what_passed_before_a_limit_is_no_bucket),
+		cmocka_unit_test(a_bucket_that_was_there_is_kept),
 		cmocka_unit_test(jitter_between_limiter_and_us),
 		cmocka_unit_test(more_jitter_blurs_a_large_bucket),
 		cmocka_unit_test(too_little_is_nothing),

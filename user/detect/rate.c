@@ -510,6 +510,7 @@ static void try_group(struct rate *r, const struct group *g, enum side side,
 	memset(k, 0, sizeof(*k));
 	group_gather(r, g, side, false, &in, &origin);
 	rate_fit(r->work, &in, near, &k->fit, &cost);
+	rate_fit_later(r->work, &in, &k->fit, &cost);
 	loss_line(in.packet, in.packets, &k->line);
 	r->credit -= (double)cost + 2.0 * in.packets;
 	loss_times(&in, origin, &k->from_ns, &k->to_ns);
@@ -611,7 +612,7 @@ static void look_again(struct rate *r, struct limiter *l, double growth)
 		return;
 	l->fitted = lost;
 	l->fitted_packets = packets;
-	try_group(r, &r->group, l->side, l->fit.burst > 0 ? &l->fit : NULL, &k);
+	try_group(r, &r->group, l->side, l->fit.seed_burst > 0 ? &l->fit : NULL, &k);
 	/* Too little is held of all of them packet by packet: that denies nothing. */
 	if (!k.fit.enough && l->level >= LEVEL_LIKELY) {
 		goes_on_losing(r, l, &r->group);

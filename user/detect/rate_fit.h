@@ -97,4 +97,10 @@ struct fit_input {
 void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_fit *near,
 	      struct rate_fit *out, uint64_t *cost);
 
+/*
+ * Did the limit come when the flows were there already, so that what passed before it tells nothing of its bucket?
+ * Then *f becomes the fit from the first loss on, and in->whole false. f: of the same input.
+ */
+bool rate_fit_later(struct fit_work *w, struct fit_input *in, struct rate_fit *f, uint64_t *cost);
+
 #endif
