@@ -498,6 +498,11 @@ void pipeline_local(struct pipeline *p, const struct in6_addr *ip, unsigned pref
 	model_learn_local(p->model, ip, prefix);
 }
 
+void pipeline_neighbour(struct pipeline *p, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6])
+{
+	model_learn_host(p->model, ip, ifindex, mac);
+}
+
 void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets)
 {
 	struct flow *f = known_flow(p, flow_id);

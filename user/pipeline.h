@@ -92,6 +92,9 @@ void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets);
 /* A network that is inside, as the gateway's own addresses tell. */
 void pipeline_local(struct pipeline *p, const struct in6_addr *ip, unsigned prefix);
 
+/* Who has that address (IPv4 mapped) on one of this host's links, as its kernel knows. */
+void pipeline_neighbour(struct pipeline *p, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]);
+
 /* Records were lost: what is found now is degraded. */
 void pipeline_lost(struct pipeline *p, uint64_t n);
 

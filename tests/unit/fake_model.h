@@ -74,6 +74,11 @@ bool model_is_local(const struct model *m, const struct in6_addr *ip)
 					  (ip->s6_addr[0] & 0xfe) == 0xfc;
 }
 
+bool model_same_host(const struct model *m, const struct in6_addr *a, const struct in6_addr *b)
+{
+	return ip_same(a, b);
+}
+
 static inline struct in6_addr fake_ip(const char *text)
 {
 	struct in6_addr ip = { 0 };

@@ -54,7 +54,7 @@ struct live {
 	uint64_t own_told[2];
 	bool lan_told;		  /* that the LAN's sightings are reported */
 	struct drops *drops; /* NULL: no reasons to be had */
-	uint64_t started_ns, attached_ns, looked_ns;
+	uint64_t started_ns, attached_ns, looked_ns, neighbours_ns, neighbours_took_ns;
 	char problem[80]; /* of coverage, for the screen: the first of problems */
 	unsigned problems;
 	bool clients_hidden; /* and findings say so */
@@ -75,6 +75,7 @@ void live_tool(struct live *l, enum tool_action action, const struct live_iface 
 /* live_sight.c */
 int live_sight_open(struct live *l);	 /* once attached */
 void live_sight_changed(struct live *l); /* interfaces came or went */
+void live_neighbours(struct live *l);	 /* who is on the links now */
 void live_connections(struct live *l);	 /* conntrack's news */
 /* A flow's counters: does the interface show both of its ways? */
 void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f, bool ended);

@@ -10,6 +10,8 @@
 #include "live_impl.h"
 
 #define POLL_NS	 50000000L  /* records wait no longer than this */
+#define NEIGHBOURS_NS 1000000000ULL
+#define NEIGHBOURS_SHARE 200 /* of the time at most goes to reading them */
 #define LOOK_NS  5000000000ULL /* between looks at what can not be seen */
 
 static void on_signal(struct live *l, const struct live_ui *ui)
@@ -63,6 +65,11 @@ static int on_timer(struct live *l)
 	if (mono - l->looked_ns >= LOOK_NS) {
 		live_look_around(l);
 		l->looked_ns = mono;
+	}
+	if (mono - l->neighbours_ns >= NEIGHBOURS_NS + NEIGHBOURS_SHARE * l->neighbours_took_ns) {
+		live_neighbours(l);
+		l->neighbours_took_ns = live_mono_ns() - mono;
+		l->neighbours_ns = mono;
 	}
 	if (l->dark)
 		pipeline_lost(l->pipeline, 0);

@@ -17,6 +17,7 @@
 #include "join_side.h"
 #include "join_table.h"
 #include "live_impl.h"
+#include "neighbours.h"
 #include "routes.h"
 
 #define LONG_WAY   8  /* TCP packets one way and none the other: no handshake looks like that */
@@ -145,6 +146,18 @@ void live_sight_changed(struct live *l)
 	for (unsigned i = 0; l->drops && i < l->nifaces; i++)
 		if (l->iface[i].attached)
 			drops_watch(l->drops, l->iface[i].at.ifindex);
+}
+
+static void on_neighbour(void *arg, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6])
+{
+	struct live *l = arg;
+
+	pipeline_neighbour(l->pipeline, ip, ifindex, mac);
+}
+
+void live_neighbours(struct live *l)
+{
+	neighbours_each(on_neighbour, l);
 }
 
 void live_connections(struct live *l)

@@ -351,7 +351,7 @@ static void report(struct delay *d, unsigned type, struct delay_type *t, const s
 			     .type = (int)type,
 			     .direction = DIRECTION_BOTH,
 			     .flows = t->nflows,
-			     .clients = t->nclients,
+			     .clients = model_hosts(d->env->model, t->client, held(t->nclients, CLIENTS_MAX)),
 			     .servers = v->servers,
 			     .degraded = t->degraded };
 

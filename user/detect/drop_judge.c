@@ -145,6 +145,8 @@ static bool combine(const struct drop *d, unsigned type, struct drop_verdict *v)
 
 /* ---- who fails ---- */
 
+#define CLIENTS_TOLD 64 /* apart, by host */
+
 struct survey {
 	const struct drop *d;
 	struct drop_verdict *v;
@@ -154,6 +156,9 @@ struct survey {
 	double ids, ids_lost, other_ids,
 		other_ids_lost; /* by IP identification: this type, the others */
 	struct in6_addr net[8]; /* networks of the failing servers */
+	struct in6_addr client[CLIENTS_TOLD];
+	bool failing[CLIENTS_TOLD];
+	unsigned clients; /* of these */
 };
 
 static int net_index(const struct survey *s, const struct in6_addr *ip)
@@ -234,8 +239,22 @@ static bool survey_near(const struct end *x, void *arg)
 	double n, lost;
 
 	end_count(x, s->v->channels, s->first_ns, s->last_ns, &n, &lost);
+	if (n <= 0)
+		return true;
+	/* One host under several addresses is one client. Of more than are kept each address counts. */
+	for (unsigned i = 0; i < s->clients; i++) {
+		if (!model_same_host(s->d->env->model, &s->client[i], &x->ip))
+			continue;
+		s->v->clients += lost > 0 && !s->failing[i];
+		s->failing[i] |= lost > 0;
+		return true;
+	}
+	if (s->clients < CLIENTS_TOLD) {
+		s->client[s->clients] = x->ip;
+		s->failing[s->clients++] = lost > 0;
+	}
 	s->v->clients += lost > 0;
-	s->v->all_clients += n > 0;
+	s->v->all_clients++;
 	return true;
 }
 

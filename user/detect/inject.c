@@ -177,6 +177,7 @@ static void report(struct inject *in, struct inject_group *g)
 	f->estimate.n = f->control.n = f->reasons.n = f->ruled_out.n = 0;
 	f->subkind = subkind_of(g);
 	f->level = level_of(in, g);
+	f->clients = model_hosts(in->env->model, g->client, g->nclients);
 	f->confidence = 1 - exp(-(g->score_max * 0.35 + 0.2 * (g->injected > 1)));
 	f->direction = g->up && g->down ? DIRECTION_BOTH : g->up ? DIRECTION_UP : DIRECTION_DOWN;
 	estimate(g, f);
@@ -234,7 +235,7 @@ struct inject_group *inject_add(struct inject *in, const struct inject_case *c)
 	before = g->f.level;
 	finding_add_flow(&g->f, c->flow);
 	host_add(g->server, &g->f.servers, &c->flow->server.ip);
-	host_add(g->client, &g->f.clients, &c->flow->client.ip);
+	host_add(g->client, &g->nclients, &c->flow->client.ip);
 	if (c->score >= 6)
 		g->injected++;
 	else

@@ -37,6 +37,7 @@ struct inject_group {
 	uint64_t key;
 	struct finding f;
 	struct in6_addr server[INJECT_HOSTS], client[INJECT_HOSTS];
+	uint32_t nclients; /* addresses in client */
 	uint32_t rule_cases[INJECT_RULES];
 	uint32_t subkind_cases[SUBKIND_COUNT];
 	uint32_t injected, probable, firm, on_path, in_path;

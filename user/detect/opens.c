@@ -333,7 +333,7 @@ static void tally(const struct opens *o, uint64_t now_ns, struct tally *t)
 
 			net &= !ip_same_net(&x->server, &z->server);
 			server &= !ip_same(&x->server, &z->server);
-			client &= !ip_same(&x->client, &z->client);
+			client &= !model_same_host(o->env->model, &x->client, &z->client);
 			moment &= apart >= APART_NS;
 			t->again |= ip_same(&x->server, &z->server) && ip_same(&x->client, &z->client);
 		}

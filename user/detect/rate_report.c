@@ -180,7 +180,7 @@ void rate_report(struct rate *r, const struct limiter *l)
 	f.type = l->type;
 	f.direction = l->ways == 3 ? DIRECTION_BOTH : l->ways & 1 ? DIRECTION_UP : DIRECTION_DOWN;
 	f.flows = l->flows;
-	f.clients = l->nclients;
+	f.clients = model_hosts(r->env.model, l->clients, l->nclients);
 	f.servers = l->nservers;
 	memcpy(f.flow_id, l->flow_id, sizeof(f.flow_id));
 	fact_num(&f.estimate, "limit_bps", rate * 8);

@@ -51,7 +51,7 @@ struct udp_look {
 };
 
 /* The share of the bytes that the largest client got, that the largest network sent. */
-static double largest(const struct udp_look *u, bool net, const struct path **of)
+static double largest(const struct rate *r, const struct udp_look *u, bool net, const struct path **of)
 {
 	double best = 0;
 
@@ -62,7 +62,8 @@ static double largest(const struct udp_look *u, bool net, const struct path **of
 		for (unsigned k = 0; k < u->n; k++) {
 			const struct path *x = u->m[k].path;
 
-			if (net ? ip_same_net(&x->server, &p->server) : ip_same(&x->client, &p->client))
+			if (net ? ip_same_net(&x->server, &p->server) :
+				  model_same_host(r->env.model, &x->client, &p->client))
 				sum += u->m[k].bytes;
 		}
 		if (sum > best) {
@@ -143,7 +144,7 @@ static bool find_members(struct rate *r, unsigned type, uint64_t now_ns, struct 
 	}
 	if (u->bytes < BYTES_MIN)
 		return false;
-	if (largest(u, false, &client) > SHARE_MAX || largest(u, true, &net) > SHARE_MAX)
+	if (largest(r, u, false, &client) > SHARE_MAX || largest(r, u, true, &net) > SHARE_MAX)
 		return false;
 	u->client = client->client;
 	u->net = net->server;
@@ -169,7 +170,7 @@ static bool fit(struct rate *r, struct udp_look *u)
 		return false;
 	for (unsigned i = 0; i < u->n; i++) {
 		const struct path *x = u->m[i].path;
-		uint8_t parts = (uint8_t)(ip_same(&x->client, &u->client) << PART_CLIENT |
+		uint8_t parts = (uint8_t)(model_same_host(r->env.model, &x->client, &u->client) << PART_CLIENT |
 					  ip_same_net(&x->server, &u->net) << PART_NET);
 
 		for (unsigned k = 0; k < x->s->n; k++) {
@@ -266,7 +267,7 @@ static bool others_free(const struct rate *r, unsigned type, struct udp_look *u)
 
 /* ---- the finding ---- */
 
-static uint32_t count_ends(const struct udp_look *u, bool net)
+static uint32_t count_ends(const struct rate *r, const struct udp_look *u, bool net)
 {
 	uint32_t n = 0;
 
@@ -275,7 +276,7 @@ static uint32_t count_ends(const struct udp_look *u, bool net)
 
 		for (unsigned k = 0; k < i && !known; k++)
 			known = net ? ip_same(&u->m[k].path->server, &u->m[i].path->server) :
-				      ip_same(&u->m[k].path->client, &u->m[i].path->client);
+				      model_same_host(r->env.model, &u->m[k].path->client, &u->m[i].path->client);
 		n += !known;
 	}
 	return n;
@@ -287,7 +288,7 @@ static void report(struct rate *r, struct udp_limit *l, unsigned type, const str
 	struct finding f = { .key = l->key, .kind = KIND_RATE_LIMIT, .subkind = SUBKIND_UNKNOWN,
 			     .level = LEVEL_LIKELY, .confidence = .95, .method = "rate_limit/ceiling/1",
 			     .start_ns = l->start_ns, .type = (int)type, .direction = DIRECTION_DOWN,
-			     .clients = count_ends(u, false), .servers = count_ends(u, true) };
+			     .clients = count_ends(r, u, false), .servers = count_ends(r, u, true) };
 	double packets = 0;
 
 	for (unsigned i = 0; i < u->n; i++) {

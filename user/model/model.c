@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fetch.h"
+#include "hosts.h"
 #include "model_own.h"
 #include "parked.h"
 #include "pipeline.h"
@@ -35,6 +36,7 @@ struct model {
 	unsigned napps;
 	struct local_net local[LOCAL_NETS];
 	unsigned nlocal, given, learned; /* those said or usual; how many were added ever */
+	struct hosts *hosts; /* NULL until the first is heard of */
 	uint64_t now_ns, refused;
 };
 
@@ -84,6 +86,7 @@ void model_free(struct model *m)
 
 	if (!m)
 		return;
+	hosts_free(m->hosts);
 	for (struct flow *f = m->newest; f; f = f->lru_next) {
 		free(f->hint);
 		flow_rtt_free(f);
@@ -217,6 +220,21 @@ void model_learn_local(struct model *m, const struct in6_addr *ip, unsigned pref
 	/* A provider that renumbers each day: the oldest goes. */
 	m->local[m->given + m->learned++ % room] = (struct local_net){ *ip, prefix };
 	m->nlocal = m->given + (m->learned < room ? m->learned : room);
+}
+
+void model_learn_host(struct model *m, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6])
+{
+	if (!m->hosts)
+		m->hosts = hosts_new();
+	if (m->hosts)
+		hosts_note(m->hosts, ip, ifindex, mac);
+	else
+		m->refused++;
+}
+
+bool model_same_host(const struct model *m, const struct in6_addr *a, const struct in6_addr *b)
+{
+	return m->hosts ? hosts_same(m->hosts, a, b) : ip_same(a, b);
 }
 
 static void unlink_lru(struct model *m, struct flow *f)

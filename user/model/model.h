@@ -235,4 +235,25 @@ struct flow_rtt *flow_rtt_unpack(const uint8_t *from);
 /* Is this address inside (--local-net; default RFC 1918, RFC 4193, link-local, live also the LAN's own networks)? */
 bool model_is_local(const struct model *m, const struct in6_addr *ip);
 
+/*
+ * Are these addresses one host's: the same, or, live, at one link-layer address and made by itself (hosts.h)? What was
+ * counted before the neighbour table told it counts once from then on.
+ */
+bool model_same_host(const struct model *m, const struct in6_addr *a, const struct in6_addr *b);
+
+/* How many hosts these n addresses are, n small. */
+static inline unsigned model_hosts(const struct model *m, const struct in6_addr *ip, unsigned n)
+{
+	unsigned hosts = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		bool known = false;
+
+		for (unsigned k = 0; k < i && !known; k++)
+			known = model_same_host(m, &ip[k], &ip[i]);
+		hosts += !known;
+	}
+	return hosts;
+}
+
 #endif

@@ -16,6 +16,9 @@ void model_follow(struct model *m, unsigned flows);
 /* A network that this host's own routes say is inside: beside the usual ones, each once, the oldest may go. */
 void model_learn_local(struct model *m, const struct in6_addr *ip, unsigned prefix);
 
+/* The neighbour table has this address (IPv4 mapped) at that link-layer address. */
+void model_learn_host(struct model *m, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]);
+
 void model_set_now(struct model *m, uint64_t ns); /* never steps back */
 void model_restart(struct model *m, uint64_t ns); /* but so */
 
