@@ -186,6 +186,10 @@ int main(int argc, char **argv)
 		second(n);
 		sink.ops->stats(sink.s, &m, m.now, 1);
 	}
+	if (!strcmp(scene, "hidden")) {
+		st.problem = "CLIENTS HIDDEN: NAT, and conntrack can't be read";
+		findings_remark(findings, "behind NAT, and conntrack can't be read: how many clients is unknown");
+	}
 	if (strcmp(scene, "empty")) {
 		st.packets = 123456789;
 		report(KIND_SELECTIVE_DROP, SUBKIND_LOSS, LEVEL_POSSIBLE, 0.64, 2, DIRECTION_BOTH, 17,

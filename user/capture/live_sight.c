@@ -376,7 +376,7 @@ static void look_at_clients(struct live *l, const struct coverage *c)
 		return;
 	l->clients_hidden = hidden;
 	findings_remark(pipeline_findings(l->pipeline),
-			hidden ? "behind NAT, and conntrack can't be read: how many clients these are is not known" : "");
+			hidden ? "behind NAT, and conntrack can't be read: how many clients is unknown" : "");
 	if (!hidden)
 		return;
 	notice("%s.", why);
