@@ -56,7 +56,7 @@ static __always_inline void sample_rtt(struct weir_dir *d, const struct weir_dir
 /* A TSval that data bore is not timed when one without payload bears it too: that may have come late. */
 static __always_inline void with_data(struct weir_dir *d, u32 tsval)
 {
-	d->tsval = tsval;
+	d->tsval = tsval ? tsval : d->tsval; /* 0: it bore none */
 	d->ts_us = 0;
 }
 
@@ -175,7 +175,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		d->end = end;
 	} else if (seg_len ? p->seq != d->end : seq_after(p->seq, d->end)) { /* an empty one tells of a lost tail */
 		p->label = label_of(f, p, seg_len);
-		if (seg_len && seq_after(p->tsval, d->tsval))
+		if (seg_len && p->has_ts && seq_after(p->tsval, d->tsval))
 			with_data(d, p->tsval);
 		return;
 	} else if (!seg_len && p->seq + 1 == d->end && (o->flags & WEIR_DIR_ACK) && o->ack == d->end) {
@@ -186,7 +186,7 @@ static __always_inline void track_tcp(struct weir_flow *f, struct weir_pkt *p)
 		d->end = end;
 	}
 	if (seg_len)
-		time_data(d, o, p->now_ns, end, p->tsval);
+		time_data(d, o, p->now_ns, end, p->has_ts ? p->tsval : 0);
 	else if (p->has_ts)
 		time_empty(d, p->now_ns, p->tsval);
 }

@@ -105,6 +105,29 @@ static void what_passed_before_a_limit_is_no_bucket(void **state)
 	assert_in_range(told, 3, 4);
 }
 
+/* A link that became slower: its queue is seen from there on, and what was fast before is no bucket. */
+static void a_link_that_became_slower_is_no_policer(void **state)
+{
+	static const double mbit[] = { .5, 1, 2, 4 }, queue[] = { 15000, 40000, 100000 }, pace[] = { 0, 1.4, 2.5, 4 };
+	unsigned queues = 0;
+
+	for (unsigned i = 0; i < 48; i++) {
+		double rate = mbit[i % 4] * 125000;
+		struct sim s = { .kind = SIM_QUEUE, .rate = rate, .queue = queue[i / 4 % 3], .rtt = .05,
+				 .pace = pace[i / 12] * rate, .from = 3 + i % 5, .seconds = 30, .seed = 40 + i };
+		enum verdict v;
+		bool later;
+
+		sim_run(&s);
+		fit_from(&s, &later, &v);
+		assert_int_not_equal(v, VERDICT_POLICER);
+		assert_int_not_equal(v, VERDICT_UNKNOWN);
+		queues += v == VERDICT_QUEUE;
+		sim_free(&s);
+	}
+	assert_true(queues >= 20);
+}
+
 /* However late a large bucket runs empty. */
 static void a_bucket_that_was_there_is_kept(void **state)
 {
@@ -415,6 +438,7 @@ int main(void)
 		cmocka_unit_test(shared_bucket_on_the_sum),
 		cmocka_unit_test(time_does_not_matter),
 		cmocka_unit_test(what_passed_before_a_limit_is_no_bucket),
+		cmocka_unit_test(a_link_that_became_slower_is_no_policer),
 		cmocka_unit_test(a_bucket_that_was_there_is_kept),
 		cmocka_unit_test(jitter_between_limiter_and_us),
 		cmocka_unit_test(more_jitter_blurs_a_large_bucket),

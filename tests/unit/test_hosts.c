@@ -75,6 +75,10 @@ static void who_gives_out_addresses_has_many_hosts(void **state)
 	note(m, "fd10::7", 3, mac_a);
 	note(m, "fd10::8", 3, mac_a);
 	assert_false(same(m, "10.0.0.7", "10.0.0.8"));
+	note(m, "fd10::5:6:7:8", 3, mac_a);
+	note(m, "fd10::5:6:7:9", 3, mac_a);
+	assert_false(same(m, "10.0.0.7", "fd10::5:6:7:8"));
+	assert_false(same(m, "fd10::5:6:7:9", "fd10::5:6:7:8"));
 	assert_false(same(m, "fd10::7", "fd10::8"));
 	assert_false(same(m, "10.0.0.7", "fd10::7"));
 	note(m, "fd10::a:b:c:d", 3, mac_a);

@@ -104,6 +104,24 @@ static void nor_is_what_follows_a_gap_its_first(void **state)
 	series_free(f.s, &f.budget);
 }
 
+/* An injector's guess, far ahead: round trips come back, and none is invented. */
+static void one_far_ahead_is_forgotten(void **state)
+{
+	struct feed f = feed_new();
+	uint64_t now = begin(&f), last;
+
+	data(&f, now, 1u << 30);
+	now += 11000 * MS;
+	for (unsigned i = 0; i < 20; i++, now += 60 * MS) {
+		data(&f, now, 12000 + 60 * i);
+		acked(&f, now + 48 * MS, 12000 + 60 * i);
+	}
+	last = f.s->rtt[SIDE_AFTER].last_ns;
+	assert_in_range(now - last, 0, 200 * MS);
+	assert_in_range(f.s->rtt[SIDE_AFTER].min_us, 48000, 48001);
+	series_free(f.s, &f.budget);
+}
+
 /* When what was bridged passed is known within the bridge only. */
 static void what_was_bridged_is_not_timed(void **state)
 {
@@ -131,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_timestamp_counts_from_its_first_packet),
 		cmocka_unit_test(nor_is_what_follows_a_gap_its_first),
+		cmocka_unit_test(one_far_ahead_is_forgotten),
 		cmocka_unit_test(what_was_bridged_is_not_timed),
 	};
 

@@ -170,6 +170,9 @@ static void held_up_behind_the_limiter(void **state)
 	g.loose = .88; /* the best that queues and chance did */
 	assert_int_equal(verdict_of(&one_flow, &g, SIDE_BEFORE), VERDICT_NONE);
 	g = f;
+	g.burst = g.shown = 6 * g.rate; /* a thirtieth of that is right by itself */
+	assert_int_equal(verdict_of(&one_flow, &g, SIDE_BEFORE), VERDICT_NONE);
+	g = f;
 	g.fast = .75; /* any rate would do */
 	assert_int_equal(verdict_of(&one_flow, &g, SIDE_BEFORE), VERDICT_NONE);
 	g = f;

@@ -67,9 +67,9 @@ static int on_timer(struct live *l)
 		l->looked_ns = mono;
 	}
 	if (mono - l->neighbours_ns >= NEIGHBOURS_NS + NEIGHBOURS_SHARE * l->neighbours_took_ns) {
+		l->neighbours_ns = live_mono_ns();
 		live_neighbours(l);
-		l->neighbours_took_ns = live_mono_ns() - mono;
-		l->neighbours_ns = mono;
+		l->neighbours_took_ns = live_mono_ns() - l->neighbours_ns;
 	}
 	if (l->dark)
 		pipeline_lost(l->pipeline, 0);

@@ -46,21 +46,28 @@ static int read_neighbour(const struct nlmsghdr *h, void *arg)
 	return ++r->n < NEIGHBOURS_MAX ? MNL_CB_OK : MNL_CB_STOP;
 }
 
-int neighbours_each(void (*fn)(void *arg, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]), void *arg)
+static int ask(unsigned char family, struct reading *r)
 {
 	char buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-	struct reading r = { .fn = fn, .arg = arg };
 	struct ndmsg *m;
 	int err = -EINTR;
 
 	h->nlmsg_type = RTM_GETNEIGH;
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
-	m->ndm_family = AF_UNSPEC;
+	m->ndm_family = family;
 	for (unsigned i = 0; i < NETLINK_TRIES && err == -EINTR; i++) {
-		r.n = 0;
-		err = netlink_ask(NETLINK_ROUTE, h, read_neighbour, &r);
+		r->n = 0;
+		err = netlink_ask(NETLINK_ROUTE, h, read_neighbour, r);
 	}
-	return err ? err : r.n;
+	return err ? err : r->n;
+}
+
+int neighbours_each(void (*fn)(void *arg, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]), void *arg)
+{
+	struct reading r = { .fn = fn, .arg = arg };
+	int v4 = ask(AF_INET, &r), v6 = ask(AF_INET6, &r);
+
+	return v4 < 0 ? v4 : v6 < 0 ? v6 : v4 + v6;
 }

@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#define NEIGHBOURS_MAX 8192 /* of more the rest is not read */
+#define NEIGHBOURS_MAX 8192 /* of each family; of more the rest is not read */
 
 /* Calls fn for each that has a link-layer address of six bytes; IPv4 mapped. How many, or -errno. */
 int neighbours_each(void (*fn)(void *arg, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]), void *arg);

@@ -472,6 +472,7 @@ struct look {
 	struct rate_fit fit;
 	struct loss_line line;
 	bool by_line;
+	bool later; /* the limit came when the flows were there: what was taken for its bucket was none */
 	uint64_t from_ns, to_ns; /* first and last loss */
 };
 
@@ -510,7 +511,7 @@ static void try_group(struct rate *r, const struct group *g, enum side side,
 	memset(k, 0, sizeof(*k));
 	group_gather(r, g, side, false, &in, &origin);
 	rate_fit(r->work, &in, near, &k->fit, &cost);
-	rate_fit_later(r->work, &in, &k->fit, &cost);
+	k->later = rate_fit_later(r->work, &in, &k->fit, &cost);
 	loss_line(in.packet, in.packets, &k->line);
 	r->credit -= (double)cost + 2.0 * in.packets;
 	loss_times(&in, origin, &k->from_ns, &k->to_ns);
@@ -580,7 +581,8 @@ static void take_look(struct limiter *l, const struct look *k)
 	l->fit = k->fit;
 	l->line = k->line;
 	l->by_line = k->by_line;
-	keep_burst(&l->fit, &old);
+	if (!k->later)
+		keep_burst(&l->fit, &old);
 }
 
 /* The limiter of a group that is known already: again, with what has come since. */
@@ -720,9 +722,10 @@ static void look_losses(struct rate *r, struct path *p, enum side side, double g
 		look_again(r, l, growth);
 		return;
 	}
-	/* Fewer than there were: the series began anew behind a gap. */
-	if (lost < p->fitted[side])
-		p->fitted[side] = 0;
+	if (p->gaps != p->s->gaps) { /* what was counted before is no longer */
+		p->gaps = p->s->gaps;
+		p->fitted[SIDE_BEFORE] = p->fitted[SIDE_AFTER] = 0;
+	}
 	if (p->fitted[side] && lost < p->fitted[side] * growth)
 		return;
 	p->fitted[side] = lost;

@@ -58,6 +58,7 @@ struct path {
 	uint8_t type, way, proto;
 	bool inbound, outbound; /* from outside to inside; from inside to outside */
 	unsigned fitted[SIDES]; /* losses at the last fit alone */
+	unsigned gaps; /* of the series, when it was last looked at */
 	bool focused;		/* its packets were asked for one by one */
 	uint64_t shaped_at[SIDES]; /* packets at the last look for a shaper */
 	bool queued;		/* its round trip rose with a backlog */

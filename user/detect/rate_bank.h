@@ -41,6 +41,7 @@ struct fit_work {
 	struct place at[FIT_PACKETS_MAX], moved[FIT_PACKETS_MAX];
 	float level[FIT_PACKETS_MAX];
 	uint8_t tmp_lost[FIT_PACKETS_MAX];
+	double from; /* when what was loaded begins, s */
 	double span; /* first to last loss, s */
 	double base; /* bytes/s passed in it */
 	double bytes; /* passed in it */

@@ -197,10 +197,14 @@ static double beyond(const struct fit_packet *p, unsigned n, double rate)
 void fit_delay(struct fit_work *w, const struct fit_packet *p, unsigned n,
 		       const struct fit_rtt *rtt, unsigned m, struct rate_fit *out)
 {
-	double t = w->empty ? 0 : out->burst, last = p[0].t, mx = 0, mq = 0, sxx = 0, sxq = 0, sqq = 0;
+	double t = w->empty ? 0 : out->burst, last, mx = 0, mq = 0, sxx = 0, sxq = 0, sqq = 0;
 	float low, high, xlow, xhigh;
 	unsigned k = 0, at = 0, nl = 0, nh = 0;
 
+	/* What came before says nothing of a backlog that is known from there on only. */
+	for (; n > 1 && p->t < w->from; n--)
+		p++;
+	last = p[0].t;
 	for (unsigned i = 0; i < n && k < FIT_RTTS_MAX; i++) {
 		while (at < m && rtt[at].t < p[i].t && k < FIT_RTTS_MAX) {
 			if (rtt[at].t >= last && rtt[at].t >= p[0].t) {

@@ -17,9 +17,6 @@
 #define RELOCATE_MAX 300 /* packets that a loss may be moved over */
 #define FAST 4 /* times the rate: see rate_fit.fast */
 #define LOOSE (1 / 30.f)
-#define LATER_S 1
-#define LATER_J .03 /* a bucket that was full at the start does so much worse */
-#define LATER_BUCKET_S 8 /* what takes longer to run empty is no bucket */
 #define WIDEST_RATES 5
 #define WIDEST_J .02
 #define QUICK_MIN .3  /* a virtual queue that parts less is not worth a closer look */
@@ -50,7 +47,7 @@ static bool load(struct fit_work *w, const struct fit_packet *p, unsigned n, boo
 		p++;
 		n--;
 	}
-	at = n ? p[0].t : 0;
+	at = w->from = n ? p[0].t : 0;
 	w->n = w->lost = w->passed = 0;
 	for (unsigned i = 0; i < n; i++) {
 		unsigned k = w->n;
@@ -384,15 +381,17 @@ static double loose_j(struct fit_work *w, struct cell c, uint64_t *cost)
 static double widest(struct fit_work *w, const struct rate_fit *f, uint64_t *cost)
 {
 	double burst = f->burst_high, off = bank_slack(w, (float)w->base) / (w->span * w->base);
+	struct cell told = { .rate = (float)f->rate, .burst = (float)f->burst };
 
-	for (double b = 2 * f->burst; b <= BURST_MAX; b *= 2) {
+	bank(w, &told, 1, 4, false);
+	for (double b = 2 * f->burst; b <= 2 * BURST_MAX; b *= 2) {
 		unsigned n = bank_grid(w->cell, w->base, off, WIDEST_RATES, b, 0, 1);
 
 		bank(w, w->cell, n, 4, false);
 		*cost += (uint64_t)n * w->n;
-		if (w->cell[bank_least(w->cell, n)].j < f->j - WIDEST_J)
+		if (w->cell[bank_least(w->cell, n)].j < told.j - WIDEST_J)
 			break;
-		burst = b;
+		burst = fmax(burst, b);
 	}
 	return burst;
 }
@@ -454,42 +453,4 @@ void rate_fit(struct fit_work *w, const struct fit_input *in, const struct rate_
 	if (out->j >= FIT_WEAK_J)
 		fit_conserve(w, out, cost);
 	fit_delay(w, p, n, in->rtt, in->rtts, out);
-}
-
-/* Of a large bucket the rate is easily missed: again at a rate that is known, and with what must have been in it. */
-static void fit_again_at(struct fit_work *w, const struct fit_input *in, double rate, unsigned first, struct rate_fit *f,
-			 uint64_t *cost)
-{
-	struct rate_fit near = { .rate = rate, .seed_rate = rate }, g;
-	double taken = 0, last = in->packet[0].t;
-
-	for (unsigned i = 0; i <= first; last = in->packet[i++].t)
-		taken = fmax(taken - rate * (in->packet[i].t - last), 0) + (i < first ? in->packet[i].len : 0);
-	near.seed_burst = fmax(taken, BURST_MIN);
-	rate_fit(w, in, &near, &g, cost);
-	if (g.j > f->j)
-		*f = g;
-}
-
-bool rate_fit_later(struct fit_work *w, struct fit_input *in, struct rate_fit *f, uint64_t *cost)
-{
-	struct fit_input rest = *in;
-	struct rate_fit g;
-	unsigned first = 0;
-
-	while (first < in->packets && !in->packet[first].lost)
-		first++;
-	if (!f->whole || !f->enough || first == in->packets || in->packet[first].t - in->packet[0].t < LATER_S)
-		return false;
-	rest.whole = false;
-	rate_fit(w, &rest, f->rate > 0 ? f : NULL, &g, cost);
-	if (g.j < FIT_MIN_J)
-		return false;
-	if (f->j < g.j - LATER_J)
-		fit_again_at(w, in, g.rate, first, f, cost);
-	if (f->j >= g.j - LATER_J && f->burst <= LATER_BUCKET_S * f->rate)
-		return false;
-	in->whole = false;
-	*f = g;
-	return true;
 }

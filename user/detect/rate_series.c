@@ -104,6 +104,7 @@ static struct obs *append(struct series *s, struct series_budget *b)
 
 static void restart(struct series *s, uint64_t now_ns)
 {
+	s->gaps++;
 	s->n = s->head = 0;
 	s->acks = s->ack_head = 0;
 	s->from_ns = now_ns;
@@ -225,6 +226,8 @@ static bool first_pass(struct echoes *e, const struct weir_rec *r)
 
 	if (known && !newer && r->time_ns < e->newest_ns + ECHO_LATE_NS)
 		return false;
+	if (known && !newer)
+		e->n = 0; /* what waits for an echo waits in vain */
 	e->passed = r->tsval;
 	e->known = true;
 	return known && newer;
@@ -319,7 +322,7 @@ void series_packet(struct series *s, struct series_budget *b, const struct weir_
 
 	if (gap(s, r)) {
 		/* What had no record may have borne its timestamp. */
-		s->echo[SIDE_AFTER].known = false;
+		s->echo[SIDE_BEFORE].known = s->echo[SIDE_AFTER].known = false;
 		if (!bridge(s, b, r))
 			restart(s, r->time_ns);
 	}

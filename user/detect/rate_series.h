@@ -103,6 +103,7 @@ struct series {
 	unsigned events[SIDES]; /* losses, those within a round trip taken as one */
 	uint64_t event_ns[SIDES];
 	uint64_t lost_ns[SIDES]; /* the last one's time */
+	unsigned gaps; /* how often it began anew behind one */
 	uint64_t bridged; /* bytes that passed without a record, taken as evenly spread */
 	struct echo echoed[SIDES][SERIES_ECHOES]; /* rings */
 };

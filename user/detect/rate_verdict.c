@@ -24,6 +24,7 @@
 #define WEAK_LOSS    .2
 #define LOOSE_RUNS   20
 #define LOOSE_SLICES 12
+#define LOOSE_BUCKET_S 4 /* a thirtieth of a larger one is right by itself */
 #define LOOSE_SLACKS 15 /* of a smaller bucket a thirtieth is less than the slack is anyway */
 #define STANDING_MAX .025 /* s */
 #define STANDING_SHARE .35 /* of the least backlog: a queue would have added all of it */
@@ -160,7 +161,8 @@ static enum verdict by_delay(const struct fit_input *in, const struct rate_fit *
 static bool loose_fit(const struct fit_input *in, const struct rate_fit *f)
 {
 	return f->j >= FIT_WEAK_J && f->loose >= FIT_LOOSE_J && f->runs >= LOOSE_RUNS && f->slices >= LOOSE_SLICES &&
-	       f->base >= USED_MIN * f->rate && f->burst >= LOOSE_SLACKS * f->slack && by_rate(f) &&
+	       f->base >= USED_MIN * f->rate && f->burst >= LOOSE_SLACKS * f->slack &&
+	       f->burst <= LOOSE_BUCKET_S * f->rate && by_rate(f) &&
 	       f->top >= ABOVE_TOP && !isnan(f->dx) && by_delay(in, f) == VERDICT_POLICER;
 }
 

@@ -8,6 +8,7 @@
 
 #define SETS 2048
 #define WAYS 4
+#define LINK_SETS 1024
 
 struct known {
 	struct in6_addr ip;
@@ -15,9 +16,18 @@ struct known {
 	uint64_t heard; /* which note it was */
 };
 
+/* Who has an IPv4 address: one with several answers for others. */
+struct link {
+	uint64_t owner; /* 0: free */
+	uint64_t heard;
+	struct in6_addr v4;
+	bool many;
+};
+
 struct hosts {
 	uint64_t notes;
 	struct known set[SETS][WAYS];
+	struct link link[LINK_SETS][WAYS];
 };
 
 struct hosts *hosts_new(void)
@@ -30,6 +40,37 @@ void hosts_free(struct hosts *h)
 	free(h);
 }
 
+static struct link *links_of(const struct hosts *h, uint64_t owner)
+{
+	return (struct link *)h->link[(owner ^ owner >> 24) * 0x9e3779b97f4a7c15ull >> 54];
+}
+
+static void note_v4(struct hosts *h, const struct in6_addr *ip, uint64_t owner)
+{
+	struct link *set = links_of(h, owner), *k = set;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (set[i].owner == owner) {
+			set[i].many |= !ip_same(&set[i].v4, ip);
+			set[i].heard = h->notes;
+			return;
+		}
+		if (set[i].heard < k->heard)
+			k = &set[i];
+	}
+	*k = (struct link){ .owner = owner, .heard = h->notes, .v4 = *ip };
+}
+
+static bool answers_for_others(const struct hosts *h, uint64_t owner)
+{
+	const struct link *set = links_of(h, owner);
+
+	for (unsigned i = 0; i < WAYS; i++)
+		if (set[i].owner == owner)
+			return set[i].many;
+	return false;
+}
+
 void hosts_note(struct hosts *h, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6])
 {
 	struct known *set = h->set[ip_hash(ip, 0) % SETS], *k = set;
@@ -39,6 +80,10 @@ void hosts_note(struct hosts *h, const struct in6_addr *ip, unsigned ifindex, co
 		owner = owner << 8 | mac[i];
 	if (!owner)
 		return;
+	owner |= (uint64_t)ifindex << 48;
+	h->notes++;
+	if (IN6_IS_ADDR_V4MAPPED(ip))
+		note_v4(h, ip, owner);
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (set[i].owner && ip_same(&set[i].ip, ip)) {
 			k = &set[i];
@@ -47,7 +92,7 @@ void hosts_note(struct hosts *h, const struct in6_addr *ip, unsigned ifindex, co
 		if (set[i].heard < k->heard)
 			k = &set[i];
 	}
-	*k = (struct known){ .ip = *ip, .owner = owner | (uint64_t)ifindex << 48, .heard = ++h->notes };
+	*k = (struct known){ .ip = *ip, .owner = owner, .heard = h->notes };
 }
 
 static uint64_t owner_of(const struct hosts *h, const struct in6_addr *ip)
@@ -76,5 +121,5 @@ bool hosts_same(const struct hosts *h, const struct in6_addr *a, const struct in
 	if (!(made_a && (made_b || IN6_IS_ADDR_V4MAPPED(b))) && !(made_b && IN6_IS_ADDR_V4MAPPED(a)))
 		return false;
 	owner = owner_of(h, a);
-	return owner && owner == owner_of(h, b);
+	return owner && owner == owner_of(h, b) && !answers_for_others(h, owner);
 }

@@ -19,8 +19,8 @@ void hosts_free(struct hosts *h);
 void hosts_note(struct hosts *h, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]);
 
 /*
- * Are they one host's? Not two IPv4 addresses of one link-layer address, nor IPv6 ones that somebody
- * gave out (their interface identifier is a small number): a router or a bridge may answer for those.
+ * Are they one host's? Not where several IPv4 addresses are at one link-layer address, nor IPv6 ones that somebody
+ * gave out (their interface identifier is a small number): a router or a bridge answers for those.
  */
 bool hosts_same(const struct hosts *h, const struct in6_addr *a, const struct in6_addr *b);
 
