@@ -179,8 +179,9 @@ static inline void sim_free(struct sim *s)
 
 static inline struct fit_input sim_input(const struct sim *s)
 {
-	return (struct fit_input){ s->p, s->n, s->rtts, s->m < FIT_RTTS_MAX ? s->m : FIT_RTTS_MAX,
-				   s->rtt, s->flows, true };
+	return (struct fit_input){ .packet = s->p, .packets = s->n, .rtt = s->rtts,
+				   .rtts = s->m < FIT_RTTS_MAX ? s->m : FIT_RTTS_MAX, .slice = s->rtt,
+				   .flows = s->flows, .whole = true };
 }
 
 #endif

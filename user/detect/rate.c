@@ -29,6 +29,7 @@
 #define ALONE_J	      .97 /* a fit beside others that lose packets too */
 #define ALONE_AGREE   .75 /* and its losses keep to its line: a part of what shares a limiter does not */
 #define CLEAN_LOSSES  4
+#define CREDIT_S      2 /* of it at most is saved up: what is done at once keeps the records waiting */
 #define DOUBTS_MAX    2 /* looks in a row that deny a claim, and it ends */
 #define USUAL_LOSS    .5 /* of the share that a limiter took when it was fitted */
 #define SHAPE_LOSS    .02
@@ -992,7 +993,7 @@ static void rate_tick(void *d, uint64_t now_ns)
 
 	r->credit = fmin(r->credit + (r->tick_ns && now_ns > r->tick_ns ?
 					      (double)(now_ns - r->tick_ns) * 1e-9 * WORK_PER_S : 0),
-			 5 * WORK_PER_S);
+			 CREDIT_S * WORK_PER_S);
 	r->focus = fmin(r->focus + (r->tick_ns && now_ns > r->tick_ns ?
 					    (double)(now_ns - r->tick_ns) * 1e-9 * FOCUS_PER_S : 0),
 			FOCUS_MOST);

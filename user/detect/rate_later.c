@@ -35,6 +35,9 @@ bool rate_fit_later(struct fit_work *w, struct fit_input *in, struct rate_fit *f
 		first++;
 	if (!f->whole || !f->enough || first == in->packets || in->packet[first].t - in->packet[0].t < LATER_S)
 		return false;
+	/* Nothing explains it better. */
+	if (f->j >= 1 - LATER_J && f->burst <= LATER_BUCKET_S * f->rate)
+		return false;
 	rest.whole = false;
 	rate_fit(w, &rest, f->rate > 0 ? f : NULL, &g, cost);
 	if (g.j < FIT_MIN_J) {
