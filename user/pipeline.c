@@ -503,6 +503,11 @@ void pipeline_neighbour(struct pipeline *p, const struct in6_addr *ip, unsigned 
 	model_learn_host(p->model, ip, ifindex, mac);
 }
 
+bool pipeline_strangers(struct pipeline *p)
+{
+	return model_strangers(p->model);
+}
+
 void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets)
 {
 	struct flow *f = known_flow(p, flow_id);

@@ -95,6 +95,9 @@ void pipeline_local(struct pipeline *p, const struct in6_addr *ip, unsigned pref
 /* Who has that address (IPv4 mapped) on one of this host's links, as its kernel knows. */
 void pipeline_neighbour(struct pipeline *p, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]);
 
+/* Have flows begun since the last call of whom it may tell more? */
+bool pipeline_strangers(struct pipeline *p);
+
 /* Records were lost: what is found now is degraded. */
 void pipeline_lost(struct pipeline *p, uint64_t n);
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "drop.h"
+#include "model_own.h"
 #include "random.h"
 #include "facts.h"
 
@@ -202,7 +203,8 @@ static void start(struct run *run)
 {
 	memset(run, 0, sizeof(*run));
 	run->findings = findings_new(100, NULL, NULL);
-	run->env = (struct detect_env){ .findings = run->findings,
+	run->env = (struct detect_env){ .model = model_new(10, NULL, 0),
+					.findings = run->findings,
 					.sensitivity = SENSITIVITY_NORMAL };
 	run->d = detect_drop.create(&run->env);
 	assert_non_null(run->findings);
@@ -258,6 +260,7 @@ static void stop(struct run *run)
 {
 	detect_drop.destroy(run->d);
 	findings_free(run->findings);
+	model_free(run->env.model);
 	nevents = nflows = 0;
 }
 

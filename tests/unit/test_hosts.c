@@ -91,6 +91,28 @@ static void who_gives_out_addresses_has_many_hosts(void **state)
 	model_free(m);
 }
 
+/* Whom is the kernel to be asked about? */
+static void strangers(void **state)
+{
+	struct model *m = model_new(10, NULL, 0);
+	static const char *const client[] = { "10.0.0.7", "fd10::7", "2001:db8::a:b:c:d", "fd10::a:b:c:d" };
+	struct flow *evict;
+
+	for (unsigned i = 0; i < 5; i++) {
+		struct weir_rec r = { .flow_id = 1 + i, .proto = 6, .tcp_flags = 2, .sport = 40000, .dport = 443 };
+		struct in6_addr from = ip(client[i < 4 ? i : 3]), to = ip("2001:db8:1::1");
+
+		memcpy(r.saddr, &from, 16);
+		memcpy(r.daddr, &to, 16);
+		assert_non_null(model_flow_of(m, &r, &evict));
+		assert_int_equal(model_strangers(m), i == 3); /* inside, self-made, not known */
+		assert_false(model_strangers(m));
+		if (i == 3)
+			note(m, "fd10::a:b:c:d", 3, mac_a);
+	}
+	model_free(m);
+}
+
 /* A flood of neighbours makes room for itself, and nothing more; who is heard of again stays. */
 static void a_flood_is_bounded(void **state)
 {
@@ -117,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_host_has_many_addresses),
 		cmocka_unit_test(who_gives_out_addresses_has_many_hosts),
+		cmocka_unit_test(strangers),
 		cmocka_unit_test(a_flood_is_bounded),
 	};
 

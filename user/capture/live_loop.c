@@ -66,7 +66,8 @@ static int on_timer(struct live *l)
 		live_look_around(l);
 		l->looked_ns = mono;
 	}
-	if (mono - l->neighbours_ns >= NEIGHBOURS_NS + NEIGHBOURS_SHARE * l->neighbours_took_ns) {
+	if (mono - l->neighbours_ns >= NEIGHBOURS_NS + NEIGHBOURS_SHARE * l->neighbours_took_ns &&
+	    pipeline_strangers(l->pipeline)) {
 		l->neighbours_ns = live_mono_ns();
 		live_neighbours(l);
 		l->neighbours_took_ns = live_mono_ns() - l->neighbours_ns;

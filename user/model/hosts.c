@@ -111,6 +111,11 @@ static bool self_made(const struct in6_addr *ip)
 	return !IN6_IS_ADDR_V4MAPPED(ip) && (ip->s6_addr[8] || ip->s6_addr[9] || ip->s6_addr[10] || ip->s6_addr[11]);
 }
 
+bool hosts_stranger(const struct hosts *h, const struct in6_addr *ip)
+{
+	return self_made(ip) && !(h && owner_of(h, ip));
+}
+
 bool hosts_same(const struct hosts *h, const struct in6_addr *a, const struct in6_addr *b)
 {
 	bool made_a = self_made(a), made_b = self_made(b);

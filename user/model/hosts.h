@@ -18,6 +18,9 @@ void hosts_free(struct hosts *h);
 /* The neighbour table has this address (IPv4 mapped) at that link-layer address on that interface. */
 void hosts_note(struct hosts *h, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]);
 
+/* May this be another address of a host, of which the neighbour table has not told? h may be NULL: it told nothing yet. */
+bool hosts_stranger(const struct hosts *h, const struct in6_addr *ip);
+
 /*
  * Are they one host's? Not where several IPv4 addresses are at one link-layer address, nor IPv6 ones that somebody
  * gave out (their interface identifier is a small number): a router or a bridge answers for those.

@@ -37,6 +37,7 @@ struct model {
 	struct local_net local[LOCAL_NETS];
 	unsigned nlocal, given, learned; /* those said or usual; how many were added ever */
 	struct hosts *hosts; /* NULL until the first is heard of */
+	bool strangers;
 	uint64_t now_ns, refused;
 };
 
@@ -230,6 +231,14 @@ void model_learn_host(struct model *m, const struct in6_addr *ip, unsigned ifind
 		hosts_note(m->hosts, ip, ifindex, mac);
 	else
 		m->refused++;
+}
+
+bool model_strangers(struct model *m)
+{
+	bool any = m->strangers;
+
+	m->strangers = false;
+	return any;
 }
 
 bool model_same_host(const struct model *m, const struct in6_addr *a, const struct in6_addr *b)
@@ -471,6 +480,7 @@ struct flow *model_flow_of(struct model *m, const struct weir_rec *r, struct flo
 	f->complete = r->flags & WEIR_REC_NEW &&
 		      (r->proto != IPPROTO_TCP || (r->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN);
 	set_ends(f, r);
+	m->strangers |= hosts_stranger(m->hosts, &f->client.ip) && model_is_local(m, &f->client.ip);
 	link_flow(m, f);
 	m->type[0].flows_started++;
 	m->type[0].flows_active++;

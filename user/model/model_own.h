@@ -19,6 +19,9 @@ void model_learn_local(struct model *m, const struct in6_addr *ip, unsigned pref
 /* The neighbour table has this address (IPv4 mapped) at that link-layer address. */
 void model_learn_host(struct model *m, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6]);
 
+/* Have flows begun since the last call of whom the neighbour table may tell more? */
+bool model_strangers(struct model *m);
+
 void model_set_now(struct model *m, uint64_t ns); /* never steps back */
 void model_restart(struct model *m, uint64_t ns); /* but so */
 
