@@ -39,6 +39,12 @@ void model_refuse(struct model *m)
 {
 }
 
+/* Sometimes one host has two. */
+bool model_same_host(const struct model *m, const struct in6_addr *a, const struct in6_addr *b)
+{
+	return ip_same(a, b) || (a->s6_addr[14] == b->s6_addr[14] && a->s6_addr[13] & 1);
+}
+
 static void check(const struct findings *s)
 {
 	for (unsigned i = 0; i < findings_count(s); i++) {
