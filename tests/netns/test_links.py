@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 
-from gateway import CLIENT6, SERVER4, SERVER6, TRAFFIC, Gateway, Skipped, check, equal, wait_for
+from gateway import CLIENT6, SERVER4, SERVER6, TRAFFIC, Failed, Gateway, Skipped, check, equal, wait_for
 from test_conserve import flows_add_up, totals
 from test_gateway import CLIENTS, counted_once, fetch_from, flows_of, masquerade
 
@@ -30,12 +30,22 @@ def wrapped(gw, kind):
         gw.ip(who, "-6", "route", "replace", inside6, "dev", "ppp0")
 
 
-def nat(gw):
+def able(gw, kind, *how):
+    """Has this kernel links of that kind?"""
+    try:
+        link = how[how.index("link"):] if "link" in how else ()
+        gw.ip("g", "link", "add", "probe0", *link, "type", kind, *how[:len(how) - len(link)])
+    except Failed as e:
+        raise Skipped(f"this kernel has no {kind}") from e
+    gw.ip("g", "link", "del", "probe0")
+
+
+def nat(gw, oif="ppp0"):
     for c in CLIENTS[1:]:
         gw.ip("c", "addr", "add", f"{c}/24", "dev", "c0")
         gw.ip("g", "neigh", "replace", c, "lladdr", gw.mac("c", "c0"), "dev", "lan0", "nud", "permanent")
     gw.run("g", "nft", "add table ip n; add chain ip n post { type nat hook postrouting priority 100; }; "
-           "add rule ip n post oif ppp0 masquerade")
+           f"add rule ip n post oifname {oif} masquerade")
 
 
 def through(kind, *ifaces):
@@ -76,6 +86,44 @@ def test_vlan_by_its_carrier():
 
 def test_qinq_by_its_carrier():
     through("qinq", "lan0", "wan0:wan")
+
+
+def test_vlan_beside_its_carrier():
+    """The kernel's own VLAN has the route: watched at its carrier, that is still the WAN."""
+    with Gateway() as gw:
+        able(gw, "vlan", "id", "7", "link", "wan0")
+        for who, dev, v4 in (("g", "wan0", "203.0.113.1"), ("s", "s0", SERVER4)):
+            gw.ip(who, "addr", "flush", "dev", dev)
+            gw.ip(who, "link", "add", f"{dev}.7", "link", dev, "type", "vlan", "id", "7")
+            gw.ip(who, "link", "set", f"{dev}.7", "up")
+            gw.ip(who, "addr", "add", f"{v4}/24", "dev", f"{dev}.7")
+        gw.ip("g", "route", "add", "default", "via", SERVER4, "dev", "wan0.7")
+        nat(gw, "wan0.7")
+        gw.serve()
+        w = gw.weir("watch", "lan0", "wan0.7", "wan0", "-j", attached=2)
+        for c in CLIENTS:
+            fetch_from(gw, c, size=SIZE)
+        events = w.stop()
+        check("wan0.7 shows the same packets as wan0: they are watched once, at wan0." in w.stderr(), w.stderr())
+        flows_add_up(events, totals(events))
+        counted_once(flows_of(events), SIZE)
+        equal({e["in_iface"] for e in flows_of(events)}, {"wan0"}, "where they are reported")
+
+
+def test_members_of_a_bond():
+    """Each shows a share: the bond is watched, once."""
+    with Gateway() as gw:
+        able(gw, "bond")
+        gw.ip("g", "link", "add", "bond7", "type", "bond", "mode", "active-backup")
+        for dev in ("dum0", "dum1"):
+            gw.ip("g", "link", "add", dev, "type", "dummy")
+            gw.ip("g", "link", "set", dev, "master", "bond7")
+        gw.ip("g", "link", "set", "bond7", "up")
+        for named in (("dum0", "dum1"), ("dum1",), ("dum0", "bond7")):
+            w = gw.weir("watch", *named, "-j", attached=1)
+            attached = [e["in_iface"] for e in w.stop() if e["event_type"] == "tool" and e["tool"]["action"] == "attach"]
+            equal(attached, ["bond7"], f"watched, of {named}")
+            check("bond7" in w.stderr(), w.stderr())
 
 
 def test_6in4_by_its_own_interface():

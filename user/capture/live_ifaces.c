@@ -107,6 +107,22 @@ static void say_wrapped(const struct live *l)
 				       "of the tunnel's own protocol.", tunnel.name, carrier.name);
 }
 
+/* A member of a bond shows a share of each flow at best. */
+static void watch_bonds(struct live *l)
+{
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		struct live_iface *f = &l->iface[i];
+		struct link link, bond;
+
+		if (link_get(f->name, 0, &link) || !link.master || link_get(NULL, link.master, &bond) ||
+		    (strcmp(bond.kind, "bond") && strcmp(bond.kind, "team")) || chosen(l, bond.ifindex, f->name))
+			continue;
+		notice("%s is a member of %s and shows a share of its packets: %s is watched.", f->name, bond.name,
+		       bond.name);
+		memcpy(f->name, bond.name, sizeof(bond.name));
+	}
+}
+
 /* A port beside its bridge or bond, a VLAN beside its carrier: the same packets twice. Once is enough. */
 static void drop_shown_twice(struct live *l)
 {
@@ -155,6 +171,7 @@ int live_choose(struct live *l, const struct live_config *cfg, struct live_error
 		memcpy(f->name, link.name, sizeof(link.name));
 		l->nifaces++;
 	}
+	watch_bonds(l);
 	drop_shown_twice(l);
 	say_sides(l);
 	say_wrapped(l);

@@ -58,6 +58,26 @@ static bool is_watched(const struct live *l, unsigned ifindex)
 }
 
 /* Roles by route, where the user named none; addresses and networks as they are now. */
+/* Is it the way out, or the carrier of a VLAN that is? */
+static bool leads_out(const struct routes *r, unsigned ifindex)
+{
+	enum { LEVELS = 4 };
+
+	if (routes_is_uplink(r, ifindex))
+		return true;
+	for (unsigned i = 0; i < r->nuplinks; i++) {
+		unsigned at = r->uplink[i].ifindex;
+		struct link link;
+
+		for (unsigned k = 0; k < LEVELS && at && !link_get(NULL, at, &link); k++) {
+			at = strcmp(link.kind, "vlan") ? 0 : link.lower;
+			if (at == ifindex)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void describe(struct live *l, struct join_config *c)
 {
 	struct routes r;
@@ -83,7 +103,7 @@ static void describe(struct live *l, struct join_config *c)
 
 		if (!f->attached)
 			continue;
-		f->wan = f->role ? f->role == ROLE_WAN : routes_is_uplink(&r, f->at.ifindex);
+		f->wan = f->role ? f->role == ROLE_WAN : leads_out(&r, f->at.ifindex);
 		if (f->wan)
 			c->wan[c->nwan++] = f->at.ifindex;
 		else
