@@ -6,10 +6,10 @@ from gateway import NO_CONNTRACK, OTHER, SERVER4, TRAFFIC, Gateway, check, equal
 from test_check import lines
 from test_gateway import masquerade, other_way_back
 
-TWO_ANSWERS = f"""
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("{SERVER4}", 53))
+TWO_ANSWERS = """
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 53))
 while True:
     q, who = s.recvfrom(2048)
     head = q[:2] + bytes.fromhex("81800001000100000000") + q[12:]
@@ -28,10 +28,15 @@ for i in range(6):
 """
 
 
+def answer_twice(gw, server=SERVER4):
+    """A resolver whose answers disagree."""
+    gw.popen("s", ["python3", "-c", TWO_ANSWERS, server])
+    wait_for(lambda: ":53 " in gw.run("s", "ss", "-Hlun"), "the server listens")
+
+
 def findings(gw, *argv, before=lambda: None, meanwhile=None, ifaces=("wan0",), wrap=()):
     """The findings of names that are answered twice, each as it was last told; and weir."""
-    gw.popen("s", ["python3", "-c", TWO_ANSWERS])
-    wait_for(lambda: ":53 " in gw.run("s", "ss", "-Hlun"), "the server listens")
+    answer_twice(gw)
     before()
     w = gw.weir("watch", *ifaces, "-j", *argv, attached=len(ifaces), wrap=wrap)
     if meanwhile:

@@ -2,18 +2,8 @@
 """Hosts with many addresses: counted once where the neighbour table tells."""
 import time
 
-from gateway import SERVER6, Gateway, check, equal, wait_for
-
-TWO_ANSWERS = f"""
-import socket
-s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-s.bind(("{SERVER6}", 53))
-while True:
-    q, who = s.recvfrom(2048)
-    head = q[:2] + bytes.fromhex("81800001000100000000") + q[12:]
-    for a in ((6, 6, 6, 6), (203, 0, 113, 77)):
-        s.sendto(head + bytes.fromhex("c00c000100010000003c0004") + bytes(a), who)
-"""
+from gateway import SERVER6, Gateway, check, equal
+from test_blind import answer_twice
 
 ASKS = f"""
 import socket, sys
@@ -33,8 +23,7 @@ def counted(sources):
         gw.ip("g", "-6", "addr", "add", "fe80::1/64", "dev", "lan0", "nodad") # who asks for neighbours
         for a in sources:
             gw.ip("c", "-6", "addr", "add", f"{a}/64", "dev", "c0", "nodad")
-        gw.popen("s", ["python3", "-c", TWO_ANSWERS])
-        wait_for(lambda: ":53 " in gw.run("s", "ss", "-Hlun"), "the server listens")
+        answer_twice(gw, SERVER6)
         w = gw.weir("watch", "lan0", "wan0", "-j", attached=2)
         for _ in range(3): # the neighbour table is read each second
             gw.run("c", "python3", "-c", ASKS, *sources)

@@ -16,12 +16,12 @@
 struct feed {
 	struct series_budget budget;
 	struct series *s;
-	uint32_t seq, ack;
+	uint32_t seq;
 };
 
 static struct feed feed_new(void)
 {
-	struct feed f = { .seq = 1000, .ack = 5000 };
+	struct feed f = { .seq = 1000 };
 
 	f.s = series_new(&f.budget);
 	assert_non_null(f.s);

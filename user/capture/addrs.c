@@ -33,16 +33,12 @@ static int read_addr(const struct nlmsghdr *h, void *arg)
 	out = &f->out[f->n];
 	memset(out, 0, sizeof(*out));
 	out->ifindex = m->ifa_index;
-	if (m->ifa_family == AF_INET && mnl_attr_get_payload_len(ip) >= 4) {
-		out->ip.s6_addr[10] = out->ip.s6_addr[11] = 0xff;
-		memcpy(&out->ip.s6_addr[12], mnl_attr_get_payload(ip), 4);
-		out->prefix = 96 + (m->ifa_prefixlen <= 32 ? m->ifa_prefixlen : 32);
-	} else if (m->ifa_family == AF_INET6 && mnl_attr_get_payload_len(ip) >= 16) {
-		memcpy(&out->ip, mnl_attr_get_payload(ip), 16);
-		out->prefix = m->ifa_prefixlen <= 128 ? m->ifa_prefixlen : 128;
-	} else {
+	if (!netlink_ip(ip, m->ifa_family, &out->ip))
 		return MNL_CB_OK;
-	}
+	if (m->ifa_family == AF_INET)
+		out->prefix = 96 + (m->ifa_prefixlen <= 32 ? m->ifa_prefixlen : 32);
+	else
+		out->prefix = m->ifa_prefixlen <= 128 ? m->ifa_prefixlen : 128;
 	f->n++;
 	return MNL_CB_OK;
 }

@@ -57,7 +57,6 @@ static bool is_watched(const struct live *l, unsigned ifindex)
 	return false;
 }
 
-/* Roles by route, where the user named none; addresses and networks as they are now. */
 /* Is it the way out, or the carrier of a VLAN that is? */
 static bool leads_out(const struct routes *r, unsigned ifindex)
 {
@@ -78,6 +77,7 @@ static bool leads_out(const struct routes *r, unsigned ifindex)
 	return false;
 }
 
+/* Roles by route, where the user named none; addresses and networks as they are now. */
 static void describe(struct live *l, struct join_config *c)
 {
 	struct routes r;

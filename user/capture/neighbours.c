@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "netlink.h"
@@ -31,17 +30,8 @@ static int read_neighbour(const struct nlmsghdr *h, void *arg)
 		else if (mnl_attr_get_type(a) == NDA_LLADDR)
 			mac = a;
 	}
-	if (!dst || !mac || mnl_attr_get_payload_len(mac) != 6)
+	if (!dst || !mac || mnl_attr_get_payload_len(mac) != 6 || !netlink_ip(dst, m->ndm_family, &ip))
 		return MNL_CB_OK;
-	memset(&ip, 0, sizeof(ip));
-	if (m->ndm_family == AF_INET && mnl_attr_get_payload_len(dst) == 4) {
-		ip.s6_addr[10] = ip.s6_addr[11] = 0xff;
-		memcpy(&ip.s6_addr[12], mnl_attr_get_payload(dst), 4);
-	} else if (m->ndm_family == AF_INET6 && mnl_attr_get_payload_len(dst) == 16) {
-		memcpy(&ip, mnl_attr_get_payload(dst), 16);
-	} else {
-		return MNL_CB_OK;
-	}
 	r->fn(r->arg, &ip, (unsigned)m->ndm_ifindex, mnl_attr_get_payload(mac));
 	return ++r->n < NEIGHBOURS_MAX ? MNL_CB_OK : MNL_CB_STOP;
 }

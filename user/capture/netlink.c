@@ -2,6 +2,7 @@
 #include "netlink.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t cb, void *arg)
@@ -24,4 +25,18 @@ int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t cb, void *arg)
 	more = more < 0 ? -errno : 0;
 	mnl_socket_close(s);
 	return more;
+}
+
+bool netlink_ip(const struct nlattr *a, unsigned char family, struct in6_addr *ip)
+{
+	memset(ip, 0, sizeof(*ip));
+	if (family == AF_INET && mnl_attr_get_payload_len(a) == 4) {
+		ip->s6_addr[10] = ip->s6_addr[11] = 0xff;
+		memcpy(&ip->s6_addr[12], mnl_attr_get_payload(a), 4);
+	} else if (family == AF_INET6 && mnl_attr_get_payload_len(a) == 16) {
+		memcpy(ip, mnl_attr_get_payload(a), 16);
+	} else {
+		return false;
+	}
+	return true;
 }

@@ -4,6 +4,8 @@
 #define WEIR_NETLINK_H
 
 #include <libmnl/libmnl.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 
 /*
  * Sends request on a socket of its own to bus (NETLINK_*) and hands each answer to
@@ -12,6 +14,9 @@
  * list changed meanwhile, to be asked for again.
  */
 int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t cb, void *arg);
+
+/* The address that an attribute holds, IPv4 mapped; false: none of that family. */
+bool netlink_ip(const struct nlattr *a, unsigned char family, struct in6_addr *ip);
 
 #define NETLINK_TRIES 4 /* at a dump that keeps changing */
 

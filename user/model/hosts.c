@@ -8,7 +8,6 @@
 
 #define SETS 2048
 #define WAYS 4
-#define LINK_SETS 1024
 
 struct known {
 	struct in6_addr ip;
@@ -16,18 +15,9 @@ struct known {
 	uint64_t heard; /* which note it was */
 };
 
-/* Who has an IPv4 address: one with several answers for others. */
-struct link {
-	uint64_t owner; /* 0: free */
-	uint64_t heard;
-	struct in6_addr v4;
-	bool many;
-};
-
 struct hosts {
 	uint64_t notes;
 	struct known set[SETS][WAYS];
-	struct link link[LINK_SETS][WAYS];
 };
 
 struct hosts *hosts_new(void)
@@ -40,37 +30,6 @@ void hosts_free(struct hosts *h)
 	free(h);
 }
 
-static struct link *links_of(const struct hosts *h, uint64_t owner)
-{
-	return (struct link *)h->link[(owner ^ owner >> 24) * 0x9e3779b97f4a7c15ull >> 54];
-}
-
-static void note_v4(struct hosts *h, const struct in6_addr *ip, uint64_t owner)
-{
-	struct link *set = links_of(h, owner), *k = set;
-
-	for (unsigned i = 0; i < WAYS; i++) {
-		if (set[i].owner == owner) {
-			set[i].many |= !ip_same(&set[i].v4, ip);
-			set[i].heard = h->notes;
-			return;
-		}
-		if (set[i].heard < k->heard)
-			k = &set[i];
-	}
-	*k = (struct link){ .owner = owner, .heard = h->notes, .v4 = *ip };
-}
-
-static bool answers_for_others(const struct hosts *h, uint64_t owner)
-{
-	const struct link *set = links_of(h, owner);
-
-	for (unsigned i = 0; i < WAYS; i++)
-		if (set[i].owner == owner)
-			return set[i].many;
-	return false;
-}
-
 void hosts_note(struct hosts *h, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6])
 {
 	struct known *set = h->set[ip_hash(ip, 0) % SETS], *k = set;
@@ -81,9 +40,6 @@ void hosts_note(struct hosts *h, const struct in6_addr *ip, unsigned ifindex, co
 	if (!owner)
 		return;
 	owner |= (uint64_t)ifindex << 48;
-	h->notes++;
-	if (IN6_IS_ADDR_V4MAPPED(ip))
-		note_v4(h, ip, owner);
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (set[i].owner && ip_same(&set[i].ip, ip)) {
 			k = &set[i];
@@ -92,7 +48,7 @@ void hosts_note(struct hosts *h, const struct in6_addr *ip, unsigned ifindex, co
 		if (set[i].heard < k->heard)
 			k = &set[i];
 	}
-	*k = (struct known){ .ip = *ip, .owner = owner, .heard = h->notes };
+	*k = (struct known){ .ip = *ip, .owner = owner, .heard = ++h->notes };
 }
 
 static uint64_t owner_of(const struct hosts *h, const struct in6_addr *ip)
@@ -103,6 +59,23 @@ static uint64_t owner_of(const struct hosts *h, const struct in6_addr *ip)
 		if (set[i].owner && ip_same(&set[i].ip, ip))
 			return set[i].owner;
 	return 0;
+}
+
+/* Who has several IPv4 addresses. Looked through for hosts that share a link-layer address only: few, and seldom. */
+static bool answers_for_others(const struct hosts *h, uint64_t owner)
+{
+	const struct known *first = NULL;
+
+	for (unsigned i = 0; i < SETS * WAYS; i++) {
+		const struct known *k = &h->set[i / WAYS][i % WAYS];
+
+		if (k->owner != owner || !IN6_IS_ADDR_V4MAPPED(&k->ip))
+			continue;
+		if (first)
+			return true;
+		first = k;
+	}
+	return false;
 }
 
 /* RFC 4862, 7217, 8981: of 64 bits of which the upper ones are as likely set as not. */
