@@ -23,6 +23,8 @@ struct check {
 
 /* Prints the line and keeps the worst. rights: it failed for missing rights only. */
 void check_line(struct check *c, const struct check_line *line);
+/* One of an interface: in JSON with its role (role_name()) and the hooks that are right for it. */
+void check_interface(struct check *c, const struct check_line *line, const char *role, const char *hook);
 void check_failed(struct check *c, const struct check_line *line, bool rights);
 
 /* The last line; the exit code: 0, EX_NOPERM when only rights are missing, EX_UNAVAILABLE. */

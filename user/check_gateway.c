@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* weir check: the gateway as weir understands it, and what of it stays in the dark. */
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attach.h"
 #include "before.h"
+#include "cards.h"
 #include "check.h"
 #include "coverage.h"
 #include "gateway.h"
 #include "routes.h"
 
+#define DRAWN_MAX 16 /* interfaces of a side */
+
 struct view {
 	struct link *link;
 	enum role role[LINKS_MAX];
 	unsigned n;
+	struct routes routes;
 };
 
 static const struct link *by_index(const struct view *v, unsigned ifindex)
@@ -33,21 +38,21 @@ static bool is_named(const char *name, char *const *names, unsigned n)
 	return false;
 }
 
-/* Where the programs would go on it, and why there. */
-static void describe_hook(const struct link *l, unsigned hook, bool tcx, char *buf, size_t size)
+/* Where the programs would go on it; why there, "" where the user said so. */
+static const char *hook_of(const struct link *l, unsigned hook, bool tcx, char *why, size_t size)
 {
-	const char *tc = tcx && hook != ATTACH_TC ? "tcx" : "tc";
-	char why[160];
-	bool xdp = attach_plan(l, why, sizeof(why)) == ATTACH_XDP;
+	bool xdp = hook != ATTACH_TC && attach_plan(l, why, size) == ATTACH_XDP;
 
-	if (hook == ATTACH_XDP)
-		snprintf(buf, size, "xdp+%s, if the driver allows", tc);
-	else if (hook == ATTACH_AUTO && xdp)
-		snprintf(buf, size, "xdp+%s (%s)", tc, why);
-	else if (hook == ATTACH_AUTO)
-		snprintf(buf, size, "%s (%s)", tc, why);
-	else
-		snprintf(buf, size, "%s", tc);
+	if (hook != ATTACH_AUTO)
+		why[0] = 0;
+	if (hook == ATTACH_XDP || (hook == ATTACH_AUTO && xdp))
+		return tcx ? "xdp+tcx" : "xdp+tc";
+	return tcx && hook != ATTACH_TC ? "tcx" : "tc";
+}
+
+static const char *kind_of(const struct link *l)
+{
+	return l->kind[0] ? l->kind : l->driver[0] ? l->driver : "hardware";
 }
 
 /* What the card dropped before anybody saw it, where it is more than one in 10,000. */
@@ -87,43 +92,64 @@ static bool describe_first(const struct link *l, unsigned hook, bool tcx, bool o
 	return true;
 }
 
-/* All that hides traffic of it, a sentence each. */
-static void describe_dark(const struct link *l, unsigned hook, bool tcx, char *buf, size_t size)
+/* Adds a sentence to text. */
+static void say(char *text, size_t size, const char *sentence)
 {
-	char why[5][200];
-	bool is[5] = { coverage_hw_filters(l, why[0], sizeof(why[0])), coverage_lro(l, why[1], sizeof(why[1])),
-		       describe_drops(l, why[2], sizeof(why[2])),
-		       describe_first(l, hook, tcx, false, why[3], sizeof(why[3])),
-		       describe_first(l, hook, tcx, true, why[4], sizeof(why[4])) };
-	size_t at = 0;
+	size_t at = strlen(text);
+
+	if (at < size)
+		snprintf(text + at, size - at, "%s%s", at ? " " : "", sentence);
+}
+
+/* All that hides traffic of it, a sentence each. */
+static void describe_dark(const struct view *v, const struct link *l, unsigned hook, bool tcx, char *buf, size_t size)
+{
+	const struct link *card[CARDS_MAX];
+	unsigned n = cards_under(v->link, v->n, l->ifindex, card, CARDS_MAX);
+	char why[200];
 
 	buf[0] = 0;
-	for (unsigned i = 0; i < 5 && at < size; i++)
-		if (is[i])
-			at += snprintf(buf + at, size - at, "%s%s", at ? " " : "", why[i]);
+	for (unsigned i = 0; i < n; i++) {
+		if (coverage_hw_filters(card[i], why, sizeof(why)))
+			say(buf, size, why);
+		if (coverage_lro(card[i], why, sizeof(why)))
+			say(buf, size, why);
+		if (describe_drops(card[i], why, sizeof(why)))
+			say(buf, size, why);
+	}
+	for (int out = 0; out < 2; out++)
+		if (describe_first(l, hook, tcx, out, why, sizeof(why)))
+			say(buf, size, why);
 }
 
 static void check_link(struct check *c, const struct view *v, unsigned i, unsigned hook, bool tcx,
 		       bool all)
 {
 	const struct link *l = &v->link[i], *master = by_index(v, l->master);
-	char found[320], where[200], dark[1024];
+	const struct link *bond = gateway_bond_of(v->link, v->n, l);
+	char found[320], why[200], dark[1024], fix[64];
+	const char *role = role_name(v->role[i]), *at = hook_of(l, hook, tcx, why, sizeof(why));
+	struct check_line line = { CHECK_OK, l->name, found, NULL, NULL };
 
-	describe_hook(l, hook, tcx, where, sizeof(where));
-	snprintf(found, sizeof(found), "%s, %s%s%s, %s%s", role_name(v->role[i]),
-		 l->kind[0] ? l->kind : l->driver[0] ? l->driver : "hardware", master ? " in " : "",
-		 master ? master->name : "", link_is_ethernet(l) ? "" : "no Ethernet header, ", where);
-	describe_dark(l, hook, tcx, dark, sizeof(dark));
-	if (!l->up)
-		check_line(c, &(struct check_line){ CHECK_WARN, l->name, found, "it is down", NULL });
-	else if (dark[0])
-		check_line(c, &(struct check_line){ CHECK_WARN, l->name, found, dark, NULL });
-	else if (!all && v->role[i] == ROLE_PORT)
-		check_line(c, &(struct check_line){ CHECK_WARN, l->name, found,
-						    "its master shows the same packets again",
-						    "watch the master, or the ports, not both" });
-	else
-		check_line(c, &(struct check_line){ CHECK_OK, l->name, found, NULL, NULL });
+	snprintf(found, sizeof(found), "%s, %s%s%s, %s%s%s%s%s%s", role, kind_of(l), master ? " in " : "",
+		 master ? master->name : "", link_is_ethernet(l) ? "" : "no Ethernet header, ", at,
+		 hook == ATTACH_XDP ? ", if the driver allows" : "", why[0] ? " (" : "", why, why[0] ? ")" : "");
+	describe_dark(v, l, hook, tcx, dark, sizeof(dark));
+	if (!l->up) {
+		line.effect = "it is down";
+	} else if (dark[0]) {
+		line.effect = dark;
+	} else if (!all && bond) {
+		line.effect = "a member shows a share of each flow: its bond is watched in its place";
+		line.fix = fix;
+		snprintf(fix, sizeof(fix), "name %s", bond->name);
+	} else if (!all && v->role[i] == ROLE_PORT) {
+		line.effect = "what passes between its master and the ports shows at both";
+		line.fix = "watch the master, or two ports with their sides (PORT:lan PORT:wan), not both";
+	}
+	if (line.effect)
+		line.state = CHECK_WARN;
+	check_interface(c, &line, role, at);
 }
 
 void check_offload(struct check *c, const struct coverage *cov)
@@ -165,13 +191,38 @@ static void check_nat(struct check *c, const struct coverage *cov)
 		check_line(c, &(struct check_line){ CHECK_OK, "NAT", found, NULL, NULL });
 }
 
+/* Does what it stands on show its packets: a VLAN's carrier, a PPPoE session's, a bond by its member? */
+static bool shown_below(const struct view *v, unsigned up, char *const *names, unsigned n)
+{
+	struct routes only = { .uplink = { { v->link[up].ifindex, true } }, .nuplinks = 1 };
+
+	for (unsigned i = 0; i < v->n; i++) {
+		const struct link *l = &v->link[i], *bond = gateway_bond_of(v->link, v->n, l);
+
+		if (is_named(l->name, names, n) &&
+		    gateway_leads_out(v->link, v->n, &only, bond ? bond->ifindex : l->ifindex))
+			return true;
+	}
+	return false;
+}
+
 /* An uplink that is left out; NULL: none. */
 static const char *other_uplink(const struct view *v, char *const *names, unsigned n)
 {
 	for (unsigned i = 0; i < v->n; i++)
-		if (v->role[i] == ROLE_WAN && !is_named(v->link[i].name, names, n))
+		if (v->role[i] == ROLE_WAN && !is_named(v->link[i].name, names, n) && !shown_below(v, i, names, n))
 			return v->link[i].name;
 	return NULL;
+}
+
+/* The side of what is watched where it is named. */
+static enum role side_of(const struct view *v, unsigned i)
+{
+	const struct link *l = &v->link[i], *bond = gateway_bond_of(v->link, v->n, l);
+
+	if (v->role[i] != ROLE_PORT && v->role[i] != ROLE_CARRIER)
+		return v->role[i];
+	return gateway_leads_out(v->link, v->n, &v->routes, bond ? bond->ifindex : l->ifindex) ? ROLE_WAN : ROLE_LAN;
 }
 
 /* What is seen from the interfaces that are watched. */
@@ -185,8 +236,8 @@ static void check_sight(struct check *c, const struct view *v, char *const *name
 
 	for (unsigned i = 0; i < v->n; i++)
 		if (is_named(v->link[i].name, names, n)) {
-			wan |= v->role[i] == ROLE_WAN;
-			lan |= v->role[i] == ROLE_LAN || v->role[i] == ROLE_PORT;
+			wan |= side_of(v, i) == ROLE_WAN;
+			lan |= side_of(v, i) == ROLE_LAN;
 		}
 	if (!wan && !lan)
 		return;
@@ -210,43 +261,74 @@ static void check_sight(struct check *c, const struct view *v, char *const *name
 	check_line(c, &line);
 }
 
-static void join(const struct view *v, enum role role, char *buf, size_t size)
+/* What it is made of or stands on: " of lan1, lan2", " on eth0.7". */
+static void describe_under(const struct view *v, const struct link *l, char *buf, size_t size)
 {
+	const struct link *lower = strcmp(l->kind, "vlan") ? NULL : by_index(v, l->lower);
 	size_t at = 0;
 
-	snprintf(buf, size, "(none)");
+	buf[0] = 0;
 	for (unsigned i = 0; i < v->n && at < size; i++)
-		if (v->role[i] == role)
-			at += snprintf(buf + at, size - at, "%s%s", at ? ", " : "", v->link[i].name);
+		if (v->link[i].master == l->ifindex && strcmp(l->kind, "vrf"))
+			at += snprintf(buf + at, size - at, "%s%s", at ? ", " : " of ", v->link[i].name);
+		else if (&v->link[i] == lower || (l->arphrd == ARPHRD_PPP && v->link[i].pppoe))
+			at += snprintf(buf + at, size - at, "%s%s", at ? ", " : " on ", v->link[i].name);
+	if (at >= size && size > 4)
+		memcpy(buf + size - 4, "...", 4);
 }
 
-static void draw(const struct check *c, const struct view *v, const struct coverage *cov)
+/* A side's interfaces, one a line. n 0: none was named, all are looked at. */
+static void draw_side(const struct view *v, enum role role, char *const *names, unsigned n, unsigned hook, bool tcx)
 {
-	char lan[160], wan[160];
+	char under[80], what[120], why[200];
+	unsigned drawn = 0, more = 0;
 
+	for (unsigned i = 0; i < v->n; i++) {
+		const struct link *l = &v->link[i];
+		bool watched = !n || is_named(l->name, names, n);
+
+		if (v->role[i] != role || (drawn == DRAWN_MAX && ++more))
+			continue;
+		drawn++;
+		describe_under(v, l, under, sizeof(under));
+		snprintf(what, sizeof(what), "%s%s", kind_of(l), under);
+		printf("        +-- %-15s %-28s %s\n", l->name, what,
+		       watched ? hook_of(l, hook, tcx, why, sizeof(why)) :
+		       shown_below(v, i, names, n) ? "seen below" : "not watched");
+	}
+	if (more)
+		printf("        +-- and %u more\n", more);
+	if (!drawn)
+		puts("        (no interface)");
+}
+
+static void draw(const struct check *c, const struct view *v, const struct coverage *cov, char *const *names, unsigned n,
+		 unsigned hook, bool tcx)
+{
 	if (c->json)
 		return;
-	join(v, ROLE_LAN, lan, sizeof(lan));
-	join(v, ROLE_WAN, wan, sizeof(wan));
-	printf("\n      clients --- %s [ this gateway%s%s ] %s --- outside\n\n", lan,
-	       cov->nat ? ", NAT" : "",
-	       cov->hw_offload ? ", hardware offload" : cov->flowtables ? ", software offload" : "", wan);
+	puts("\n      clients");
+	draw_side(v, ROLE_LAN, names, n, hook, tcx);
+	printf("      [ this gateway%s%s ]\n", cov->nat ? ", NAT" : "",
+	       cov->hw_offload ? ", hardware offload: what is offloaded does not show" :
+	       cov->flowtables ? ", software offload" : "");
+	draw_side(v, ROLE_WAN, names, n, hook, tcx);
+	puts("      outside\n");
 }
 
 void check_gateway(struct check *c, char *const *names, const enum role *role, unsigned n, unsigned hook, bool tcx)
 {
 	struct view *v = calloc(1, sizeof(*v));
 	struct link *links = calloc(LINKS_MAX, sizeof(*links));
-	struct routes routes;
 	struct coverage cov;
 	int got = links ? links_read(links, LINKS_MAX) : -1;
 
 	if (v && got >= 0) {
 		v->link = links;
 		v->n = got;
-		if (routes_read(&routes))
-			memset(&routes, 0, sizeof(routes));
-		gateway_roles(links, got, &routes, v->role);
+		if (routes_read(&v->routes))
+			memset(&v->routes, 0, sizeof(v->routes));
+		gateway_roles(links, got, &v->routes, v->role);
 		for (unsigned i = 0; i < v->n; i++)
 			for (unsigned k = 0; k < n; k++)
 				if (role[k] && !strcmp(links[i].name, names[k]))
@@ -259,7 +341,7 @@ void check_gateway(struct check *c, char *const *names, const enum role *role, u
 		check_offload(c, &cov);
 		check_nat(c, &cov);
 		check_sight(c, v, names, n, &cov);
-		draw(c, v, &cov);
+		draw(c, v, &cov, names, n, hook, tcx);
 	}
 	free(links);
 	free(v);

@@ -14,7 +14,7 @@
 
 static const char *const words[] = { "ok", "warn", "FAIL" };
 
-static void print_json(const struct check_line *line)
+static void print_json(const struct check_line *line, const char *role, const char *hook)
 {
 	static const char *const lower[] = { "ok", "warn", "fail" };
 	struct jbuf b = { 0 };
@@ -25,16 +25,20 @@ static void print_json(const struct check_line *line)
 	jb_str(&b, "found", line->found);
 	jb_str(&b, "effect", line->effect);
 	jb_str(&b, "fix", line->fix);
+	if (role) {
+		jb_str(&b, "role", role);
+		jb_str(&b, "hook", hook);
+	}
 	jb_close(&b, '}');
 	printf("%.*s\n", (int)b.len, b.text ? b.text : "");
 	jbuf_free(&b);
 }
 
-void check_line(struct check *c, const struct check_line *line)
+void check_interface(struct check *c, const struct check_line *line, const char *role, const char *hook)
 {
 	c->warned |= line->state == CHECK_WARN;
 	if (c->json) {
-		print_json(line);
+		print_json(line, role, hook);
 		return;
 	}
 	printf("%-4s  %-14s  %s\n", words[line->state], line->need, line->found);
@@ -42,6 +46,11 @@ void check_line(struct check *c, const struct check_line *line)
 		printf("      %-14s  -> %s\n", "", line->effect);
 	if (line->fix && line->fix[0])
 		printf("      %-14s  fix: %s\n", "", line->fix);
+}
+
+void check_line(struct check *c, const struct check_line *line)
+{
+	check_interface(c, line, NULL, NULL);
 }
 
 void check_failed(struct check *c, const struct check_line *line, bool rights)

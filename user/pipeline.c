@@ -516,6 +516,12 @@ void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets)
 		f->own_drops += packets < UINT32_MAX - f->own_drops ? packets : UINT32_MAX - f->own_drops;
 }
 
+void pipeline_drop_reasons(struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->ndetectors; i++)
+		p->env[i].drop_reasons = true;
+}
+
 void pipeline_lost(struct pipeline *p, uint64_t n)
 {
 	p->lost += n;

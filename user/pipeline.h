@@ -89,6 +89,9 @@ void pipeline_tick(struct pipeline *p, uint64_t now_ns);
 /* This host itself dropped packets of that flow: no path's doing. Unknown ids are ignored. */
 void pipeline_own_drops(struct pipeline *p, uint64_t flow_id, uint64_t packets);
 
+/* Drops of this host's own will be told, by pipeline_own_drops(). Without it findings say that they are not known. */
+void pipeline_drop_reasons(struct pipeline *p);
+
 /* A network that is inside, as the gateway's own addresses tell. */
 void pipeline_local(struct pipeline *p, const struct in6_addr *ip, unsigned prefix);
 

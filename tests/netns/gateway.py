@@ -129,8 +129,10 @@ class Weir:
         events = [json.loads(line) for line in lines]
         return [e for e in events if kind in (None, e["event_type"])]
 
-    def tool(self, action):
-        return [e for e in self.events("tool") if e["tool"]["action"] == action]
+    def tool(self, action, reasons=False):
+        """reasons: also that this kernel tells no reasons of drops."""
+        return [e for e in self.events("tool") if e["tool"]["action"] == action and
+                (reasons or "drop reasons are off" not in e["tool"].get("why", ""))]
 
     def stop(self, sig=signal.SIGINT):
         """Ends it; all events. SIGKILL leaves no last event."""

@@ -56,7 +56,7 @@ def found(gw, *argv, **kw):
 
 
 def said(w, words):
-    why = [e["tool"].get("why", "") for e in w.tool("lost")]
+    why = [e["tool"].get("why", "") for e in w.tool("lost", reasons=True)]
     check(any(words in x for x in why), f"in no event: {words}: {why}")
     check(words in w.stderr(), f"not on standard error: {words}: {w.stderr()}")
 
@@ -195,3 +195,45 @@ def test_clients_that_can_be_counted():
             all_of_them, w = findings(gw, ifaces=ifaces, wrap=wrap)
             equal(hidden(all_of_them), {False}, f"findings on {ifaces}")
             equal(w.tool("lost"), [], "said")
+
+
+NO_BTF = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"]
+
+
+def queue(gw):
+    gw.run("g", "tc", "qdisc", "add", "dev", "wan0", "root", "tbf", "rate", "100kbit", "burst", "2000", "limit", "4000")
+
+
+def fill(gw):
+    """More than the queue to the outside holds."""
+    gw.run("c", "python3", "-c", f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(100):
+    s.sendto(bytes(1000), ("{SERVER4}", 9))
+""")
+
+
+def test_own_drops_without_reasons():
+    """A kernel that does not say why it drops: its queues' counters tell that it did, and not whose packets."""
+    with Gateway() as gw:
+        def told(w):
+            fill(gw)  # the first look only sees what was before
+            return any("at wan0 by itself (tbf)" in e["tool"].get("why", "") for e in w.tool("lost"))
+
+        def full(w):
+            wait_for(lambda: told(w), "its own drops are told", 20)
+            gw.run("g", "tc", "qdisc", "del", "dev", "wan0", "root")
+
+        degraded, w = found(gw, ifaces=("lan0:lan", "wan0:wan"), wrap=NO_BTF, before=lambda: queue(gw), meanwhile=full)
+        check(all(degraded), "not degraded")
+        said(w, "kernel has no BTF: drop reasons are off")
+
+
+def test_the_lan_alone_without_reasons():
+    """What the firewall takes on its way out looks lost outside."""
+    for ifaces, want in ((("lan0:lan",), True), (("lan0:lan", "wan0:wan"), False)):
+        with Gateway() as gw:
+            degraded, w = found(gw, ifaces=ifaces, wrap=NO_BTF)
+            equal(set(degraded), {want}, f"degraded on {ifaces}")
+            equal(any("the WAN is not watched" in e["tool"].get("why", "") for e in w.tool("lost")), want, "said")

@@ -27,7 +27,14 @@ def test_a_gateway_with_nat():
         check(found["lan0"]["found"].startswith("LAN, veth"), found["lan0"])
         check("n/post" in found["NAT"]["found"], found["NAT"])
         text = gw.run("g", WEIR, "check")
-        check("clients --- lan0 [ this gateway, NAT ] wan0 --- outside" in text, text)
+        drawn = [" ".join(x.split()) for x in text.splitlines()]
+        at = drawn.index("clients")
+        equal([x.rsplit(" ", 1)[0] if x.startswith("+--") else x for x in drawn[at:at + 5]],
+              ["clients", "+-- lan0 veth", "[ this gateway, NAT ]", "+-- wan0 veth", "outside"], text)
+        equal((found["wan0"]["role"], found["lan0"]["role"]), ("WAN", "LAN"), "roles")
+        check(found["wan0"]["hook"] in found["wan0"]["found"], found["wan0"])
+        text = gw.run("g", WEIR, "check", "lan0")
+        check(any(x.startswith("        +-- wan0") and x.endswith("not watched") for x in text.splitlines()), text)
         check(text.rstrip().endswith("ready: full"), text)
 
 
@@ -49,6 +56,7 @@ def test_a_bridge_and_another_xdp_program():
         check(found["lan0"]["found"].startswith("port, veth in br0"), found["lan0"])
         equal(found["lan0"]["state"], "warn", "a port beside its bridge")
         check(found["br0"]["found"].startswith("LAN, bridge"), found["br0"])
+        check("bridge of lan0" in gw.run("g", WEIR, "check"), "the drawing")
 
 
 def test_no_btf():

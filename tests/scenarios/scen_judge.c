@@ -186,6 +186,15 @@ static void note_rst(struct judge *j, const json_t *e, const json_t *rst)
 		j->suspect[j->suspects++] = k;
 }
 
+/* "LEAST..MOST" of a number. */
+static bool fits_range(const char *range, const json_t *v)
+{
+	const char *dots = strstr(range, "..");
+
+	return dots && json_is_number(v) && json_number_value(v) >= strtoll(range, NULL, 10) &&
+	       json_number_value(v) <= strtoll(dots + 2, NULL, 10);
+}
+
 static void note_flow(struct judge *j, const json_t *e, const json_t *flow)
 {
 	for (int i = 0; i < j->s->flows; i++) {
@@ -198,8 +207,8 @@ static void note_flow(struct judge *j, const json_t *e, const json_t *flow)
 			char num[32];
 
 			snprintf(num, sizeof(num), "%lld", (long long)json_integer_value(v));
-			fit = v &&
-			      among(c->value[k], json_is_string(v) ? json_string_value(v) : num);
+			fit = v && (fits_range(c->value[k], v) ||
+				    among(c->value[k], json_is_string(v) ? json_string_value(v) : num));
 		}
 		j->flows[i] += fit;
 	}

@@ -55,3 +55,42 @@ void gateway_roles(const struct link *links, unsigned n, const struct routes *ro
 			role[i] = ROLE_WAN;
 	}
 }
+
+static bool on_it(const struct link *l, const struct link *below)
+{
+	return (!strcmp(l->kind, "vlan") && l->lower == below->ifindex) || (l->arphrd == ARPHRD_PPP && below->pppoe);
+}
+
+static bool leads_out(const struct link *links, unsigned n, const struct routes *r, const struct link *l, unsigned level)
+{
+	enum { LEVELS = 4 };
+
+	if (routes_is_uplink(r, l->ifindex))
+		return true;
+	for (unsigned i = 0; i < n && level < LEVELS; i++)
+		if (on_it(&links[i], l) && leads_out(links, n, r, &links[i], level + 1))
+			return true;
+	return false;
+}
+
+static const struct link *by_index(const struct link *links, unsigned n, unsigned ifindex)
+{
+	for (unsigned i = 0; ifindex && i < n; i++)
+		if (links[i].ifindex == ifindex)
+			return &links[i];
+	return NULL;
+}
+
+bool gateway_leads_out(const struct link *links, unsigned n, const struct routes *routes, unsigned ifindex)
+{
+	const struct link *l = by_index(links, n, ifindex);
+
+	return l ? leads_out(links, n, routes, l, 0) : routes_is_uplink(routes, ifindex);
+}
+
+const struct link *gateway_bond_of(const struct link *links, unsigned n, const struct link *l)
+{
+	const struct link *master = by_index(links, n, l->master);
+
+	return master && (!strcmp(master->kind, "bond") || !strcmp(master->kind, "team")) ? master : NULL;
+}

@@ -23,4 +23,13 @@ enum role role_take(char *name);
 /* Fills role[i] for links[i]. */
 void gateway_roles(const struct link *links, unsigned n, const struct routes *routes, enum role *role);
 
+/*
+ * Has ifindex a default route, or one that stands on it: a VLAN, the PPP link of a PPPoE session? Of its
+ * packets those count that leave by that.
+ */
+bool gateway_leads_out(const struct link *links, unsigned n, const struct routes *routes, unsigned ifindex);
+
+/* The bond or team that l is a member of: it is to be watched, a member shows a share of each flow. NULL: none. */
+const struct link *gateway_bond_of(const struct link *links, unsigned n, const struct link *l);
+
 #endif

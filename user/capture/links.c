@@ -78,7 +78,7 @@ bool link_has_tc_offload(const char *name)
 	return on;
 }
 
-static void ask_device(struct link *l)
+void link_ask_device(struct link *l)
 {
 	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
 	char path[64 + IFNAMSIZ];
@@ -126,6 +126,7 @@ static bool read_link(const struct nlmsghdr *h, struct link *l)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
 	const struct nlattr *a;
+	bool elsewhere = false;
 
 	if ((h->nlmsg_type != RTM_NEWLINK && h->nlmsg_type != RTM_DELLINK) ||
 	    mnl_nlmsg_get_payload_len(h) < sizeof(*ifi) ||
@@ -155,6 +156,9 @@ static bool read_link(const struct nlmsghdr *h, struct link *l)
 			if (len >= 4)
 				l->lower = mnl_attr_get_u32(a);
 			break;
+		case IFLA_LINK_NETNSID:
+			elsewhere = true;
+			break;
 		case IFLA_STATS64:
 			memcpy(&l->stats, mnl_attr_get_payload(a),
 			       len < sizeof(l->stats) ? len : sizeof(l->stats));
@@ -170,6 +174,8 @@ static bool read_link(const struct nlmsghdr *h, struct link *l)
 			break;
 		}
 	}
+	if (elsewhere) /* another namespace's numbers */
+		l->lower = 0;
 	return l->name[0];
 }
 
@@ -211,9 +217,12 @@ static void mark_pppoe(struct link *links, size_t n)
 	FILE *f = fopen("/proc/net/pppoe", "re");
 	char line[128], dev[IFNAMSIZ];
 
-	while (f && fgets(line, sizeof(line), f))
-		for (size_t i = 0; i < n && sscanf(line, "%*s %*s %15s", dev) == 1; i++)
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*s %*s %15s", dev) != 1)
+			continue;
+		for (size_t i = 0; i < n; i++)
 			links[i].pppoe |= !strcmp(links[i].name, dev);
+	}
 	if (f)
 		fclose(f);
 }
@@ -225,18 +234,25 @@ static int by_index(const void *a, const void *b)
 	return (x->ifindex > y->ifindex) - (x->ifindex < y->ifindex);
 }
 
-int links_read(struct link *links, size_t max)
+int links_dump(struct link *links, size_t max)
 {
 	struct dump d = { .links = links, .max = max };
 	int err = ask(NULL, 0, &d);
 
 	if (err)
 		return err;
-	for (size_t i = 0; i < d.n; i++)
-		ask_device(&links[i]);
 	mark_pppoe(links, d.n);
 	qsort(links, d.n, sizeof(*links), by_index);
 	return d.n;
+}
+
+int links_read(struct link *links, size_t max)
+{
+	int n = links_dump(links, max);
+
+	for (int i = 0; i < n; i++)
+		link_ask_device(&links[i]);
+	return n;
 }
 
 int link_get(const char *name, unsigned ifindex, struct link *out)
@@ -251,7 +267,7 @@ int link_get(const char *name, unsigned ifindex, struct link *out)
 		return err;
 	if (!d.n)
 		return -ENODEV;
-	ask_device(out);
+	link_ask_device(out);
 	return 0;
 }
 

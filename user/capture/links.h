@@ -17,7 +17,7 @@ struct link {
 	char kind[16];	 /* IFLA_INFO_KIND: "veth", "bridge", "vlan"; "" for hardware */
 	char driver[32]; /* ethtool's word; "" unknown */
 	unsigned master; /* ifindex of its bridge or bond, 0 none */
-	unsigned lower;	 /* ifindex of what it stands on (vlan's carrier), 0 none */
+	unsigned lower;	 /* ifindex of what it stands on (vlan's carrier), 0 none or in another namespace */
 	unsigned mtu;
 	unsigned short arphrd; /* ARPHRD_* */
 	bool up;	 /* administratively */
@@ -31,6 +31,10 @@ struct link {
 
 /* Fills links, sorted by index. How many, or -errno. Frees nothing: plain array of the caller's. */
 int links_read(struct link *links, size_t max);
+
+/* The same by one question, without what is asked of each: driver and physical. */
+int links_dump(struct link *links, size_t max);
+void link_ask_device(struct link *l);
 
 /* One by name, or by index where name is NULL. 0, -ENODEV, or another -errno. */
 int link_get(const char *name, unsigned ifindex, struct link *out);

@@ -304,8 +304,12 @@ int live_start(struct live *l, struct pipeline *p, struct live_error *e)
 		return live_fail(e, EX_OSERR, "can't set up capture: %s.", strerror(errno));
 	live_tool(l, TOOL_START, NULL, NULL);
 	l->drops = drops_open(why, sizeof(why));
-	if (!l->drops)
+	if (l->drops) {
+		pipeline_drop_reasons(l->pipeline);
+	} else {
 		notice("%s", why);
+		live_tool(l, TOOL_LOST, NULL, why);
+	}
 	if (live_attach_all(l, e))
 		return e->code;
 	l->attached_ns = live_mono_ns();

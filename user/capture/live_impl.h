@@ -4,6 +4,7 @@
 #define WEIR_LIVE_IMPL_H
 
 #include "before.h"
+#include "cards.h"
 #include "gateway.h"
 #include "join.h"
 #include "live.h"
@@ -20,13 +21,17 @@ struct live_iface {
 	enum role role; /* as the user says; ROLE_NONE: by route */
 	bool attached, wan, loopback;
 	bool seen;	/* it was attached to, then went away */
-	bool looked;	/* missed is known */
 	unsigned told;	/* problems told already, a bit each */
 	unsigned one_way[2], both_ways; /* TCP flows since the last look: only out, only in; both */
 	bool half;	/* shows one way only, as far as is known */
 	unsigned gaps, whole;	     /* TCP flows that ended: bytes acknowledged that never showed */
 	unsigned twice;	     /* TCP flows that ended: each packet showed twice */
-	uint64_t missed;  /* by the card */
+	struct {
+		uint64_t dropped, was;
+		char kind[16];
+	} queue[2];	    /* its root qdisc, its tc filters: at this look and at the last */
+	uint64_t passed;    /* packets both ways, at the last look */
+	bool queues_looked; /* these are known */
 	char said[256]; /* the fall-back told last: told once, not at each return */
 };
 
@@ -53,6 +58,10 @@ struct live {
 	struct join *join;
 	uint64_t own_told[2];
 	bool lan_told;		  /* that the LAN's sightings are reported */
+	uint64_t nat64, nat64_ns; /* flows told of, when there were more */
+	uint64_t looks;
+	bool uplink_away;	  /* one that is used is not watched */
+	struct cards cards;	  /* hardware under the interfaces */
 	struct drops *drops; /* NULL: no reasons to be had */
 	uint64_t started_ns, attached_ns, looked_ns, neighbours_ns, neighbours_took_ns;
 	char problem[80]; /* of coverage, for the screen: the first of problems */

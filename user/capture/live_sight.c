@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "addrs.h"
+#include "cards.h"
 #include "clsact.h"
 #include "conntrack.h"
 #include "coverage.h"
@@ -18,11 +19,14 @@
 #include "join_table.h"
 #include "live_impl.h"
 #include "neighbours.h"
+#include "queues.h"
 #include "routes.h"
 
 #define LONG_WAY   8  /* TCP packets one way and none the other: no handshake looks like that */
 #define GAP_SPAN   50000 /* bytes of a direction */
 #define ONE_WAY	   10 /* such flows are no coincidence */
+#define OWN_SHARE  1000 /* of what passes: a smaller share lost here makes no finding */
+#define NAT64_NS   60000000000ull /* flows that last are told of at their end */
 
 /* What was told of an interface: a bit each. */
 enum told {
@@ -36,6 +40,8 @@ enum told {
 	TOLD_FIRST_IN = 1u << 7,
 	TOLD_FIRST_OUT = 1u << 8,
 	TOLD_HW_FILTERS = 1u << 9,
+	TOLD_QUEUE = 1u << 10,
+	TOLD_OWN_HIDDEN = 1u << 11,
 };
 
 static bool is_local(const void *model, const struct in6_addr *ip)
@@ -57,32 +63,12 @@ static bool is_watched(const struct live *l, unsigned ifindex)
 	return false;
 }
 
-/* Is it the way out, or the carrier of a VLAN that is? */
-static bool leads_out(const struct routes *r, unsigned ifindex)
-{
-	enum { LEVELS = 4 };
-
-	if (routes_is_uplink(r, ifindex))
-		return true;
-	for (unsigned i = 0; i < r->nuplinks; i++) {
-		unsigned at = r->uplink[i].ifindex;
-		struct link link;
-
-		for (unsigned k = 0; k < LEVELS && at && !link_get(NULL, at, &link); k++) {
-			at = strcmp(link.kind, "vlan") ? 0 : link.lower;
-			if (at == ifindex)
-				return true;
-		}
-	}
-	return false;
-}
-
 /* Roles by route, where the user named none; addresses and networks as they are now. */
-static void describe(struct live *l, struct join_config *c)
+static void describe(struct live *l, struct join_config *c, const struct link *links, int nlinks)
 {
 	struct routes r;
-	bool away = false;
 	int n;
+	bool away = false;
 
 	memset(c, 0, sizeof(*c));
 	if (routes_read(&r))
@@ -103,7 +89,10 @@ static void describe(struct live *l, struct join_config *c)
 
 		if (!f->attached)
 			continue;
-		f->wan = f->role ? f->role == ROLE_WAN : leads_out(&r, f->at.ifindex);
+		if (f->role)
+			f->wan = f->role == ROLE_WAN;
+		else if (nlinks > 0) /* or as it was: the kernel could not be asked */
+			f->wan = gateway_leads_out(links, nlinks, &r, f->at.ifindex);
 		if (f->wan)
 			c->wan[c->nwan++] = f->at.ifindex;
 		else
@@ -116,6 +105,7 @@ static void describe(struct live *l, struct join_config *c)
 		c->default_wan |= watched && r.nnets;
 	}
 	c->all_wans = c->nwan && !away;
+	l->uplink_away = away;
 }
 
 /* Addresses of the LANs' own networks are inside, public ones too: their people's. */
@@ -130,6 +120,20 @@ static void learn_inside(struct live *l, const struct join_config *c)
 	}
 }
 
+static void sight_changed(struct live *l, const struct link *links, int n)
+{
+	struct join_config c;
+
+	if (!l->join)
+		return;
+	describe(l, &c, links, n);
+	learn_inside(l, &c);
+	join_configure(l->join, &c);
+	for (unsigned i = 0; l->drops && i < l->nifaces; i++)
+		if (l->iface[i].attached)
+			drops_watch(l->drops, l->iface[i].at.ifindex);
+}
+
 static bool on_connection(void *arg, const struct ct_entry *e)
 {
 	join_conntrack(arg, e);
@@ -138,15 +142,19 @@ static bool on_connection(void *arg, const struct ct_entry *e)
 
 int live_sight_open(struct live *l)
 {
+	struct link *links = calloc(LINKS_MAX, sizeof(*links));
+	int n = links ? links_dump(links, LINKS_MAX) : -ENOMEM;
 	struct join_config c;
 
 	/* Events first: what changes during the dump is told by them. */
 	l->conntrack = ct_monitor();
-	describe(l, &c);
+	describe(l, &c, links, n);
 	l->join = join_new(&c);
+	if (l->join)
+		sight_changed(l, links, n);
+	free(links);
 	if (!l->join)
 		return -ENOMEM;
-	live_sight_changed(l);
 	if (l->conntrack >= 0)
 		l->conntrack_err = ct_dump(on_connection, l->join);
 	else
@@ -156,16 +164,10 @@ int live_sight_open(struct live *l)
 
 void live_sight_changed(struct live *l)
 {
-	struct join_config c;
+	struct link *links = calloc(LINKS_MAX, sizeof(*links));
 
-	if (!l->join)
-		return;
-	describe(l, &c);
-	learn_inside(l, &c);
-	join_configure(l->join, &c);
-	for (unsigned i = 0; l->drops && i < l->nifaces; i++)
-		if (l->iface[i].attached)
-			drops_watch(l->drops, l->iface[i].at.ifindex);
+	sight_changed(l, links, links ? links_dump(links, LINKS_MAX) : -ENOMEM);
+	free(links);
 }
 
 static void on_neighbour(void *arg, const struct in6_addr *ip, unsigned ifindex, const uint8_t mac[6])
@@ -195,16 +197,21 @@ static void show(struct live *l, const char *shout)
 		snprintf(l->problem, sizeof(l->problem), "%s", shout);
 }
 
-static void problem(struct live *l, struct live_iface *f, enum told which, const char *shout,
-		    const char *why)
+static void problem_once(struct live *l, const struct live_iface *f, unsigned *told, enum told which, const char *shout,
+			 const char *why)
 {
 	show(l, shout);
 	l->dark = true;
-	if (f->told & which)
+	if (*told & which)
 		return;
-	f->told |= which;
+	*told |= which;
 	notice("%s", why);
 	live_tool(l, TOOL_LOST, f, why);
+}
+
+static void problem(struct live *l, struct live_iface *f, enum told which, const char *shout, const char *why)
+{
+	problem_once(l, f, &f->told, which, shout, why);
 }
 
 /*
@@ -319,32 +326,43 @@ static void look_at_copies(struct live *l, struct live_iface *f)
 	f->twice /= 2;
 }
 
-static void look_at_link(struct live *l, struct live_iface *f, const struct link *link)
-{
-	char why[200];
-
-	if (coverage_hw_filters(link, why, sizeof(why)))
-		problem(l, f, TOLD_HW_FILTERS, "HW FILTERS: part of the traffic is invisible", why);
-	/* Its work can't be undone. */
-	if (coverage_lro(link, why, sizeof(why)))
-		problem(l, f, TOLD_LRO, "LRO: packets are merged", why);
-}
-
 /* Drops of the card itself: before any hook, so the losses look like the path's. */
-static void look_at_card(struct live *l, struct live_iface *f, const struct link *link)
+static void look_at_misses(struct live *l, const struct live_iface *f, struct card *c, const struct link *card)
 {
-	uint64_t missed = link_missed(link);
+	uint64_t missed = card_missed(c, card);
 	char why[160];
 
-	if (f->looked && missed > f->missed) {
-		snprintf(why, sizeof(why), "%s dropped %llu packets before anybody saw them (receive ring "
-			 "full): such losses are this host's.", f->name,
-			 (unsigned long long)(missed - f->missed));
-		f->told &= ~(unsigned)TOLD_CARD;
-		problem(l, f, TOLD_CARD, "NIC DROPS", why);
+	if (!missed) {
+		c->told &= ~(unsigned)TOLD_CARD;
+		return;
 	}
-	f->missed = missed;
-	f->looked = true;
+	snprintf(why, sizeof(why), "%s dropped %llu packets before anybody saw them (receive ring full): such losses "
+		 "are this host's.", card->name, (unsigned long long)missed);
+	problem_once(l, f, &c->told, TOLD_CARD, "NIC DROPS", why);
+}
+
+/* The hardware that the link's packets come through. */
+static void look_at_cards(struct live *l, const struct live_iface *f, const struct link *links, unsigned n)
+{
+	const struct link *card[CARDS_MAX];
+	unsigned cards = cards_under(links, n, f->at.ifindex, card, CARDS_MAX);
+	char why[200];
+
+	for (unsigned i = 0; i < cards; i++) {
+		struct card *c = cards_get(&l->cards, card[i]);
+		struct link now = *card[i];
+
+		if (c->look == l->looks) /* under another interface, too */
+			continue;
+		c->look = l->looks;
+		link_ask_device(&now);
+		if (coverage_hw_filters(&now, why, sizeof(why)))
+			problem_once(l, f, &c->told, TOLD_HW_FILTERS, "HW FILTERS: part of the traffic is invisible", why);
+		/* Its work can't be undone. */
+		if (coverage_lro(&now, why, sizeof(why)))
+			problem_once(l, f, &c->told, TOLD_LRO, "LRO: packets are merged", why);
+		look_at_misses(l, f, c, &now);
+	}
 }
 
 /* A program or filter of somebody else's that gets the packets first: nobody knows what it takes away. */
@@ -406,14 +424,21 @@ static void look_at_clients(struct live *l, const struct coverage *c)
 /* Flows that do not show where they should. */
 static void look_at_echoes(struct live *l)
 {
+	uint64_t now = live_mono_ns();
 	struct join_stats s;
 	char why[256];
 
 	join_stats(l->join, &s);
-	if (s.nat64) {
-		snprintf(why, sizeof(why), "%llu flows of the LAN go through a NAT64, which conntrack does not join: they "
+	if (s.nat64 > l->nat64) {
+		l->nat64 = s.nat64;
+		l->nat64_ns = now;
+	}
+	if (l->nat64 && now < l->nat64_ns + NAT64_NS) {
+		snprintf(why, sizeof(why), "%llu flows of the LAN went through a NAT64, which conntrack does not join: they "
 			 "count as IPv6 on the LAN and as IPv4 on the WAN.", (unsigned long long)s.nat64);
 		problem(l, &l->iface[0], TOLD_NAT64, "NAT64: flows count twice", why);
+	} else {
+		l->iface[0].told &= ~(unsigned)TOLD_NAT64;
 	}
 	if (!s.lan_reports || l->lan_told)
 		return;
@@ -523,22 +548,100 @@ void live_own_drops(struct live *l)
 	live_tool(l, TOOL_LOST, NULL, why);
 }
 
-static void look_at(struct live *l, struct live_iface *f, bool reported)
+static void on_queue(void *arg, unsigned ifindex, bool filters, const char *kind, uint64_t dropped)
+{
+	struct live *l = arg;
+
+	for (unsigned i = 0; i < l->nifaces; i++)
+		if (l->iface[i].attached && l->iface[i].at.ifindex == ifindex) {
+			l->iface[i].queue[filters].dropped = dropped;
+			snprintf(l->iface[i].queue[filters].kind, sizeof(l->iface[i].queue[filters].kind), "%s", kind);
+		}
+}
+
+/* What its queue and its filters dropped since the last look, where it is enough to matter to what others lose. */
+static void look_at_queues(struct live *l, struct live_iface *f, const struct link *link)
+{
+	uint64_t all = link->stats.rx_packets + link->stats.tx_packets, passed = all > f->passed ? all - f->passed : 0;
+	uint64_t more = 0;
+	const char *kind = "";
+	char why[200];
+
+	for (int i = 0; i < 2; i++) {
+		if (f->queue[i].dropped > f->queue[i].was) {
+			more += f->queue[i].dropped - f->queue[i].was;
+			kind = f->queue[i].kind;
+		}
+		f->queue[i].was = f->queue[i].dropped;
+	}
+	f->passed = all;
+	if (!f->queues_looked || more <= passed / OWN_SHARE) {
+		f->queues_looked = true;
+		f->told &= ~(unsigned)TOLD_QUEUE;
+		return;
+	}
+	snprintf(why, sizeof(why), "this host dropped %llu packets at %s by itself (%s).", (unsigned long long)more, f->name,
+		 kind);
+	problem(l, f, TOLD_QUEUE, "OWN DROPS, of unknown flows", why);
+}
+
+static bool forwards(void)
+{
+	static const char *const paths[] = { "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding" };
+	bool on = false;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		FILE *f = fopen(paths[i], "re");
+
+		on |= f && fgetc(f) == '1';
+		if (f)
+			fclose(f);
+	}
+	return on;
+}
+
+/*
+ * Without the kernel's reasons. The firewall counts nothing: it drops what came in by the WAN after we saw it, and
+ * what leaves by it before; on the LAN alone what it takes looks lost outside.
+ */
+static void look_at_own(struct live *l, const struct link *links, unsigned n)
+{
+	bool wan = false, lan = false;
+
+	for (unsigned i = 0; i < l->nifaces; i++) {
+		struct live_iface *f = &l->iface[i];
+
+		wan |= f->attached && f->wan;
+		lan |= f->attached && !f->wan && !f->loopback && (f->role == ROLE_LAN || l->uplink_away);
+	}
+	if (lan && !wan && forwards())
+		problem(l, &l->iface[0], TOLD_OWN_HIDDEN, "OWN DROPS UNKNOWN",
+			"this kernel gives no reasons of drops, and the WAN is not watched: what this host's own "
+			"firewall drops looks lost outside.");
+	if (queues_read(on_queue, l))
+		return;
+	for (unsigned i = 0; i < l->nifaces; i++)
+		for (unsigned k = 0; k < n && l->iface[i].attached; k++)
+			if (links[k].ifindex == l->iface[i].at.ifindex)
+				look_at_queues(l, &l->iface[i], &links[k]);
+}
+
+static void look_at(struct live *l, struct live_iface *f, bool reported, const struct link *links, unsigned n)
 {
 	struct link link;
 
 	look_at_ways(l, f, reported);
 	look_at_gaps(l, f);
 	look_at_copies(l, f);
-	if (link_get(NULL, f->at.ifindex, &link))
-		return;
-	look_at_link(l, f, &link);
-	look_at_card(l, f, &link);
-	look_at_filters(l, f, &link);
+	look_at_cards(l, f, links, n);
+	if (!link_get(NULL, f->at.ifindex, &link))
+		look_at_filters(l, f, &link);
 }
 
 void live_look_around(struct live *l)
 {
+	struct link *links = calloc(LINKS_MAX, sizeof(*links));
+	int n = links ? links_dump(links, LINKS_MAX) : -ENOMEM;
 	struct join_stats s;
 	struct coverage c;
 
@@ -546,12 +649,16 @@ void live_look_around(struct live *l)
 	coverage_read(&c);
 	l->problems = 0;
 	l->dark = false;
-	live_sight_changed(l);
+	l->looks++;
+	sight_changed(l, links, n);
 	look_at_offload(l, &c);
 	look_at_clients(l, &c);
 	for (unsigned i = 0; i < l->nifaces; i++)
 		if (l->iface[i].attached)
-			look_at(l, &l->iface[i], !(s.lan_reports && l->iface[i].wan));
+			look_at(l, &l->iface[i], !(s.lan_reports && l->iface[i].wan), links, n < 0 ? 0 : n);
 	look_at_echoes(l);
+	if (!l->drops)
+		look_at_own(l, links, n < 0 ? 0 : n);
+	free(links);
 	live_own_drops(l);
 }

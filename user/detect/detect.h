@@ -42,6 +42,7 @@ struct detect_env {
 	/* Packets of this flow are wanted one by one from now on. NULL: they all come anyway. */
 	void (*focus)(void *arg, const struct flow *f);
 	void *focus_arg;
+	bool drop_reasons; /* this host's kernel tells of what it drops itself: flow->own_drops */
 };
 
 /* What a detector may want of the records; each is of one or more of these. */

@@ -193,7 +193,7 @@ static void reasons(const struct drop *d, const struct drop_type *t, const struc
 		fact_text(r, "bad_hours", "of the day, UTC:%s", hours);
 }
 
-static void ruled_out(const struct drop_type *t, const struct drop_verdict *v, struct finding *f)
+static void ruled_out(const struct drop *d, const struct drop_type *t, const struct drop_verdict *v, struct finding *f)
 {
 	struct facts *r = &f->ruled_out;
 
@@ -213,8 +213,10 @@ static void ruled_out(const struct drop_type *t, const struct drop_verdict *v, s
 	if (t->own_lost)
 		fact_text(r, "own_drops", "%u packets that this host dropped itself are not counted",
 			  t->own_lost);
-	else
+	else if (d->env->drop_reasons)
 		fact_text(r, "own_drops", "the kernel tells of none of these flows, as far as it was asked");
+	else
+		fact_text(r, "own_drops", "not ruled out: no kernel told of what this host drops itself");
 	if (v->channels & 1 << CH_OPEN)
 		fact_text(r, "nat_exhaustion", "the other types' openings passed, %.2g %% failed",
 			  100 * v->control);
@@ -267,7 +269,7 @@ void drop_report(struct drop *d, unsigned type, const struct drop_verdict *v, ui
 	fact_num(&f.control, "drop_ratio_high", v->control_range.high);
 	fact_num(&f.control, "trials", v->control_n);
 	reasons(d, t, v, &s, &f);
-	ruled_out(t, v, &f);
+	ruled_out(d, t, v, &f);
 	snprintf(f.what, sizeof(f.what), "%s%.0f %% dropped, %u of %u clients, control %.2g %%",
 		 f.subkind == SUBKIND_FREEZE ? "freezes: " : "", 100 * v->ratio, v->clients,
 		 v->all_clients, 100 * v->control);

@@ -427,7 +427,9 @@ static void report(struct opens *o, const struct tally *t)
 		fact_text(&f.ruled_out, "servers_own_guard", "servers of %u networks do it alike", t->nets);
 	else
 		fact_text(&f.ruled_out, "servers_own_guard", "not ruled out: the servers are of one network");
-	fact_text(&f.ruled_out, "own_drops", "flows of which this host dropped packets are not counted");
+	fact_text(&f.ruled_out, "own_drops", "%s", o->env->drop_reasons ?
+		  "flows of which this host dropped packets are not counted" :
+		  "not ruled out: no kernel told of what this host drops itself");
 	fact_text(&f.ruled_out, "refused", "resets and refusals are not counted");
 	snprintf(f.what, sizeof(f.what), "freezes: after %u connections, %u times", t->fewest, t->n);
 	findings_report(o->env->findings, &f);
