@@ -72,7 +72,7 @@ static __always_inline void begin_flow(struct weir_flow *f, const struct weir_pk
 	f->start_ns = p->now_ns;
 	f->client = who_is_client(p);
 	sampled = !(f->id & weir_cfg.sample_mask);
-	f->focus_left = sampled ? 0xffff : 0;
+	f->focus_left = sampled ? WEIR_FOCUS_ALL : has_spare(p->now_ns) ? WEIR_FOCUS_SPARE : 0;
 	f->state = (sampled ? WEIR_FLOW_SAMPLED : 0) |
 		   (p->proto == PROTO_TCP && !(p->tcp_flags & TCP_SYN) ? WEIR_FLOW_EARLY : 0);
 	f->l7 = p->proto == PROTO_ICMP || p->proto == PROTO_ICMPV6 ? WEIR_L7_ICMP : 0;

@@ -58,6 +58,14 @@ struct {
 	__type(value, struct weir_counters);
 } counters SEC(".maps");
 
+/* Records that may be spared for flows that nobody asked for: one bucket for all CPUs and both objects. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_bucket);
+} spare SEC(".maps");
+
 /* Too large for the stack: a record being built, the record budget, a flow being begun, zeroed holes. */
 struct percpu {
 	struct weir_pkt pkt, quoted; /* here, not on the stack: the verifier merges states */
@@ -89,6 +97,7 @@ const volatile struct weir_config weir_cfg = {
 	.payload_segments = 4,
 	.payload_bytes = 4096,
 	.records_per_s = 200000,
+	.spare_per_s = 4000,
 	.wake_bytes = 1 << 20,
 };
 const volatile __u32 weir_test_clock = 0;
@@ -206,6 +215,13 @@ static __always_inline struct weir_bucket *weir_budget(void)
 	struct percpu *m = mine();
 
 	return m ? &m->bucket : 0;
+}
+
+static __always_inline struct weir_bucket *weir_spare(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&spare, &zero);
 }
 
 static __always_inline struct weir_out *weir_scratch(void)

@@ -2,7 +2,8 @@
 /*
  * What is said of a packet, and whether. By rising need: first packets,
  * handshake and end, signs of loss, RTT samples, payload starts, flows in
- * focus. A budget bounds the rate; what is not sent is counted by reason.
+ * focus; and any packet while there is room to spare: all that passes a quiet
+ * gateway is told. A budget bounds the rate; what is not sent is counted by reason.
  */
 #ifndef WEIR_RECORD_H
 #define WEIR_RECORD_H
@@ -12,27 +13,60 @@
 #define RTT_REC_US   1000000u  /* between RTT samples of a quiet flow */
 #define BURST_S	     1	       /* depth of the budget's bucket, seconds */
 
-static __always_inline int within_budget(u64 now)
+/* What has come since the bucket was last touched, at so many records a second. */
+static __always_inline u64 filled(const struct weir_bucket *b, u64 rate, u64 now)
 {
-	struct weir_bucket *b;
-	u64 rate = weir_cfg.records_per_s, fill;
+	u64 ns = now > b->last_ns ? now - b->last_ns : 0;
 
-	if (!rate)
-		return 1;
-	b = weir_budget();
-	if (!b)
-		return 0;
-	fill = now > b->last_ns ? now - b->last_ns : 0;
-	if (!b->last_ns || fill > 1000000000ULL * BURST_S)
-		fill = 1000000000ULL * BURST_S;
+	if (!b->last_ns || ns > 1000000000ULL * BURST_S)
+		ns = 1000000000ULL * BURST_S;
+	return ns * rate;
+}
+
+/* A record from it; 0: it is empty. */
+static __always_inline int take_token(struct weir_bucket *b, u64 rate, u64 now)
+{
+	b->tokens += filled(b, rate, now);
 	b->last_ns = now;
-	b->tokens += fill * rate;
 	if (b->tokens > rate * BURST_S * 1000000000ULL)
 		b->tokens = rate * BURST_S * 1000000000ULL;
 	if (b->tokens < 1000000000ULL)
 		return 0;
 	b->tokens -= 1000000000ULL;
 	return 1;
+}
+
+static __always_inline int within_budget(u64 now)
+{
+	struct weir_bucket *b;
+
+	if (!weir_cfg.records_per_s)
+		return 1;
+	b = weir_budget();
+	return b && take_token(b, weir_cfg.records_per_s, now);
+}
+
+/* Half of it is for the flows that are told of already. */
+static __always_inline int has_spare(u64 now)
+{
+	const struct weir_bucket *b;
+	u64 rate = weir_cfg.spare_per_s;
+
+	if (!rate)
+		return 0;
+	b = weir_spare();
+	return b && b->tokens + filled(b, rate, now) > rate * BURST_S * 500000000ULL;
+}
+
+/* May a packet be told of that nobody asked for? CPUs may take one token twice: it is a bound on the whole only. */
+static __noinline int can_spare(u64 now)
+{
+	struct weir_bucket *b;
+
+	if (!weir_cfg.spare_per_s)
+		return 0;
+	b = weir_spare();
+	return b && take_token(b, weir_cfg.spare_per_s, now);
 }
 
 static __always_inline void record_addresses(struct weir_rec *r, const struct weir_pkt *p)
@@ -267,17 +301,23 @@ static __always_inline u8 how_quiet(const struct weir_flow *f, const struct weir
 static __noinline int record(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow *f)
 {
 	struct weir_dir_cold *c;
-	u32 payload = 0, want;
+	u32 payload = 0, want, spare = 0;
 	int reset = 0;
 
 	c = &f->cold[p->dir & 1];
 	want = p->label;
-	if (f->focus_left) {
+	if (f->focus_left == WEIR_FOCUS_SPARE) {
+		spare = 1;
+	} else if (f->focus_left) {
 		want = 1;
-		if (f->focus_left != 0xffff)
-			f->focus_left--;
+		if (f->focus_left != WEIR_FOCUS_ALL && !--f->focus_left) {
+			if (can_spare(p->now_ns))
+				f->focus_left = WEIR_FOCUS_SPARE;
+			else
+				p->rec_flags |= WEIR_REC_LAST;
+		}
 	} else if (p->label && f->losses >= 8) {
-		f->focus_left = weir_cfg.focus_packets;
+		f->focus_left = weir_focus(weir_cfg.focus_packets);
 		unquiet(f);
 	}
 	if (f->recs < weir_cfg.first_packets) {
@@ -295,6 +335,15 @@ static __noinline int record(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow
 		payload = take_payload(ctx, p, f);
 	if ((f->dir[0].flags | f->dir[1].flags) & WEIR_DIR_RST)
 		reset = weir_after_reset(p->slot);
+	if (spare && !(want | payload | reset)) {
+		want = 1;
+		p->rec_flags |= WEIR_REC_SPARE;
+		if (!can_spare(p->now_ns)) {
+			p->rec_flags |= WEIR_REC_LAST;
+			if (*(volatile u16 *)&f->focus_left == WEIR_FOCUS_SPARE) /* userspace may just have asked for it */
+				f->focus_left = 0;
+		}
+	}
 	if (reset >= 0 && (want | payload | reset))
 		emit(ctx, p, f, (u32)WEIR_REC_PACKET << 16 | payload);
 	f->dir[p->dir & 1].quiet = how_quiet(f, p);

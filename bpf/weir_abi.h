@@ -106,7 +106,7 @@ struct weir_flow {
 	__u64 start_ns;
 	__u32 syn_us;	     /* newest SYN, µs, wraps; 0: none */
 	__u32 handshake_us;  /* SYN to the ACK that ends the handshake; 0: none */
-	__u16 focus_left;    /* packets still to be recorded one by one; 0xffff: all */
+	__u16 focus_left;    /* packets still to be recorded one by one; WEIR_FOCUS_ALL, WEIR_FOCUS_SPARE */
 	__u8 client;	     /* enum weir_client */
 	__u8 recs;	     /* packet records sent, saturates */
 	__u8 l7;	     /* enum weir_l7 as the engine guessed, or as set by userspace */
@@ -114,6 +114,15 @@ struct weir_flow {
 	__u8 state;	     /* WEIR_FLOW_* */
 	__u8 losses;	     /* loss signs that led to focus, saturates */
 };
+
+#define WEIR_FOCUS_ALL	 0xffff
+#define WEIR_FOCUS_SPARE 0xfffe /* all, until there are more records than may be spared */
+
+/* How many of a flow's packets are told of for a wish of so many; WEIR_FOCUS_ALL stays. */
+static inline __u16 weir_focus(__u32 packets)
+{
+	return packets < WEIR_FOCUS_SPARE || packets == WEIR_FOCUS_ALL ? (__u16)packets : WEIR_FOCUS_SPARE - 1;
+}
 
 enum weir_client { WEIR_CLIENT_UNKNOWN, WEIR_CLIENT_LO, WEIR_CLIENT_HI };
 
@@ -168,6 +177,8 @@ enum {
 	WEIR_REC_IPV4 = 32,
 	WEIR_REC_DSACK = 64,	/* the first SACK block is a DSACK (RFC 2883) */
 	WEIR_REC_HANDSHAKE = 128, /* this packet ended the TCP handshake */
+	WEIR_REC_SPARE = 256,	/* told of only because there was room */
+	WEIR_REC_LAST = 512,	/* of the flow's common packets none is told of after it */
 };
 
 /*
@@ -264,6 +275,7 @@ struct weir_config {
 	__u32 payload_segments;	/* per direction */
 	__u32 payload_bytes;	/* per direction */
 	__u32 records_per_s;	/* per CPU; 0: no bound */
+	__u32 spare_per_s;	/* of all CPUs: for flows that nobody asked for, from their first packet */
 	__u32 wake_bytes;	/* wake the reader at each so much that waits: a power of two */
 	__u32 link;		/* enum weir_link; where the interface is not asked */
 };

@@ -64,9 +64,9 @@ struct pair {
 static const struct weir_config configs[] = {
 	{ .first_packets = 24, .focus_packets = 0xffff, .payload_segments = 8, .payload_bytes = 8192, .wake_bytes = 1 << 20 },
 	{ .first_packets = 24, .sample_mask = 0xff, .focus_packets = 12000, .payload_segments = 4, .payload_bytes = 4096,
-	  .records_per_s = 200000, .wake_bytes = 1 << 20 },
+	  .records_per_s = 200000, .spare_per_s = 400, .wake_bytes = 1 << 20 },
 	{ .first_packets = 2, .sample_mask = 0xffff, .focus_packets = 5, .payload_segments = 1, .payload_bytes = 100,
-	  .records_per_s = 50, .wake_bytes = 64 },
+	  .records_per_s = 50, .spare_per_s = 20, .wake_bytes = 64 },
 };
 #define CONFIGS (sizeof(configs) / sizeof(*configs))
 

@@ -157,6 +157,52 @@ static void budget(void **state)
 	kit_free(k);
 }
 
+static unsigned told(struct kit *k, uint16_t port, unsigned n, uint64_t from_us, uint64_t every_us)
+{
+	struct pk p = { .src = 9, .dst = 1, .sport = port, .dport = 6000, .proto = UDP, .len = 10 };
+	unsigned before = k->n;
+
+	for (unsigned i = 0; i < n; i++)
+		kit_packet(k, from_us + i * every_us, &p);
+	return k->n - before;
+}
+
+/* 100 a second may be spared: a slow flow is told of whole, a fast one until they are gone, and then no more. */
+static void what_can_be_spared(void **state)
+{
+	struct kit *k = kit_new(&CONFIG(.spare_per_s = 100), 0);
+
+	assert_int_equal(told(k, 5000, 500, 1000, 20000), 500);
+	assert_in_range(told(k, 5001, 1000, 20000000, 10), 100, 104);
+	assert_int_equal(told(k, 5002, 10, 20020000, 1000), 3); /* none is left: its first packets only */
+	assert_in_range(told(k, 5000, 100, 20040000, 1), 3, 5); /* 39 ms' worth, and that was all for this one */
+	assert_int_equal(told(k, 5001, 10, 40000000, 20000), 0);
+	assert_int_equal(told(k, 5003, 100, 50000000, 20000), 100);
+	kit_free(k);
+}
+
+/* Of a flow that was asked for there may be more when what was asked for is through. */
+static void spared_after_focus(void **state)
+{
+	struct kit *k = kit_new(&CONFIG(.spare_per_s = 100), 0);
+	struct weir_ctl c = { .op = WEIR_CTL_FOCUS };
+	struct weir_key6 key;
+
+	assert_in_range(told(k, 5001, 1000, 1000, 10), 100, 104);
+	c.flow_id = kit_last(k)->flow_id;
+	memset(&key, 0, sizeof(key));
+	key.lo[2] = key.hi[2] = kit_last(k)->saddr[2];
+	key.lo[3] = kit_last(k)->daddr[3];
+	key.hi[3] = kit_last(k)->saddr[3];
+	key.lo_port = 6000;
+	key.hi_port = 5001;
+	key.proto = UDP;
+	c.key = key;
+	host_engine_ctl(k->e, &c);
+	assert_int_equal(told(k, 5001, 100, 10000000, 20000), 100);
+	kit_free(k);
+}
+
 /* TCP: by place in the stream, whatever the order and however small the segments. */
 static void payload_of_tcp(void **state)
 {
@@ -302,7 +348,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_packets), cmocka_unit_test(sampled_flows), cmocka_unit_test(flags_always),
 		cmocka_unit_test(losses_and_focus), cmocka_unit_test(rtt_once_a_second), cmocka_unit_test(after_a_reset),
-		cmocka_unit_test(resets_capped), cmocka_unit_test(budget), cmocka_unit_test(payload_of_tcp),
+		cmocka_unit_test(resets_capped), cmocka_unit_test(budget), cmocka_unit_test(what_can_be_spared),
+		cmocka_unit_test(spared_after_focus), cmocka_unit_test(payload_of_tcp),
 		cmocka_unit_test(payload_in_single_bytes), cmocka_unit_test(payload_by_offset),
 		cmocka_unit_test(payload_without_syn), cmocka_unit_test(payload_of_udp), cmocka_unit_test(payload_cut),
 		cmocka_unit_test(payload_when_typed), cmocka_unit_test(guesses),

@@ -31,7 +31,7 @@ int host_send(void *engine, struct weir_out *out, u32 len);
 struct host_env {
 	void *engine;
 	struct weir_config cfg;
-	struct weir_bucket bucket;
+	struct weir_bucket bucket, spare;
 	struct weir_counters count;
 	struct weir_pkt pkt, quoted;
 	struct weir_out out;
@@ -130,6 +130,11 @@ static inline void weir_holes_del(u64 id)
 static inline struct weir_bucket *weir_budget(void)
 {
 	return &host_env->bucket;
+}
+
+static inline struct weir_bucket *weir_spare(void)
+{
+	return &host_env->spare;
 }
 
 static inline struct weir_out *weir_scratch(void)

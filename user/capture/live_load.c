@@ -131,6 +131,7 @@ static int share_maps(struct weir_xdp *x, const struct weir_tc *t)
 	err = err ? err : bpf_map__reuse_fd(x->maps.flows6, bpf_map__fd(t->maps.flows6));
 	err = err ? err : bpf_map__reuse_fd(x->maps.holes, bpf_map__fd(t->maps.holes));
 	err = err ? err : bpf_map__reuse_fd(x->maps.ring, bpf_map__fd(t->maps.ring));
+	err = err ? err : bpf_map__reuse_fd(x->maps.spare, bpf_map__fd(t->maps.spare));
 	return err ? err : bpf_map__reuse_fd(x->maps.counters, bpf_map__fd(t->maps.counters));
 }
 

@@ -275,6 +275,16 @@ void drop_sent_add(struct drop *d, struct drop_flow *df, const struct sent *s)
 	drop_list(d, df);
 }
 
+static void drop_sent_forget(struct drop_flow *df)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < df->nsent; i++)
+		if (df->sent[i].state != SENT_WAITING)
+			df->sent[n++] = df->sent[i];
+	df->nsent = (uint8_t)n;
+}
+
 struct drop_flow *drop_flow_of(struct drop *d, struct flow *f)
 {
 	struct drop_flow *df = f->detector[d->env->slot];
@@ -310,7 +320,9 @@ static void passed_unrecorded(struct drop *d, struct drop_flow *df, const struct
 		missing = r->own_pkts > p->seen ? r->own_pkts - p->seen : 0;
 	else if (p->ns)
 		missing = total > p->counted ? total - p->counted : 0;
-	p->counted = total + r->segs;
+	/* Live, the total is as old as the newest sweep, and what was told since is not in it. */
+	p->counted = r->own_pkts != UINT16_MAX ? r->own_pkts : total > p->counted ? total : p->counted;
+	p->counted += r->segs;
 	p->seen = r->own_pkts + r->segs > UINT16_MAX ? UINT16_MAX : r->own_pkts + r->segs;
 	p->ns = r->time_ns;
 	p->missed = r->own_pkts != UINT16_MAX && missing < UINT16_MAX ? missing : 0;
@@ -356,6 +368,9 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 		drop_tcp(d, df, r);
 	else
 		drop_udp(d, df, r);
+	/* What answers the packets under way will not be told: they say nothing. */
+	if (r->flags & WEIR_REC_LAST && f->proto == IPPROTO_TCP)
+		drop_sent_forget(df);
 }
 
 static void expect(const void *arg, const struct flow *f, unsigned way)

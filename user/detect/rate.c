@@ -938,6 +938,14 @@ static void rate_typed(void *d, struct flow *f, unsigned old_type)
 			x->path[i]->type = f->type;
 }
 
+/* What ended is kept for comparison; live a few records may tell of many packets, and there may be many such flows. */
+static bool is_control(const struct rate *r, const struct path *p)
+{
+	if (!r->env.focus)
+		return p->s->n >= 20;
+	return p->count.packets >= 20 && r->npaths < PATHS_MAX / 2;
+}
+
 static void rate_flow_end(void *d, struct flow *f)
 {
 	struct rate *r = d;
@@ -962,8 +970,7 @@ static void rate_flow_end(void *d, struct flow *f)
 		p->ended_ns = r->mark[p->mark].ended_ns = f->last_ns;
 		p->count = f->count[i];
 		/* Live, a control of other types may have given few records only. */
-		if (p->s->n < 20 && !p->s->lost[0] && !p->s->lost[1] &&
-		    !(r->env.focus && p->count.packets >= 20 && r->npaths < PATHS_MAX / 4))
+		if (!p->s->lost[0] && !p->s->lost[1] && !p->limiter && !is_control(r, p))
 			path_free(r, p);
 	}
 	free(x);

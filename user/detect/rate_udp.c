@@ -92,12 +92,33 @@ static double bytes_since(const struct path *p, uint64_t from_ns)
 	return bytes;
 }
 
+/* Packets of them since u->from_ns. */
+static unsigned packets_since(const struct udp_look *u)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < u->n; i++) {
+		const struct series *s = u->m[i].path->s;
+		unsigned low = 0, high = s->n;
+
+		while (low < high) {
+			unsigned mid = (low + high) / 2;
+
+			if (series_at(s, mid)->t_ns < u->from_ns)
+				low = mid + 1;
+			else
+				high = mid;
+		}
+		sum += s->n - low;
+	}
+	return sum;
+}
+
 /* The type's flows; since when all that matter are held packet by packet. */
 static bool find_members(struct rate *r, unsigned type, uint64_t now_ns, struct udp_look *u)
 {
 	const struct path *client = NULL, *net = NULL;
 	double tcp = 0, all = 0;
-	unsigned packets = 0;
 
 	memset(u, 0, sizeof(*u));
 	u->from_ns = now_ns > HELD_NS ? now_ns - HELD_NS : 0;
@@ -114,10 +135,8 @@ static bool find_members(struct rate *r, unsigned type, uint64_t now_ns, struct 
 		} else if (p->s->n)
 			u->m[u->n++] = (struct member){ p, bytes_of(p) };
 	}
-	for (unsigned i = 0; i < u->n; i++) {
+	for (unsigned i = 0; i < u->n; i++)
 		all += u->m[i].bytes;
-		packets += u->m[i].path->s->n;
-	}
 	if (all < BYTES_MIN || tcp > MINOR * all)
 		return false;
 	for (unsigned i = 0; i < u->n; i++) {
@@ -132,12 +151,10 @@ static bool find_members(struct rate *r, unsigned type, uint64_t now_ns, struct 
 		if (p->ifindex != u->m[0].path->ifindex)
 			return false;
 	}
+	while (now_ns >= u->from_ns + SPAN_NS && packets_since(u) > GATHER_MAX)
+		u->from_ns += SPAN_NS / 4;
 	if (now_ns < u->from_ns + SPAN_NS)
 		return false;
-	if (packets > GATHER_MAX) {
-		r->refused++;
-		return false;
-	}
 	for (unsigned i = 0; i < u->n; i++) {
 		u->m[i].bytes = bytes_since(u->m[i].path, u->from_ns);
 		u->bytes += u->m[i].bytes;
@@ -359,7 +376,7 @@ void udp_packet(struct rate *rate, struct path *p, const struct weir_rec *r)
 {
 	unsigned next = r->own_pkts + r->segs;
 
-	if (r->own_pkts != p->expected || next > UINT16_MAX)
+	if (r->own_pkts != p->expected || next > UINT16_MAX || r->flags & WEIR_REC_LAST)
 		p->gap_ns = r->time_ns;
 	p->expected = next > UINT16_MAX ? UINT16_MAX : next;
 	if (p->way == TO_CLIENT && !p->outbound && p->s->bytes >= BYTES_MIN / 16)

@@ -198,11 +198,12 @@ void evidence_record(struct evidence *e, const struct flow *flow, const struct w
 {
 	unsigned n = !payload || !e->snaplen ? 0 : r->caplen < KEEP_PAYLOAD ? r->caplen : KEEP_PAYLOAD;
 	uint64_t flow_id = flow->id;
-	struct entry *x;
+	struct entry *x, spare;
 
 	if (r->kind != WEIR_REC_PACKET)
 		return;
-	x = &e->ring[e->records++ % RING];
+	/* What is told of because there was room would drive out what says something. */
+	x = r->flags & WEIR_REC_SPARE ? &spare : &e->ring[e->records++ % RING];
 	x->r = *r;
 	x->flow_id = flow_id;
 	x->client_dir = flow->client_dir;
