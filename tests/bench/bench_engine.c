@@ -305,7 +305,11 @@ static int load(void)
 		return -1;
 	bpf_map__set_max_entries(tc->maps.flows4, MAX_FLOWS);
 	bpf_map__set_max_entries(tc->maps.flows6, MAX_FLOWS);
-	/* As it ships, but that a flow is past its first packets, and its payload's start, within WARM packets. */
+	/*
+	 * As it ships, but that a flow is past its first packets, its payload's start and what may be spared for
+	 * it within WARM packets.
+	 */
+	tc->rodata->weir_cfg.spare_per_s = 0;
 	tc->rodata->weir_cfg.first_packets = 2;
 	tc->rodata->weir_cfg.payload_segments = 1;
 	if (weir_tc__load(tc))
