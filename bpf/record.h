@@ -2,8 +2,8 @@
 /*
  * What is said of a packet, and whether. By rising need: first packets,
  * handshake and end, signs of loss, RTT samples, payload starts, flows in
- * focus; and any packet while there is room to spare: all that passes a quiet
- * gateway is told. A budget bounds the rate; what is not sent is counted by reason.
+ * focus; and any packet of flows that began while there was room to spare, as
+ * long as there is. A budget bounds the rate; what is not sent is counted by reason.
  */
 #ifndef WEIR_RECORD_H
 #define WEIR_RECORD_H
@@ -301,7 +301,7 @@ static __always_inline u8 how_quiet(const struct weir_flow *f, const struct weir
 static __noinline int record(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow *f)
 {
 	struct weir_dir_cold *c;
-	u32 payload = 0, want, spare = 0;
+	u32 payload = 0, want, spare = 0, last = 0;
 	int reset = 0;
 
 	c = &f->cold[p->dir & 1];
@@ -310,12 +310,12 @@ static __noinline int record(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow
 		spare = 1;
 	} else if (f->focus_left) {
 		want = 1;
-		if (f->focus_left != WEIR_FOCUS_ALL && !--f->focus_left) {
-			if (can_spare(p->now_ns))
-				f->focus_left = WEIR_FOCUS_SPARE;
-			else
-				p->rec_flags |= WEIR_REC_LAST;
-		}
+		if (f->focus_left == 1 && can_spare(p->now_ns))
+			f->focus_left = WEIR_FOCUS_SPARE;
+		else if (f->focus_left == 1)
+			last = 1;
+		else if (f->focus_left != WEIR_FOCUS_ALL)
+			f->focus_left--;
 	} else if (p->label && f->losses >= 8) {
 		f->focus_left = weir_focus(weir_cfg.focus_packets);
 		unquiet(f);
@@ -338,14 +338,13 @@ static __noinline int record(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow
 	if (spare && !(want | payload | reset)) {
 		want = 1;
 		p->rec_flags |= WEIR_REC_SPARE;
-		if (!can_spare(p->now_ns)) {
-			p->rec_flags |= WEIR_REC_LAST;
-			if (*(volatile u16 *)&f->focus_left == WEIR_FOCUS_SPARE) /* userspace may just have asked for it */
-				f->focus_left = 0;
-		}
+		last = !can_spare(p->now_ns);
 	}
-	if (reset >= 0 && (want | payload | reset))
-		emit(ctx, p, f, (u32)WEIR_REC_PACKET << 16 | payload);
+	if (last)
+		p->rec_flags |= WEIR_REC_LAST;
+	if (reset >= 0 && (want | payload | reset) && emit(ctx, p, f, (u32)WEIR_REC_PACKET << 16 | payload) && last &&
+	    (f->focus_left == WEIR_FOCUS_SPARE || f->focus_left == 1)) /* or userspace has just asked for it */
+		f->focus_left = 0;
 	f->dir[p->dir & 1].quiet = how_quiet(f, p);
 	return 0;
 }

@@ -45,7 +45,8 @@ static __always_inline void obey(struct weir_flow *f, const struct weir_ctl *c)
 		f->type = c->type;
 		f->state |= WEIR_FLOW_TYPED;
 	} else if (c->op == WEIR_CTL_FOCUS) {
-		f->focus_left = weir_focus(weir_cfg.focus_packets);
+		if (f->focus_left != WEIR_FOCUS_ALL)
+			f->focus_left = weir_focus(weir_cfg.focus_packets);
 		unquiet(f);
 	} else if (c->op == WEIR_CTL_DYING) {
 		f->state |= WEIR_FLOW_DYING;

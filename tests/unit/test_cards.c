@@ -128,21 +128,16 @@ static void who_leads_out(void **state)
 }
 
 struct told {
-	unsigned n, ifindex;
-	bool filters;
-	char kind[16];
-	uint64_t dropped;
+	unsigned n;
+	struct queue q;
 };
 
-static void tell(void *arg, unsigned ifindex, bool filters, const char *kind, uint64_t dropped)
+static void tell(void *arg, const struct queue *q)
 {
 	struct told *t = arg;
 
 	t->n++;
-	t->ifindex = ifindex;
-	t->dropped = dropped;
-	t->filters = filters;
-	strncpy(t->kind, kind, sizeof(t->kind) - 1);
+	t->q = *q;
 }
 
 /* As the kernel's tc_fill_qdisc() puts it. len: bytes of the counters that are there. */
@@ -151,6 +146,7 @@ static struct told qdisc(uint32_t parent, const char *kind, uint32_t drops, size
 	char buf[512] __attribute__((aligned(8))) = { 0 };
 	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	struct gnet_stats_queue q = { .qlen = 1, .drops = drops };
+	struct gnet_stats_basic passed = { .bytes = 5000, .packets = 50 };
 	struct told t = { 0 };
 	struct nlattr *stats;
 	struct tcmsg *m;
@@ -161,6 +157,7 @@ static struct told qdisc(uint32_t parent, const char *kind, uint32_t drops, size
 	m->tcm_parent = parent;
 	mnl_attr_put_strz(h, TCA_KIND, kind);
 	stats = mnl_attr_nest_start(h, TCA_STATS2);
+	mnl_attr_put(h, TCA_STATS_BASIC, 12, &passed); /* without its padding, as it is sent */
 	mnl_attr_put(h, TCA_STATS_QUEUE, len, &q);
 	mnl_attr_nest_end(h, stats);
 	queues_message(h, tell, &t);
@@ -172,14 +169,15 @@ static void what_queues_dropped(void **state)
 	struct told t = qdisc(TC_H_ROOT, "tbf", 7, sizeof(struct gnet_stats_queue));
 
 	assert_int_equal(t.n, 1);
-	assert_int_equal(t.ifindex, 12);
-	assert_int_equal(t.dropped, 7);
-	assert_string_equal(t.kind, "tbf");
-	assert_false(t.filters);
-	assert_true(qdisc(TC_H_INGRESS, "ingress", 0, sizeof(struct gnet_stats_queue)).filters);
-	assert_int_equal(qdisc(TC_H_INGRESS, "clsact", 9, sizeof(struct gnet_stats_queue)).dropped, 9);
+	assert_int_equal(t.q.ifindex, 12);
+	assert_int_equal(t.q.dropped, 7);
+	assert_int_equal(t.q.passed, 50);
+	assert_string_equal(t.q.kind, "tbf");
+	assert_false(t.q.filters);
+	assert_true(qdisc(TC_H_INGRESS, "ingress", 0, sizeof(struct gnet_stats_queue)).q.filters);
+	assert_int_equal(qdisc(TC_H_INGRESS, "clsact", 9, sizeof(struct gnet_stats_queue)).q.dropped, 9);
 	assert_int_equal(qdisc(0x00010001, "pfifo", 7, sizeof(struct gnet_stats_queue)).n, 0); /* counted at the root */
-	assert_int_equal(qdisc(TC_H_ROOT, "tbf", 7, 4).dropped, 0);
+	assert_int_equal(qdisc(TC_H_ROOT, "tbf", 7, 4).q.dropped, 0);
 }
 
 int main(void)

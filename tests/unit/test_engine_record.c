@@ -173,8 +173,11 @@ static void what_can_be_spared(void **state)
 	struct kit *k = kit_new(&CONFIG(.spare_per_s = 100), 0);
 
 	assert_int_equal(told(k, 5000, 500, 1000, 20000), 500);
+	assert_int_equal(kit_last(k)->flags & (WEIR_REC_SPARE | WEIR_REC_LAST), WEIR_REC_SPARE);
 	assert_in_range(told(k, 5001, 1000, 20000000, 10), 100, 104);
+	assert_int_equal(kit_last(k)->flags & (WEIR_REC_SPARE | WEIR_REC_LAST), WEIR_REC_SPARE | WEIR_REC_LAST);
 	assert_int_equal(told(k, 5002, 10, 20020000, 1000), 3); /* none is left: its first packets only */
+	assert_int_equal(kit_last(k)->flags & (WEIR_REC_SPARE | WEIR_REC_LAST), 0);
 	assert_in_range(told(k, 5000, 100, 20040000, 1), 3, 5); /* 39 ms' worth, and that was all for this one */
 	assert_int_equal(told(k, 5001, 10, 40000000, 20000), 0);
 	assert_int_equal(told(k, 5003, 100, 50000000, 20000), 100);

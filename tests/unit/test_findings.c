@@ -111,6 +111,35 @@ static void a_remark_is_no_reason_of_its_own(void **state)
 	assert_int_equal(findings_report(*state, &bare), -1);
 }
 
+/* What rests on losses is no claim while this host drops packets of nobody knows whom; what is forged is. */
+static void own_drops_of_unknown_flows_deny_a_claim(void **state)
+{
+	const enum kind lossy[] = { KIND_RATE_LIMIT, KIND_SELECTIVE_DROP };
+	struct finding f;
+
+	for (unsigned i = 0; i < 2; i++) {
+		f = make(1 + i, LEVEL_LIKELY);
+		f.kind = lossy[i];
+		f.start_ns = 5000;
+		f.confidence = .99;
+		findings_own_drops(*state, 5000);
+		findings_report(*state, &f);
+		assert_int_equal(told.last.level, LEVEL_POSSIBLE);
+		assert_true(told.last.confidence < .7);
+		assert_true(told.last.degraded);
+		assert_string_equal(told.last.reasons.fact[1].name, "own_drops");
+		f.start_ns = 5001; /* after the last of them */
+		findings_report(*state, &f);
+		assert_int_equal(told.last.level, LEVEL_LIKELY);
+		assert_int_equal(told.last.reasons.n, 1);
+	}
+	f = make(3, LEVEL_LIKELY);
+	f.kind = KIND_RST_INJECTION;
+	findings_own_drops(*state, UINT64_MAX);
+	findings_report(*state, &f);
+	assert_int_equal(told.last.level, LEVEL_LIKELY);
+}
+
 static void is_bounded_and_forgets_closed_ones_first(void **state)
 {
 	struct finding f;
@@ -209,6 +238,7 @@ int main(void)
 		T(level_never_falls),
 		T(refuses_a_verdict_without_both),
 		T(a_remark_is_no_reason_of_its_own),
+		T(own_drops_of_unknown_flows_deny_a_claim),
 		T(is_bounded_and_forgets_closed_ones_first),
 		T(a_closed_key_comes_back_as_another),
 		T(finish_closes_what_is_open_once),

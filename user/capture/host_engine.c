@@ -496,7 +496,8 @@ void host_engine_ctl(struct host_engine *e, const struct weir_ctl *ctl)
 		x->flow.type = ctl->type;
 		x->flow.state |= WEIR_FLOW_TYPED;
 	} else if (ctl->op == WEIR_CTL_FOCUS) {
-		x->flow.focus_left = weir_focus(e->env.cfg.focus_packets);
+		if (x->flow.focus_left != WEIR_FOCUS_ALL)
+			x->flow.focus_left = weir_focus(e->env.cfg.focus_packets);
 		unquiet(&x->flow);
 	}
 }

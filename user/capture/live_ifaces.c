@@ -199,7 +199,6 @@ static int attach_one(struct live *l, struct live_iface *i, const struct link *l
 		return err;
 	i->attached = true;
 	i->loopback = link->arphrd == ARPHRD_LOOPBACK;
-	i->queues_looked = false;
 	l->slots |= 1ULL << (link->ifindex & (WEIR_IF_SLOTS - 1));
 	if (i->at.why[0] && strcmp(i->at.why, i->said)) {
 		notice("%s", i->at.why);

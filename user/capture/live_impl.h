@@ -9,8 +9,11 @@
 #include "join.h"
 #include "live.h"
 #include "live_load.h"
+#include "queues.h"
 #include "sweep.h"
 #include "wallclock.h"
+
+#define QUEUES_MAX 256
 
 struct ring_buffer;
 struct drops;
@@ -26,12 +29,8 @@ struct live_iface {
 	bool half;	/* shows one way only, as far as is known */
 	unsigned gaps, whole;	     /* TCP flows that ended: bytes acknowledged that never showed */
 	unsigned twice;	     /* TCP flows that ended: each packet showed twice */
-	struct {
-		uint64_t dropped, was;
-		char kind[16];
-	} queue[2];	    /* its root qdisc, its tc filters: at this look and at the last */
-	uint64_t passed;    /* packets both ways, at the last look */
-	bool queues_looked; /* these are known */
+	uint32_t own;	    /* packets that its queue or filters dropped, not told yet */
+	char queue[16];	    /* kind of the one that did */
 	char said[256]; /* the fall-back told last: told once, not at each return */
 };
 
@@ -60,6 +59,10 @@ struct live {
 	bool lan_told;		  /* that the LAN's sightings are reported */
 	uint64_t nat64, nat64_ns; /* flows told of, when there were more */
 	uint64_t looks;
+	struct queue queue[QUEUES_MAX]; /* of all links, as last read */
+	unsigned nqueues;
+	uint64_t queues_ns, window_ns; /* they were read; since then dropped is counted */
+	uint32_t dropped, own;	       /* since window_ns; at links that are not watched, not told yet */
 	bool uplink_away;	  /* one that is used is not watched */
 	struct cards cards;	  /* hardware under the interfaces */
 	struct drops *drops; /* NULL: no reasons to be had */
@@ -90,6 +93,7 @@ void live_connections(struct live *l);	 /* conntrack's news */
 void live_note_ways(struct live *l, const struct weir_key6 *key, const struct weir_flow *f, bool ended);
 void live_own_flows(struct live *l);	 /* hands the flows that lost packets to this host to the pipeline */
 void live_own_drops(struct live *l);	 /* tells of this host's own drops since the last time */
+void live_own_queues(struct live *l);	 /* without the kernel's reasons: what its queues say */
 void live_look_around(struct live *l);	 /* every few seconds: what can't be seen */
 
 /* live.c */

@@ -10,6 +10,7 @@
 #include "live_impl.h"
 
 #define POLL_NS	 50000000L  /* records wait no longer than this */
+#define QUEUES_NS 1000000000ULL
 #define NEIGHBOURS_NS 1000000000ULL
 #define NEIGHBOURS_SHARE 200 /* of the time at most goes to reading them */
 #define LOOK_NS  5000000000ULL /* between looks at what can not be seen */
@@ -55,6 +56,10 @@ static int on_timer(struct live *l)
 	join_settled(l->join);
 	/* Their flows, before anybody makes something of a loss. */
 	live_own_flows(l);
+	if (!l->drops && mono - l->queues_ns >= QUEUES_NS) {
+		l->queues_ns = mono;
+		live_own_queues(l);
+	}
 	live_obey(l);
 	live_count(l);
 	tell_losses(l);

@@ -25,7 +25,8 @@
 #define LONG_WAY   8  /* TCP packets one way and none the other: no handshake looks like that */
 #define GAP_SPAN   50000 /* bytes of a direction */
 #define ONE_WAY	   10 /* such flows are no coincidence */
-#define OWN_SHARE  1000 /* of what passes: a smaller share lost here makes no finding */
+#define OWN_LEAST  3 /* packets that queues dropped within OWN_WINDOW_NS */
+#define OWN_WINDOW_NS 10000000000ull
 #define NAT64_NS   60000000000ull /* flows that last are told of at their end */
 
 /* What was told of an interface: a bit each. */
@@ -548,41 +549,72 @@ void live_own_drops(struct live *l)
 	live_tool(l, TOOL_LOST, NULL, why);
 }
 
-static void on_queue(void *arg, unsigned ifindex, bool filters, const char *kind, uint64_t dropped)
+/* What it dropped since it was last read; at first 0. */
+static uint32_t dropped_more(struct live *l, const struct queue *q)
 {
-	struct live *l = arg;
+	for (unsigned i = 0; i < l->nqueues; i++) {
+		struct queue *was = &l->queue[i];
+		uint32_t more = q->dropped - was->dropped;
 
-	for (unsigned i = 0; i < l->nifaces; i++)
-		if (l->iface[i].attached && l->iface[i].at.ifindex == ifindex) {
-			l->iface[i].queue[filters].dropped = dropped;
-			snprintf(l->iface[i].queue[filters].kind, sizeof(l->iface[i].queue[filters].kind), "%s", kind);
-		}
+		if (was->ifindex != q->ifindex || was->filters != q->filters)
+			continue;
+		if (strcmp(was->kind, q->kind) || more > 1u << 31) /* another one in its place */
+			more = q->dropped;
+		*was = *q;
+		return more;
+	}
+	if (l->nqueues < QUEUES_MAX)
+		l->queue[l->nqueues++] = *q;
+	else
+		l->queue[l->looks % QUEUES_MAX] = *q;
+	return 0;
 }
 
-/* What its queue and its filters dropped since the last look, where it is enough to matter to what others lose. */
-static void look_at_queues(struct live *l, struct live_iface *f, const struct link *link)
+static void on_queue(void *arg, const struct queue *q)
 {
-	uint64_t all = link->stats.rx_packets + link->stats.tx_packets, passed = all > f->passed ? all - f->passed : 0;
-	uint64_t more = 0;
-	const char *kind = "";
+	struct live *l = arg;
+	uint32_t more = dropped_more(l, q);
+	struct live_iface *at = NULL;
+
+	if (!more)
+		return;
+	for (unsigned i = 0; i < l->nifaces; i++)
+		if (l->iface[i].attached && l->iface[i].at.ifindex == q->ifindex)
+			at = &l->iface[i];
+	l->dropped += more;
+	if (at) {
+		at->own += more;
+		memcpy(at->queue, q->kind, sizeof(at->queue));
+	} else {
+		l->own += more;
+	}
+}
+
+/* A few are enough to make a small flow's losses, one is not. */
+void live_own_queues(struct live *l)
+{
+	uint64_t mono = live_mono_ns();
+
+	if (mono - l->window_ns > OWN_WINDOW_NS) {
+		l->window_ns = mono;
+		l->dropped = 0;
+	}
+	queues_read(on_queue, l);
+	if (l->dropped >= OWN_LEAST)
+		findings_own_drops(pipeline_findings(l->pipeline), wallclock_ns(&l->clock, mono));
+}
+
+static void tell_queue(struct live *l, struct live_iface *f, uint32_t *own, const char *at, const char *kind)
+{
 	char why[200];
 
-	for (int i = 0; i < 2; i++) {
-		if (f->queue[i].dropped > f->queue[i].was) {
-			more += f->queue[i].dropped - f->queue[i].was;
-			kind = f->queue[i].kind;
-		}
-		f->queue[i].was = f->queue[i].dropped;
-	}
-	f->passed = all;
-	if (!f->queues_looked || more <= passed / OWN_SHARE) {
-		f->queues_looked = true;
+	if (*own < OWN_LEAST) {
 		f->told &= ~(unsigned)TOLD_QUEUE;
 		return;
 	}
-	snprintf(why, sizeof(why), "this host dropped %llu packets at %s by itself (%s).", (unsigned long long)more, f->name,
-		 kind);
+	snprintf(why, sizeof(why), "this host dropped %u packets at %s by itself (%s).", *own, at, kind);
 	problem(l, f, TOLD_QUEUE, "OWN DROPS, of unknown flows", why);
+	*own = 0;
 }
 
 static bool forwards(void)
@@ -604,7 +636,7 @@ static bool forwards(void)
  * Without the kernel's reasons. The firewall counts nothing: it drops what came in by the WAN after we saw it, and
  * what leaves by it before; on the LAN alone what it takes looks lost outside.
  */
-static void look_at_own(struct live *l, const struct link *links, unsigned n)
+static void look_at_own(struct live *l)
 {
 	bool wan = false, lan = false;
 
@@ -618,12 +650,10 @@ static void look_at_own(struct live *l, const struct link *links, unsigned n)
 		problem(l, &l->iface[0], TOLD_OWN_HIDDEN, "OWN DROPS UNKNOWN",
 			"this kernel gives no reasons of drops, and the WAN is not watched: what this host's own "
 			"firewall drops looks lost outside.");
-	if (queues_read(on_queue, l))
-		return;
 	for (unsigned i = 0; i < l->nifaces; i++)
-		for (unsigned k = 0; k < n && l->iface[i].attached; k++)
-			if (links[k].ifindex == l->iface[i].at.ifindex)
-				look_at_queues(l, &l->iface[i], &links[k]);
+		tell_queue(l, &l->iface[i], &l->iface[i].own, l->iface[i].name, l->iface[i].queue);
+	if (!l->iface[0].own && l->own)
+		tell_queue(l, &l->iface[0], &l->own, "interfaces that are not watched", "their queues");
 }
 
 static void look_at(struct live *l, struct live_iface *f, bool reported, const struct link *links, unsigned n)
@@ -656,9 +686,9 @@ void live_look_around(struct live *l)
 	for (unsigned i = 0; i < l->nifaces; i++)
 		if (l->iface[i].attached)
 			look_at(l, &l->iface[i], !(s.lan_reports && l->iface[i].wan), links, n < 0 ? 0 : n);
+	free(links);
 	look_at_echoes(l);
 	if (!l->drops)
-		look_at_own(l, links, n < 0 ? 0 : n);
-	free(links);
+		look_at_own(l);
 	live_own_drops(l);
 }

@@ -5,6 +5,7 @@
 #include <linux/gen_stats.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,36 +16,44 @@ struct reading {
 	void *arg;
 };
 
-static uint32_t drops_of(const struct nlattr *stats)
+static void read_stats(const struct nlattr *stats, struct queue *to)
 {
+	struct gnet_stats_basic basic = { 0 };
 	struct gnet_stats_queue q = { 0 };
 	const struct nlattr *a;
 
-	mnl_attr_for_each_nested(a, stats)
-		if (mnl_attr_get_type(a) == TCA_STATS_QUEUE && mnl_attr_get_payload_len(a) >= sizeof(q))
+	mnl_attr_for_each_nested(a, stats) {
+		size_t len = mnl_attr_get_payload_len(a);
+
+		if (mnl_attr_get_type(a) == TCA_STATS_QUEUE && len >= sizeof(q))
 			memcpy(&q, mnl_attr_get_payload(a), sizeof(q));
-	return q.drops;
+		else if (mnl_attr_get_type(a) == TCA_STATS_BASIC && len >= offsetof(struct gnet_stats_basic, packets) + 4)
+			memcpy(&basic, mnl_attr_get_payload(a), len < sizeof(basic) ? len : sizeof(basic));
+	}
+	to->dropped = q.drops;
+	to->passed = basic.packets;
 }
 
 void queues_message(const struct nlmsghdr *h, queue_fn fn, void *arg)
 {
 	const struct tcmsg *t = mnl_nlmsg_get_payload(h);
 	const struct nlattr *a;
-	char kind[16] = "";
-	uint32_t dropped = 0;
+	struct queue q = { 0 };
 
 	if (h->nlmsg_type != RTM_NEWQDISC || mnl_nlmsg_get_payload_len(h) < sizeof(*t))
 		return;
 	/* The kernel adds what classes drop to their root's; clsact goes by the same parent. */
 	if (t->tcm_parent != TC_H_ROOT && t->tcm_parent != TC_H_INGRESS)
 		return;
+	q.ifindex = t->tcm_ifindex;
+	q.filters = t->tcm_parent == TC_H_INGRESS;
 	mnl_attr_for_each(a, h, sizeof(*t)) {
 		if (mnl_attr_get_type(a) == TCA_KIND)
-			snprintf(kind, sizeof(kind), "%.*s", (int)mnl_attr_get_payload_len(a), mnl_attr_get_str(a));
+			snprintf(q.kind, sizeof(q.kind), "%.*s", (int)mnl_attr_get_payload_len(a), mnl_attr_get_str(a));
 		else if (mnl_attr_get_type(a) == TCA_STATS2)
-			dropped = drops_of(a);
+			read_stats(a, &q);
 	}
-	fn(arg, t->tcm_ifindex, t->tcm_parent == TC_H_INGRESS, kind, dropped);
+	fn(arg, &q);
 }
 
 static int on_message(const struct nlmsghdr *h, void *arg)

@@ -7,12 +7,17 @@
 #include <stdint.h>
 
 struct nlmsghdr;
-/* filters: what tc filters dropped, not a queue. */
-typedef void (*queue_fn)(void *arg, unsigned ifindex, bool filters, const char *kind, uint64_t dropped);
+struct queue {
+	unsigned ifindex;
+	bool filters; /* ingress or clsact: what tc filters dropped */
+	char kind[16];
+	uint32_t passed, dropped; /* packets since it was made, modulo 2^32 as the kernel counts */
+};
+
+typedef void (*queue_fn)(void *arg, const struct queue *q);
 
 /*
- * fn: each link's root qdisc, and its ingress or clsact (what tc filters dropped), with the packets dropped
- * since it was made (the kernel counts in 32 bits). 0 or -errno.
+ * fn: each link's root qdisc, and its ingress or clsact. 0 or -errno.
  */
 int queues_read(queue_fn fn, void *arg);
 

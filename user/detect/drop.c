@@ -283,6 +283,8 @@ static void drop_sent_forget(struct drop_flow *df)
 		if (df->sent[i].state != SENT_WAITING)
 			df->sent[n++] = df->sent[i];
 	df->nsent = (uint8_t)n;
+	if (!n)
+		df->lost_row = 0;
 }
 
 struct drop_flow *drop_flow_of(struct drop *d, struct flow *f)
@@ -368,8 +370,8 @@ static void packet(void *arg, struct flow *f, const struct weir_rec *r, const ui
 		drop_tcp(d, df, r);
 	else
 		drop_udp(d, df, r);
-	/* What answers the packets under way will not be told: they say nothing. */
-	if (r->flags & WEIR_REC_LAST && f->proto == IPPROTO_TCP)
+	/* What answers the packets under way will not be told: they say nothing. First packets always are. */
+	if (r->flags & WEIR_REC_LAST && (f->proto == IPPROTO_TCP || df->answered))
 		drop_sent_forget(df);
 }
 

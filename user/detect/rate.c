@@ -242,6 +242,8 @@ static void rate_packet(void *d, struct flow *f, const struct weir_rec *r, const
 		x->tail[way] = series_tail(s);
 		p->last_ns = r->time_ns;
 		wake(rate, p);
+		if (r->flags & WEIR_REC_LAST)
+			p->focused = false;
 		if (s->payload >= BULK_BYTES)
 			ask(rate, p, false);
 	}

@@ -59,6 +59,7 @@ struct path {
 	bool inbound, outbound; /* from outside to inside; from inside to outside */
 	unsigned fitted[SIDES]; /* losses at the last fit alone */
 	unsigned gaps; /* of the series, when it was last looked at */
+	bool untold; /* the newest record was the last of its common packets */
 	bool focused;		/* its packets were asked for one by one */
 	uint64_t shaped_at[SIDES]; /* packets at the last look for a shaper */
 	bool queued;		/* its round trip rose with a backlog */

@@ -148,13 +148,19 @@ static bool find_members(struct rate *r, unsigned type, uint64_t now_ns, struct 
 			u->from_ns = p->s->from_ns;
 		if (p->gap_ns > u->from_ns)
 			u->from_ns = p->gap_ns;
+		if (p->untold && p->flow && p->flow->count[p->way].packets > p->expected)
+			return false; /* it goes on, and what it carries is not known */
 		if (p->ifindex != u->m[0].path->ifindex)
 			return false;
 	}
-	while (now_ns >= u->from_ns + SPAN_NS && packets_since(u) > GATHER_MAX)
-		u->from_ns += SPAN_NS / 4;
 	if (now_ns < u->from_ns + SPAN_NS)
 		return false;
+	while (now_ns >= u->from_ns + SPAN_NS && packets_since(u) > GATHER_MAX)
+		u->from_ns += SPAN_NS / 4;
+	if (now_ns < u->from_ns + SPAN_NS) {
+		r->refused++;
+		return false;
+	}
 	for (unsigned i = 0; i < u->n; i++) {
 		u->m[i].bytes = bytes_since(u->m[i].path, u->from_ns);
 		u->bytes += u->m[i].bytes;
@@ -376,7 +382,8 @@ void udp_packet(struct rate *rate, struct path *p, const struct weir_rec *r)
 {
 	unsigned next = r->own_pkts + r->segs;
 
-	if (r->own_pkts != p->expected || next > UINT16_MAX || r->flags & WEIR_REC_LAST)
+	p->untold = r->flags & WEIR_REC_LAST;
+	if (r->own_pkts != p->expected || next > UINT16_MAX || p->untold)
 		p->gap_ns = r->time_ns;
 	p->expected = next > UINT16_MAX ? UINT16_MAX : next;
 	if (p->way == TO_CLIENT && !p->outbound && p->s->bytes >= BYTES_MIN / 16)

@@ -9,6 +9,8 @@
 
 #define NONE UINT32_MAX
 
+#define POSSIBLE_CONFIDENCE .6
+
 struct entry {
 	struct finding f;
 	uint32_t next; /* in its bucket */
@@ -29,6 +31,7 @@ struct findings {
 	bool (*wanted)(void *arg, const struct finding *f);
 	void *wanted_arg;
 	char remark[REMARK];
+	uint64_t own_ns; /* this host dropped packets of unknown flows; 0 never */
 };
 
 struct findings *findings_new(unsigned limit, findings_changed changed, void *arg)
@@ -187,16 +190,31 @@ static int report(struct findings *s, const struct finding *f)
 	return (int)id;
 }
 
+void findings_own_drops(struct findings *s, uint64_t newest_ns)
+{
+	s->own_ns = newest_ns;
+}
+
 int findings_report(struct findings *s, const struct finding *f)
 {
+	bool capped = s->own_ns && f->start_ns <= s->own_ns &&
+		      (f->kind == KIND_RATE_LIMIT || f->kind == KIND_SELECTIVE_DROP);
 	struct finding remarked;
 
-	if (!s->remark[0])
+	if (!s->remark[0] && !capped)
 		return report(s, f);
 	remarked = *f;
-	/* It is no reason by itself. */
-	if (remarked.reasons.n)
+	/* They are no reasons by themselves. */
+	if (s->remark[0] && remarked.reasons.n)
 		fact_text(&remarked.reasons, "clients_hidden", "%s", s->remark);
+	if (capped) {
+		remarked.level = LEVEL_POSSIBLE;
+		remarked.degraded = true;
+		if (remarked.confidence > POSSIBLE_CONFIDENCE)
+			remarked.confidence = POSSIBLE_CONFIDENCE;
+		if (remarked.reasons.n)
+			fact_text(&remarked.reasons, "own_drops", "this host itself dropped packets of unknown flows");
+	}
 	return report(s, &remarked);
 }
 

@@ -87,6 +87,12 @@ void findings_wanted(struct findings *s, bool (*wanted)(void *arg, const struct 
 /* What every finding from now on says beside its reasons (cut at 127 bytes): what can't be told here. "": nothing. */
 void findings_remark(struct findings *s, const char *text);
 
+/*
+ * This host itself dropped packets of unknown flows, at last at newest_ns: what rests on losses (rate_limit,
+ * selective_drop) and began before is reported as possible at most, and says why: a claim would have to rule that out.
+ */
+void findings_own_drops(struct findings *s, uint64_t newest_ns);
+
 /* How many reports were refused: without reasons or ruled_out, or the store was full. */
 uint64_t findings_refused(const struct findings *s);
 
