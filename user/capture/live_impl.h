@@ -62,6 +62,7 @@ struct live {
 	struct queue queue[QUEUES_MAX]; /* of all links, as last read */
 	unsigned nqueues;
 	uint64_t queues_ns, window_ns; /* they were read; since then dropped is counted */
+	bool own_hidden;	       /* what the firewall drops looks lost outside */
 	uint32_t dropped, own;	       /* since window_ns; at links that are not watched, not told yet */
 	bool uplink_away;	  /* one that is used is not watched */
 	struct cards cards;	  /* hardware under the interfaces */

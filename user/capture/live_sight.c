@@ -600,7 +600,7 @@ void live_own_queues(struct live *l)
 		l->dropped = 0;
 	}
 	queues_read(on_queue, l);
-	if (l->dropped >= OWN_LEAST)
+	if (l->dropped >= OWN_LEAST && !l->own_hidden)
 		findings_own_drops(pipeline_findings(l->pipeline), wallclock_ns(&l->clock, mono));
 }
 
@@ -646,10 +646,14 @@ static void look_at_own(struct live *l)
 		wan |= f->attached && f->wan;
 		lan |= f->attached && !f->wan && !f->loopback && (f->role == ROLE_LAN || l->uplink_away);
 	}
-	if (lan && !wan && forwards())
+	l->own_hidden = lan && !wan && forwards();
+	if (l->own_hidden) {
+		/* Until the next look, and what may delay it. */
+		findings_own_drops(pipeline_findings(l->pipeline), wallclock_ns(&l->clock, live_mono_ns()) + OWN_WINDOW_NS);
 		problem(l, &l->iface[0], TOLD_OWN_HIDDEN, "OWN DROPS UNKNOWN",
 			"this kernel gives no reasons of drops, and the WAN is not watched: what this host's own "
 			"firewall drops looks lost outside.");
+	}
 	for (unsigned i = 0; i < l->nifaces; i++)
 		tell_queue(l, &l->iface[i], &l->iface[i].own, l->iface[i].name, l->iface[i].queue);
 	if (!l->iface[0].own && l->own)

@@ -213,7 +213,7 @@ int findings_report(struct findings *s, const struct finding *f)
 		if (remarked.confidence > POSSIBLE_CONFIDENCE)
 			remarked.confidence = POSSIBLE_CONFIDENCE;
 		if (remarked.reasons.n)
-			fact_text(&remarked.reasons, "own_drops", "this host itself dropped packets of unknown flows");
+			fact_text(&remarked.reasons, "own_drops", "of which flows this host itself drops packets is not known");
 	}
 	return report(s, &remarked);
 }

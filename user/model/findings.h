@@ -88,7 +88,7 @@ void findings_wanted(struct findings *s, bool (*wanted)(void *arg, const struct 
 void findings_remark(struct findings *s, const char *text);
 
 /*
- * This host itself dropped packets of unknown flows, at last at newest_ns: what rests on losses (rate_limit,
+ * This host itself dropped packets of unknown flows, or may have, at last at newest_ns: what rests on losses (rate_limit,
  * selective_drop) and began before is reported as possible at most, and says why: a claim would have to rule that out.
  */
 void findings_own_drops(struct findings *s, uint64_t newest_ns);
