@@ -67,7 +67,7 @@ static bool is_watched(const struct live *l, unsigned ifindex)
 /* Roles by route, where the user named none; addresses and networks as they are now. */
 static void describe(struct live *l, struct join_config *c, const struct link *links, int nlinks)
 {
-	struct routes r;
+	struct routes r, unwatched;
 	int n;
 	bool away = false;
 
@@ -85,6 +85,13 @@ static void describe(struct live *l, struct join_config *c, const struct link *l
 	c->nown = n < 0 ? 0 : n;
 	memcpy(c->route, r.net, sizeof(c->route));
 	c->nroutes = r.nnets;
+	/* A PPP link that is watched is the WAN itself, and its carrier's sightings are the second. */
+	unwatched = r;
+	for (unsigned i = 0; i < unwatched.nuplinks;)
+		if (is_watched(l, unwatched.uplink[i].ifindex))
+			unwatched.uplink[i] = unwatched.uplink[--unwatched.nuplinks];
+		else
+			i++;
 	for (unsigned i = 0; i < l->nifaces; i++) {
 		struct live_iface *f = &l->iface[i];
 
@@ -93,7 +100,8 @@ static void describe(struct live *l, struct join_config *c, const struct link *l
 		if (f->role)
 			f->wan = f->role == ROLE_WAN;
 		else if (nlinks > 0) /* or as it was: the kernel could not be asked */
-			f->wan = gateway_leads_out(links, nlinks, &r, f->at.ifindex);
+			f->wan = routes_is_uplink(&r, f->at.ifindex) ||
+				 gateway_leads_out(links, nlinks, &unwatched, f->at.ifindex);
 		if (f->wan)
 			c->wan[c->nwan++] = f->at.ifindex;
 		else
