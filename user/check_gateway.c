@@ -22,14 +22,6 @@ struct view {
 	struct routes routes;
 };
 
-static const struct link *by_index(const struct view *v, unsigned ifindex)
-{
-	for (unsigned i = 0; i < v->n; i++)
-		if (v->link[i].ifindex == ifindex)
-			return &v->link[i];
-	return NULL;
-}
-
 static bool is_named(const char *name, char *const *names, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -125,7 +117,7 @@ static void describe_dark(const struct view *v, const struct link *l, unsigned h
 static void check_link(struct check *c, const struct view *v, unsigned i, unsigned hook, bool tcx,
 		       bool all)
 {
-	const struct link *l = &v->link[i], *master = by_index(v, l->master);
+	const struct link *l = &v->link[i], *master = links_by_index(v->link, v->n, l->master);
 	const struct link *bond = gateway_bond_of(v->link, v->n, l);
 	char found[320], why[200], dark[1024], fix[64];
 	const char *role = role_name(v->role[i]), *at = hook_of(l, hook, tcx, why, sizeof(why));
@@ -264,7 +256,7 @@ static void check_sight(struct check *c, const struct view *v, char *const *name
 /* What it is made of or stands on: " of lan1, lan2", " on eth0.7". */
 static void describe_under(const struct view *v, const struct link *l, char *buf, size_t size)
 {
-	const struct link *lower = strcmp(l->kind, "vlan") ? NULL : by_index(v, l->lower);
+	const struct link *lower = strcmp(l->kind, "vlan") ? NULL : links_by_index(v->link, v->n, l->lower);
 	size_t at = 0;
 
 	buf[0] = 0;

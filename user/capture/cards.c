@@ -57,10 +57,10 @@ static void descend(struct descent *d, const struct link *l, unsigned level)
 unsigned cards_under(const struct link *links, unsigned n, unsigned ifindex, const struct link **out, unsigned max)
 {
 	struct descent d = { .links = links, .n = n, .out = out, .max = max };
+	const struct link *l = links_by_index(links, n, ifindex);
 
-	for (unsigned i = 0; i < n; i++)
-		if (links[i].ifindex == ifindex)
-			descend(&d, &links[i], 0);
+	if (l)
+		descend(&d, l, 0);
 	return d.found;
 }
 

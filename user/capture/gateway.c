@@ -33,10 +33,9 @@ static bool carries(const struct link *links, unsigned n, const struct link *l)
 /* Member of a bridge or bond; a VRF shows nothing of its own. */
 static bool is_port(const struct link *links, unsigned n, const struct link *l)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (links[i].ifindex == l->master)
-			return strcmp(links[i].kind, "vrf");
-	return l->master;
+	const struct link *master = links_by_index(links, n, l->master);
+
+	return master ? strcmp(master->kind, "vrf") != 0 : l->master != 0;
 }
 
 void gateway_roles(const struct link *links, unsigned n, const struct routes *routes, enum role *role)
@@ -73,24 +72,16 @@ static bool leads_out(const struct link *links, unsigned n, const struct routes 
 	return false;
 }
 
-static const struct link *by_index(const struct link *links, unsigned n, unsigned ifindex)
-{
-	for (unsigned i = 0; ifindex && i < n; i++)
-		if (links[i].ifindex == ifindex)
-			return &links[i];
-	return NULL;
-}
-
 bool gateway_leads_out(const struct link *links, unsigned n, const struct routes *routes, unsigned ifindex)
 {
-	const struct link *l = by_index(links, n, ifindex);
+	const struct link *l = links_by_index(links, n, ifindex);
 
 	return l ? leads_out(links, n, routes, l, 0) : routes_is_uplink(routes, ifindex);
 }
 
 const struct link *gateway_bond_of(const struct link *links, unsigned n, const struct link *l)
 {
-	const struct link *master = by_index(links, n, l->master);
+	const struct link *master = links_by_index(links, n, l->master);
 
-	return master && (!strcmp(master->kind, "bond") || !strcmp(master->kind, "team")) ? master : NULL;
+	return master && link_is_bond(master) ? master : NULL;
 }

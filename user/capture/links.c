@@ -271,6 +271,19 @@ int link_get(const char *name, unsigned ifindex, struct link *out)
 	return 0;
 }
 
+const struct link *links_by_index(const struct link *links, unsigned n, unsigned ifindex)
+{
+	for (unsigned i = 0; ifindex && i < n; i++)
+		if (links[i].ifindex == ifindex)
+			return &links[i];
+	return NULL;
+}
+
+bool link_is_bond(const struct link *l)
+{
+	return !strcmp(l->kind, "bond") || !strcmp(l->kind, "team");
+}
+
 bool link_is_ethernet(const struct link *l)
 {
 	return l->arphrd == ARPHRD_ETHER || l->arphrd == ARPHRD_LOOPBACK;

@@ -39,6 +39,12 @@ void link_ask_device(struct link *l);
 /* One by name, or by index where name is NULL. 0, -ENODEV, or another -errno. */
 int link_get(const char *name, unsigned ifindex, struct link *out);
 
+/* Among those read; NULL: none, or 0 was asked for. */
+const struct link *links_by_index(const struct link *links, unsigned n, unsigned ifindex);
+
+/* A bond, or a team: each member shows a share of its packets. */
+bool link_is_bond(const struct link *l);
+
 /* Packets that the card dropped before anybody saw them. */
 static inline uint64_t link_missed(const struct link *l)
 {

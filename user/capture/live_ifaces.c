@@ -115,7 +115,7 @@ static void watch_bonds(struct live *l)
 		struct link link, bond;
 
 		if (link_get(f->name, 0, &link) || !link.master || link_get(NULL, link.master, &bond) ||
-		    (strcmp(bond.kind, "bond") && strcmp(bond.kind, "team")) || chosen(l, bond.ifindex, f->name))
+		    !link_is_bond(&bond) || chosen(l, bond.ifindex, f->name))
 			continue;
 		notice("%s is a member of %s and shows a share of its packets: %s is watched.", f->name, bond.name,
 		       bond.name);

@@ -670,14 +670,18 @@ static void look_at_own(struct live *l)
 
 static void look_at(struct live *l, struct live_iface *f, bool reported, const struct link *links, unsigned n)
 {
+	const struct link *known = links_by_index(links, n, f->at.ifindex);
 	struct link link;
 
 	look_at_ways(l, f, reported);
 	look_at_gaps(l, f);
 	look_at_copies(l, f);
 	look_at_cards(l, f, links, n);
-	if (!link_get(NULL, f->at.ifindex, &link))
-		look_at_filters(l, f, &link);
+	/* Of more links than were read it may be missing. */
+	if (!known && !link_get(NULL, f->at.ifindex, &link))
+		known = &link;
+	if (known)
+		look_at_filters(l, f, known);
 }
 
 void live_look_around(struct live *l)
