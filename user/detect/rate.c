@@ -72,7 +72,7 @@ static void mark_path(struct rate *r, struct path *p)
 	}
 	p->awake = true;
 	p->mark = r->marks;
-	r->mark[r->marks++] = (struct path_mark){ .path = p, .awake = true };
+	r->mark[r->marks++] = (struct path_mark){ .path = p, .awake = true, .type = p->type, .way = p->way };
 }
 
 static void wake(struct rate *r, struct path *p)
@@ -937,7 +937,7 @@ static void rate_typed(void *d, struct flow *f, unsigned old_type)
 
 	for (unsigned i = 0; x && i < 2; i++)
 		if (x->path[i])
-			x->path[i]->type = f->type;
+			x->path[i]->type = r->mark[x->path[i]->mark].type = f->type;
 }
 
 /* What ended is kept for comparison; live a few records may tell of many packets, and there may be many such flows. */

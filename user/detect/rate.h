@@ -146,6 +146,7 @@ struct path_mark {
 	struct path *path; /* NULL: it is gone */
 	uint64_t ended_ns; /* 0: its flow goes on */
 	bool awake;	   /* it had a packet, or there is something to do for it without */
+	uint8_t type, way; /* the path's */
 };
 
 struct rate {

@@ -21,6 +21,7 @@
 #define FULL	     .7  /* of the rate is used: who sends less meets no limit */
 #define OFF_MIN	     (8 * PACKET) /* bytes that the parts are off their shares */
 #define SWING_MIN    (2 * PACKET) /* bytes: the median step of a part's half seconds */
+#define SWINGS_MIN   (CEILING_MIN_S / TOUCH_S / 4) /* steps of half of SWING_MIN: the median has twice as many of all of it */
 #define OFF_TIMES    12  /* packets that the parts are judged by */
 #define ALONE	     .3 /* as often as the sum: where that is at its ceiling, all with one of their own are */
 #define ALONE_FULL   .93 /* a rate that is too high has a low bound, which anything reaches */
@@ -168,6 +169,30 @@ static bool swings(const struct ceiling_packet *p, unsigned n, struct ceiling *c
 		qsort(in[k], slots - 1, sizeof(in[k][0]), stats_by_value);
 		c->swing[k] = in[k][(slots - 1) / 2];
 		if (c->swing[k] < SWING_MIN)
+			return false;
+	}
+	return true;
+}
+
+bool ceiling_possible(const struct ceiling_packet *p, unsigned n)
+{
+	float in[CEILING_PARTS][SLOTS] = { { 0 } };
+	double first = n ? p[0].t : 0;
+
+	for (unsigned i = 1; i < n; i++)
+		first = fmin(first, p[i].t);
+	for (unsigned i = 0; i < n; i++) {
+		double slot = (p[i].t - first) / TOUCH_S;
+
+		for (unsigned k = 0; k < CEILING_PARTS && slot < SLOTS; k++)
+			in[k][(unsigned)slot] += part_of(&p[i], k) ? p[i].len : 0;
+	}
+	for (unsigned k = 0; k < CEILING_PARTS; k++) {
+		unsigned swings = 0;
+
+		for (unsigned i = 0; i + 1 < SLOTS; i++)
+			swings += fabsf(in[k][i + 1] - in[k][i]) >= SWING_MIN / 2;
+		if (swings < SWINGS_MIN)
 			return false;
 	}
 	return true;

@@ -37,6 +37,8 @@ struct ceiling {
 #define CEILING_MIN_S 10 /* packets of less time, or of more, tell none */
 #define CEILING_MAX_S 64
 #define CEILING_LEAST .9 /* times what passed on average: no rate is lower */
+/* False: no fit of these, in any order, would hold. A small part of its cost. */
+bool ceiling_possible(const struct ceiling_packet *p, unsigned n);
 void ceiling_fit(const struct ceiling_packet *p, unsigned n, struct ceiling *c);
 
 #endif

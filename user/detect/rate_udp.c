@@ -92,8 +92,8 @@ static double bytes_since(const struct path *p, uint64_t from_ns)
 	return bytes;
 }
 
-/* Packets of them since u->from_ns. */
-static unsigned packets_since(const struct udp_look *u)
+/* Packets of them since then. */
+static unsigned packets_since(const struct udp_look *u, uint64_t from_ns)
 {
 	unsigned sum = 0;
 
@@ -104,7 +104,7 @@ static unsigned packets_since(const struct udp_look *u)
 		while (low < high) {
 			unsigned mid = (low + high) / 2;
 
-			if (series_at(s, mid)->t_ns < u->from_ns)
+			if (series_at(s, mid)->t_ns < from_ns)
 				low = mid + 1;
 			else
 				high = mid;
@@ -122,8 +122,10 @@ static bool find_members(struct rate *r, unsigned type, uint64_t now_ns, struct 
 
 	memset(u, 0, sizeof(*u));
 	u->from_ns = now_ns > HELD_NS ? now_ns - HELD_NS : 0;
-	for (struct path *p = r->paths; p; p = p->next) {
-		if (p->type != type || p->way != TO_CLIENT || p->last_ns < u->from_ns)
+	for (unsigned i = r->marks; i--;) {
+		struct path *p = r->mark[i].path;
+
+		if (!p || r->mark[i].type != type || r->mark[i].way != TO_CLIENT || p->last_ns < u->from_ns)
 			continue;
 		if (p->proto != IPPROTO_UDP)
 			tcp += bytes_of(p);
@@ -155,7 +157,7 @@ static bool find_members(struct rate *r, unsigned type, uint64_t now_ns, struct 
 	}
 	if (now_ns < u->from_ns + SPAN_NS)
 		return false;
-	while (now_ns >= u->from_ns + SPAN_NS && packets_since(u) > GATHER_MAX)
+	while (now_ns >= u->from_ns + SPAN_NS && packets_since(u, u->from_ns) > GATHER_MAX)
 		u->from_ns += SPAN_NS / 4;
 	if (now_ns < u->from_ns + SPAN_NS) {
 		r->refused++;
@@ -181,14 +183,30 @@ static int by_time(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool fit(struct rate *r, struct udp_look *u)
+/* Since when PACKETS_MAX at most have passed. */
+static uint64_t newest_since(const struct udp_look *u, uint64_t now_ns)
 {
-	struct ceiling_packet *p;
-	unsigned n = 0, all = 0;
+	uint64_t low = u->from_ns, high = now_ns + 1;
 
-	for (unsigned i = 0; i < u->n; i++)
-		all += u->m[i].path->s->n;
-	p = malloc(all * sizeof(*p));
+	if (packets_since(u, low) <= PACKETS_MAX)
+		return low;
+	while (high - low > 1) {
+		uint64_t mid = low + (high - low) / 2;
+
+		if (packets_since(u, mid) > PACKETS_MAX)
+			low = mid;
+		else
+			high = mid;
+	}
+	return high;
+}
+
+static bool fit(struct rate *r, struct udp_look *u, uint64_t now_ns)
+{
+	uint64_t since_ns = newest_since(u, now_ns);
+	unsigned n = 0, room = packets_since(u, since_ns);
+	struct ceiling_packet *p = malloc(room * sizeof(*p));
+
 	if (!p)
 		return false;
 	for (unsigned i = 0; i < u->n; i++) {
@@ -196,19 +214,20 @@ static bool fit(struct rate *r, struct udp_look *u)
 		uint8_t parts = (uint8_t)(model_same_host(r->env.model, &x->client, &u->client) << PART_CLIENT |
 					  ip_same_net(&x->server, &u->net) << PART_NET);
 
-		for (unsigned k = 0; k < x->s->n; k++) {
+		for (unsigned k = 0; k < x->s->n && n < room; k++) {
 			const struct obs *o = series_at(x->s, k);
 
-			if (o->t_ns >= u->from_ns)
+			if (o->t_ns >= since_ns)
 				p[n++] = (struct ceiling_packet){ (double)(o->t_ns - u->from_ns) * 1e-9,
 								  (float)o->len, parts };
 		}
 	}
-	qsort(p, n, sizeof(*p), by_time);
-	all = n > PACKETS_MAX ? n - PACKETS_MAX : 0;
-	u->span_ns = (uint64_t)((p[n - 1].t - p[all].t) * 1e9);
-	ceiling_fit(p + all, n - all, &u->c);
-	r->credit -= (u->c.holds ? 2.0 : 1.0) * CEILING_COST * (n - all);
+	u->span_ns = now_ns - since_ns;
+	if (ceiling_possible(p, n)) {
+		qsort(p, n, sizeof(*p), by_time);
+		ceiling_fit(p, n, &u->c);
+		r->credit -= (u->c.holds ? 2.0 : 1.0) * CEILING_COST * n;
+	}
 	free(p);
 	return u->c.holds;
 }
@@ -405,7 +424,7 @@ void udp_tick(struct rate *r, uint64_t now_ns)
 		if (seen && r->credit >= 0) {
 			struct udp_look u;
 
-			if (find_members(r, type, now_ns, &u) && fit(r, &u) && others_free(r, type, &u))
+			if (find_members(r, type, now_ns, &u) && fit(r, &u, now_ns) && others_free(r, type, &u))
 				found(r, l, type, &u, now_ns);
 			l->next_ns = now_ns + (l->open ? LOOK_OPEN_NS : 0) + u.span_ns / LOOK_PART;
 		}
