@@ -3,6 +3,7 @@
 #ifndef WEIR_ENV_HOST_H
 #define WEIR_ENV_HOST_H
 
+#include <sanitizer/asan_interface.h>
 #include <string.h>
 
 #undef __always_inline
@@ -11,11 +12,13 @@
 
 #include "engine_env.h"
 
-/* A packet as the host has it. */
+/* A packet as the host has it. It may lie in a file that changes meanwhile: what is judged by is a copy of it. */
 struct host_packet {
 	const u8 *data;
 	u32 caplen, len;
 };
+
+#define HOST_MORE 4096 /* what at_offset() reaches */
 
 #define WEIR_CTX const struct host_packet
 #define WEIR_SUB static __noinline
@@ -36,6 +39,9 @@ struct host_env {
 	struct weir_pkt pkt, quoted;
 	struct weir_out out;
 	struct weir_flow fresh;
+	const u8 *seen; /* the copy of the packet's first nseen bytes */
+	u32 nseen;
+	u8 more[HOST_MORE];
 };
 
 extern __thread struct host_env *host_env;
@@ -170,17 +176,32 @@ static inline struct weir_flow *weir_again(const struct weir_pkt *p)
 	return p->v4 ? weir_lookup4(&p->k4) : weir_lookup6(&p->k6);
 }
 
+/* Copies up to `most` bytes for the view that follows. */
+static inline void host_look_at(WEIR_CTX *ctx, u32 most)
+{
+	struct host_env *h = host_env;
+
+	h->seen = h->more;
+	h->nseen = ctx->caplen < most ? ctx->caplen : most;
+	ASAN_UNPOISON_MEMORY_REGION(h->more, sizeof(h->more));
+	memcpy(h->more, ctx->data, h->nseen);
+	ASAN_POISON_MEMORY_REGION(h->more + h->nseen, sizeof(h->more) - h->nseen);
+}
+
 static inline void weir_look(WEIR_CTX *ctx, struct weir_view *v)
 {
-	v->data = ctx->data;
-	v->end = ctx->data + ctx->caplen;
+	v->data = host_env->seen;
+	v->end = host_env->seen + host_env->nseen;
 	v->len = ctx->len;
 	v->segs = 0;
 }
 
 static inline int weir_more(WEIR_CTX *ctx, const struct weir_view *v)
 {
-	return 0;
+	if (host_env->nseen == ctx->caplen || host_env->nseen == HOST_MORE)
+		return 0;
+	host_look_at(ctx, HOST_MORE);
+	return 1;
 }
 
 static inline u32 weir_captured(WEIR_CTX *ctx, u32 off)

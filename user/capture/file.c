@@ -11,6 +11,7 @@
 #define TICK_NS 1000000000ULL
 #define STEP_BACK_NS (10 * TICK_NS)
 #define STEP_PACKETS 32
+#define LINK_HEAD 512 /* bytes that link headers of varying length are looked for in */
 #define AHEAD	 32 /* packets read before they are looked at */
 
 /* What stands before the IP header, by link type; -1: not known. */
@@ -121,11 +122,9 @@ static void on_flow_end(void *arg, const struct weir_key6 *key, const struct wei
 /* A packet that was read and not looked at yet. */
 struct slot {
 	struct captured c;
-	enum weir_link link;
-	int skip;
-	uint32_t hash; /* of its flow, 0 not known */
+	struct host_head head;
+	int skip; /* of c.data: where head begins; not there: its link layer is not known */
 	void *flow;
-	unsigned dir;
 };
 
 /*
@@ -140,15 +139,22 @@ struct ahead {
 
 static void expect_packet(struct slot *s, const struct run *run)
 {
+	enum weir_link link = run->link ? run->link->link : WEIR_LINK_IP;
 	const struct captured *c = &s->c;
 
-	s->link = run->link ? run->link->link : WEIR_LINK_IP;
-	s->skip = run->link ? run->link->skip : skip_link(run->dlt, c->data, c->caplen);
+	if (run->link) {
+		s->skip = run->link->skip;
+	} else {
+		uint8_t head[LINK_HEAD];
+		uint32_t n = c->caplen < sizeof(head) ? c->caplen : sizeof(head);
+
+		memcpy(head, c->data, n);
+		s->skip = skip_link(run->dlt, head, n);
+	}
 	s->flow = NULL;
-	s->hash = 0;
+	s->head.hash = 0;
 	if (s->skip >= 0 && (uint32_t)s->skip <= c->caplen)
-		s->hash = host_engine_expect(run->engine, s->link, c->data + s->skip, c->caplen - (uint32_t)s->skip,
-					     &s->dir);
+		host_engine_expect(run->engine, link, c->data + s->skip, c->caplen - (uint32_t)s->skip, &s->head);
 }
 
 /* Reads until AHEAD packets wait or there are no more for now. */
@@ -170,7 +176,7 @@ static struct slot *waiting(struct ahead *a, unsigned n)
 {
 	struct slot *s = &a->slot[(a->out + n) % AHEAD];
 
-	return a->out + n < a->in && s->hash ? s : NULL;
+	return a->out + n < a->in && s->head.hash ? s : NULL;
 }
 
 static void expect(struct ahead *a, const struct run *run)
@@ -178,18 +184,18 @@ static void expect(struct ahead *a, const struct run *run)
 	struct slot *s = waiting(a, 24);
 
 	if (s)
-		host_engine_expect_entry(run->engine, s->hash);
+		host_engine_expect_entry(run->engine, s->head.hash);
 	s = waiting(a, 18);
 	if (s) {
-		s->flow = host_engine_expect_flow(run->engine, s->hash);
-		pipeline_expect(run->p, s->flow, s->dir, 0);
+		s->flow = host_engine_expect_flow(run->engine, s->head.hash);
+		pipeline_expect(run->p, s->flow, s->head.dir, 0);
 	}
 	s = waiting(a, 12);
 	if (s)
-		pipeline_expect(run->p, s->flow, s->dir, 1);
+		pipeline_expect(run->p, s->flow, s->head.dir, 1);
 	s = waiting(a, 6);
 	if (s)
-		pipeline_expect(run->p, s->flow, s->dir, 2);
+		pipeline_expect(run->p, s->flow, s->head.dir, 2);
 }
 
 static void one_packet(struct run *run, const struct slot *s)
@@ -201,9 +207,8 @@ static void one_packet(struct run *run, const struct slot *s)
 		host_engine_unknown_link(run->engine, len);
 		return;
 	}
-	host_engine_hint(run->engine, s->hash);
-	host_engine_packet(run->engine, s->link, c->data + s->skip, c->caplen - (uint32_t)s->skip,
-			   len - (uint32_t)s->skip, c->time_ns);
+	host_engine_expected(run->engine, &s->head, c->data + s->skip, c->caplen - (uint32_t)s->skip,
+			     len - (uint32_t)s->skip, c->time_ns);
 }
 
 /*

@@ -330,15 +330,11 @@ struct host_engine *host_engine_new(const struct weir_config *cfg, unsigned max_
 	return e;
 }
 
-void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_t *data,
-			uint32_t caplen, uint32_t len, uint64_t time_ns)
+static void take(struct host_engine *e, enum weir_link link, const struct host_packet *p, uint64_t time_ns)
 {
-	struct host_packet ctx = { .data = data, .caplen = caplen, .len = len };
-
-	host_env = &e->env;
 	e->current = NULL;
 	e->packets++;
-	weir_run(&ctx, time_ns, e->ifindex, link, 0);
+	weir_run(p, time_ns, e->ifindex, link, 0);
 	if (e->current) {
 		e->current->touched = e->packets;
 		if (e->current->epoch != e->epoch) {
@@ -349,27 +345,48 @@ void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_
 	}
 }
 
+void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
+			uint32_t len, uint64_t time_ns)
+{
+	struct host_packet p = { .data = data, .caplen = caplen, .len = len };
+
+	host_env = &e->env;
+	host_look_at(&p, HOST_HEAD);
+	take(e, link, &p, time_ns);
+}
+
+void host_engine_expected(struct host_engine *e, const struct host_head *h, const uint8_t *data, uint32_t caplen,
+			  uint32_t len, uint64_t time_ns)
+{
+	struct host_packet p = { .data = data, .caplen = caplen, .len = len };
+
+	host_env = &e->env;
+	e->env.seen = h->bytes;
+	e->env.nseen = h->n;
+	e->hint = h->hash;
+	take(e, h->link, &p, time_ns);
+}
+
 void **host_engine_user(struct host_engine *e, uint64_t flow_id)
 {
 	return e->current && e->current->flow.id == flow_id ? &e->current->user : NULL;
 }
 
 /* What most packets are; others are only not expected. The key is the one that the parser will make. */
-uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
-			    unsigned *dir)
+static uint32_t hash_of(const struct host_engine *e, struct host_head *h)
 {
-	uint32_t off = link == WEIR_LINK_ETHERNET ? 14 : 0, hash;
-	const uint8_t *ip = data + off;
+	uint32_t off = h->link == WEIR_LINK_ETHERNET ? 14 : 0;
+	const uint8_t *ip = h->bytes + off;
 	struct weir_key6 key;
 	struct weir_pkt p;
 
-	if (link == WEIR_LINK_NONE || caplen < off + 44)
+	if (h->link == WEIR_LINK_NONE || h->n < off + 44)
 		return 0;
 	if ((ip[0] >> 4) == 4) {
 		uint32_t header = (ip[0] & 0xf) * 4u;
 
 		p.proto = ip[9];
-		if ((p.proto != PROTO_TCP && p.proto != PROTO_UDP) || caplen < off + header + 4)
+		if ((p.proto != PROTO_TCP && p.proto != PROTO_UDP) || h->n < off + header + 4)
 			return 0;
 		p.sport = ld16(ip + header);
 		p.dport = ld16(ip + header + 2);
@@ -384,10 +401,32 @@ uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, co
 		set_key6(&p, ip + 8, ip + 24, e->ifindex);
 		key = p.k6;
 	}
-	*dir = p.dir;
-	hash = hash_key(&key);
-	__builtin_prefetch(&e->bucket[hash & e->mask]);
-	return hash;
+	h->dir = p.dir;
+	return hash_key(&key);
+}
+
+/* memcpy() would be a string instruction here, which takes longer to begin than this to end. */
+static void copy_head(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	if (n < 16) {
+		for (uint32_t i = 0; i < n; i++)
+			to[i] = from[i];
+		return;
+	}
+	for (uint32_t i = 0; i + 16 <= n; i += 16)
+		memcpy(to + i, from + i, 16);
+	memcpy(to + n - 16, from + n - 16, 16);
+}
+
+void host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
+			struct host_head *h)
+{
+	h->link = link;
+	h->n = caplen < HOST_HEAD ? caplen : HOST_HEAD;
+	copy_head(h->bytes, data, h->n);
+	h->hash = hash_of(e, h);
+	if (h->hash)
+		__builtin_prefetch(&e->bucket[h->hash & e->mask]);
 }
 
 void host_engine_expect_entry(const struct host_engine *e, uint32_t hash)
@@ -408,11 +447,6 @@ void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash)
 		return NULL;
 	fetch_lines(x, sizeof(*x));
 	return x->user;
-}
-
-void host_engine_hint(struct host_engine *e, uint32_t hash)
-{
-	e->hint = hash;
 }
 
 void host_engine_interface(struct host_engine *e, uint16_t ifindex)
@@ -508,6 +542,7 @@ void host_engine_free(struct host_engine *e)
 
 	if (!e)
 		return;
+	ASAN_UNPOISON_MEMORY_REGION(e->env.more, sizeof(e->env.more));
 	for (struct entry *x = e->oldest; x; x = x->newer)
 		free(x->holes);
 	for (struct chunk *c = e->chunks; c; c = next) {

@@ -28,18 +28,30 @@ struct host_engine *host_engine_new(const struct weir_config *cfg, unsigned max_
 void host_engine_packet(struct host_engine *e, enum weir_link link, const uint8_t *data,
 			uint32_t caplen, uint32_t len, uint64_t time_ns);
 
+#define HOST_HEAD 128 /* bytes: nearly all headers end before */
+
+/* What is known of a packet that comes soon. */
+struct host_head {
+	enum weir_link link;
+	uint32_t hash; /* of its flow; 0: not to be told */
+	unsigned dir;  /* as in its record, where hash is not 0 */
+	uint32_t n;
+	uint8_t bytes[HOST_HEAD]; /* its first n */
+};
+
 /*
  * Packets come soon whose flows lie far away in memory. These three, a few packets apart and in this order,
- * bring a packet's flow near; they change nothing. The first gives what the others take, 0: not to be told.
- * The last gives the flow's user pointer, NULL: none. *dir: the packet's direction as in its record.
+ * bring a packet's flow near; they change nothing. The first fills in *h, the last gives the flow's user pointer,
+ * NULL: none.
  */
-uint32_t host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
-			    unsigned *dir);
+void host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
+			struct host_head *h);
 void host_engine_expect_entry(const struct host_engine *e, uint32_t hash);
 void *host_engine_expect_flow(const struct host_engine *e, uint32_t hash);
 
-/* What host_engine_expect() gave for the next packet: its key is not hashed again. Wrong, it costs a look-up. */
-void host_engine_hint(struct host_engine *e, uint32_t hash);
+/* That packet, as host_engine_packet(); its bytes may have changed since, its headers are those of *h. */
+void host_engine_expected(struct host_engine *e, const struct host_head *h, const uint8_t *data, uint32_t caplen,
+			  uint32_t len, uint64_t time_ns);
 
 /*
  * While a record is told: the user's pointer in its flow, which a new flow has as NULL. NULL: the record is of

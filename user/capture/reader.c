@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "reader.h"
+#include "mapped.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <zlib.h>
 
 #define CHUNK	   (256 * 1024) /* read at once: as much as lies well in a core's cache */
+#define AHEAD	   192 /* bytes of the next record that are fetched: its headers */
 #define RECORD_MAX (64 * 1024)	/* larger ones are libpcap's */
 #define INTERFACES 64		/* of a pcapng section; packets of others are libpcap's */
 #define SECOND	   1000000000u
@@ -41,11 +43,13 @@ struct enhanced { /* pcapng, behind the block's head */
 enum form { OTHER, PCAP, PCAPNG };
 
 struct reader {
+	struct mapped *map; /* of a regular file that is not gzipped; NULL: gz reads it */
 	gzFile gz;
 	FILE *stream; /* the same bytes for libpcap */
 	pcap_t *pcap;
 	struct bpf_program program;
 	bool filtered, ended;
+	int err; /* why it can't be read on */
 	enum form form;	 /* OTHER: libpcap reads it all */
 	uint32_t unit_ns; /* pcap: of a fraction */
 	uint32_t interface_ns[INTERFACES]; /* pcapng: of a timestamp; 0: libpcap's */
@@ -55,26 +59,49 @@ struct reader {
 	uint32_t from, to;   /* what is in the buffer and not taken */
 	uint64_t first;	     /* the first packet that may lie in this buffer; those before lie in the other */
 	uint64_t placed;     /* behind the last packet that lies in a buffer at all */
-	uint8_t *buffer, *other;
-	uint8_t memory[2][RECORD_MAX + CHUNK];
+	const uint8_t *buffer; /* read ones: one of memory[] */
+	uint8_t *memory[2];
+	unsigned now; /* which of them */
 };
+
+/* The next window of the file, from what is not taken on. False: it ends with the one before. */
+static bool more_mapped(struct reader *r)
+{
+	uint32_t left = r->to - r->from, n;
+	const uint8_t *b;
+
+	if (r->ended)
+		return false;
+	b = mapped_from(r->map, r->base + r->from, &n, &r->err);
+	r->ended = n < MAPPED_WINDOW;
+	if (n <= left)
+		return false;
+	r->buffer = b;
+	r->base += r->from;
+	r->from = 0;
+	r->to = n;
+	return true;
+}
 
 /* The rest goes to the start of the other buffer, and more is read behind it. False: there is no more. */
 static bool more(struct reader *r)
 {
-	uint8_t *other = r->other;
 	uint32_t left = r->to - r->from;
+	uint8_t *other;
 	int got;
 
+	if (r->map)
+		return more_mapped(r);
+	r->now = !r->now;
+	other = r->memory[r->now];
 	memcpy(other, r->buffer + r->from, left);
-	r->other = r->buffer;
 	r->buffer = other;
 	r->base += r->from;
 	r->from = 0;
 	r->to = left;
 	if (r->ended)
 		return false;
-	got = gzread(r->gz, r->buffer + left, CHUNK);
+	got = gzread(r->gz, other + left, CHUNK);
 	r->ended = got < CHUNK;
 	if (got > 0)
 		r->to += (uint32_t)got;
@@ -93,12 +120,13 @@ static ssize_t give(void *cookie, char *to, size_t size)
 	size_t n;
 
 	if (r->from == r->to && !more(r)) {
-		int err;
+		int err = Z_OK;
 
-		gzerror(r->gz, &err);
-		if (err == Z_OK || err == Z_BUF_ERROR) /* cut off within a gzip stream: what is there was given */
+		if (!r->map)
+			gzerror(r->gz, &err);
+		if (!r->err && (err == Z_OK || err == Z_BUF_ERROR)) /* cut off within a gzip stream: what is there was given */
 			return 0;
-		errno = EIO;
+		errno = r->err ? r->err : EIO;
 		return -1;
 	}
 	n = r->to - r->from < size ? r->to - r->from : size;
@@ -192,16 +220,30 @@ static void look_ahead(struct reader *r, uint32_t end)
 	}
 }
 
-static gzFile open_gz(const char *path)
+/* Opens it in one of the two ways. False: errno says why not. */
+static bool open_file(struct reader *r, const char *path)
 {
-	int fd = !strcmp(path, "-") ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-	gzFile gz = fd < 0 ? NULL : gzdopen(fd, "rb");
+	bool input = !strcmp(path, "-");
+	int fd = input ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	uint8_t gzipped[2];
 
-	if (fd >= 0 && !gz)
+	if (fd < 0)
+		return false;
+	if (!input && (pread(fd, gzipped, 2, 0) != 2 || gzipped[0] != 0x1f || gzipped[1] != 0x8b))
+		r->map = mapped_open(fd);
+	if (r->map)
+		return true;
+	errno = ENOMEM;
+	r->memory[0] = malloc(RECORD_MAX + CHUNK);
+	r->memory[1] = malloc(RECORD_MAX + CHUNK);
+	r->buffer = r->memory[0];
+	r->gz = r->memory[0] && r->memory[1] ? gzdopen(fd, "rb") : NULL;
+	if (!r->gz) {
 		close(fd);
-	if (gz)
-		gzbuffer(gz, CHUNK / 8); /* what is not gzipped, and four times as much, is read without a copy */
-	return gz;
+		return false;
+	}
+	gzbuffer(r->gz, CHUNK / 8); /* what is not gzipped, and four times as much, is read without a copy */
+	return true;
 }
 
 struct reader *reader_open(const char *path, int *err, char text[PCAP_ERRBUF_SIZE])
@@ -213,11 +255,7 @@ struct reader *reader_open(const char *path, int *err, char text[PCAP_ERRBUF_SIZ
 	*err = ENOMEM;
 	if (!r)
 		return NULL;
-	r->buffer = r->memory[0];
-	r->other = r->memory[1];
-	errno = ENOMEM;
-	r->gz = open_gz(path);
-	if (!r->gz) {
+	if (!open_file(r, path)) {
 		*err = errno;
 		reader_close(r);
 		return NULL;
@@ -260,6 +298,9 @@ void reader_close(struct reader *r)
 		fclose(r->stream);
 	if (r->gz)
 		gzclose(r->gz);
+	mapped_close(r->map);
+	free(r->memory[0]);
+	free(r->memory[1]);
 	free(r);
 }
 
@@ -297,6 +338,8 @@ static void put(struct reader *r, struct captured *p, uint32_t data, uint32_t si
 {
 	p->data = r->buffer + r->from + data;
 	r->from += size;
+	for (unsigned at = 0; at < AHEAD; at += 64)
+		__builtin_prefetch(r->buffer + r->from + at);
 	p->at = r->base + r->from;
 }
 
