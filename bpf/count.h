@@ -36,8 +36,8 @@ static __always_inline void count_in_flow(struct weir_counters *count, u32 segs,
 /* One direction may run on two CPUs at once; these must add up to in_flows exactly. */
 static __always_inline void count_packet(struct weir_dir *d, u32 segs, u32 bytes)
 {
-	__sync_fetch_and_add(&d->packets, segs);
-	__sync_fetch_and_add(&d->bytes, bytes);
+	weir_add_shared(&d->packets, segs);
+	weir_add_shared(&d->bytes, bytes);
 }
 
 #endif

@@ -20,6 +20,8 @@
  *	weir_again(pkt)			the packet's flow once more
  *	weir_holes_get(id), weir_holes_new(id), weir_holes_del(id)
  *	weir_counters(slot)		this CPU's
+ *	weir_add(counter, n)		to one of this CPU's
+ *	weir_add_shared(counter, n)	to a u32 or u64 that several CPUs add to
  *	weir_budget(), weir_spare()	struct weir_bucket of this CPU, of all
  *	weir_scratch()			struct weir_out of this CPU
  *	weir_load_few(ctx, off, n)	copies n packet bytes, 1..40, to weir_pkt()->bytes; 0 or negative

@@ -236,6 +236,8 @@ static __always_inline void weir_add(u64 *counter, u64 n)
 	*counter += n;
 }
 
+#define weir_add_shared(counter, n) __sync_fetch_and_add(counter, n)
+
 /*
  * Wakes the reader each time that another wake_bytes (a power of two) wait: a
  * wake-up costs ten times a record. It polls on a timer as well.

@@ -163,6 +163,9 @@ static inline void weir_add(u64 *counter, u64 n)
 	*counter += n;
 }
 
+/* One thread runs an engine. */
+#define weir_add_shared(counter, n) (*(counter) += (n))
+
 static inline struct weir_counters *weir_counters(u32 slot)
 {
 	return &host_env->count;
