@@ -41,9 +41,10 @@ struct resolver {
 struct dns_detector {
 	const struct detect_env *env;
 	struct question question[QUESTIONS];
+	uint64_t taken[QUESTIONS / 64]; /* bits: which of them have a key */
 	struct resolver resolver[RESOLVERS];
 	struct inject inject;
-	unsigned names, open; /* questions in the table */
+	unsigned names;
 };
 
 static void dns_rest(const struct inject_group *g, struct finding *f);
@@ -83,6 +84,14 @@ static struct resolver *resolver(struct dns_detector *d, const struct in6_addr *
 	return old;
 }
 
+static void take_place(struct dns_detector *d, const struct question *q, bool taken)
+{
+	size_t i = (size_t)(q - d->question);
+	uint64_t bit = 1ull << i % 64;
+
+	d->taken[i / 64] = taken ? d->taken[i / 64] | bit : d->taken[i / 64] & ~bit;
+}
+
 /* The question is over: an answer that nobody contradicted tells of the resolver. */
 static void settle(struct dns_detector *d, struct question *q)
 {
@@ -97,7 +106,7 @@ static void settle(struct dns_detector *d, struct question *q)
 			dns_learn(h, a, (a->time_ns - q->asked_ns) / 1000);
 	}
 	q->key = 0;
-	d->open--;
+	take_place(d, q, false);
 }
 
 static bool over(const struct question *q, uint64_t now_ns)
@@ -127,7 +136,7 @@ static struct question *lookup(struct dns_detector *d, const struct flow *f, uin
 		settle(d, old);
 	memset(old, 0, sizeof(*old));
 	old->key = key;
-	d->open++;
+	take_place(d, old, true);
 	old->flow_id = f->id;
 	old->asked_ns = now_ns;
 	old->resolver = f->server.ip;
@@ -312,9 +321,13 @@ static void dns_tick(void *arg, uint64_t now_ns)
 {
 	struct dns_detector *d = arg;
 
-	for (unsigned i = 0; i < QUESTIONS && d->open; i++)
-		if (d->question[i].key && over(&d->question[i], now_ns))
-			settle(d, &d->question[i]);
+	for (unsigned i = 0; i < QUESTIONS / 64; i++)
+		for (uint64_t left = d->taken[i]; left; left &= left - 1) {
+			struct question *q = &d->question[i * 64 + (unsigned)__builtin_ctzll(left)];
+
+			if (over(q, now_ns))
+				settle(d, q);
+		}
 	inject_tick(&d->inject, now_ns);
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MARKS_SPARE   256
 #define GROWTH	      1.6 /* of losses since the last fit, for the next one */
 #define GROWTH_END    1.15
 #define SHAPE_PACKETS 60
@@ -58,18 +59,23 @@ struct rate_flow {
 	uint8_t wscale[2]; /* offered by who sends that way; 255: none, 254: not seen */
 };
 
-static void mark_path(struct rate *r, struct path *p)
+/* Those of paths that are gone make room. */
+static void marks_compact(struct rate *r)
 {
 	unsigned n = 0;
 
-	if (r->marks == MARKS_MAX) { /* half of them at least are of paths that are gone */
-		for (unsigned i = 0; i < r->marks; i++)
-			if (r->mark[i].path) {
-				r->mark[i].path->mark = n;
-				r->mark[n++] = r->mark[i];
-			}
-		r->marks = n;
-	}
+	for (unsigned i = 0; i < r->marks; i++)
+		if (r->mark[i].path) {
+			r->mark[i].path->mark = n;
+			r->mark[n++] = r->mark[i];
+		}
+	r->marks = n;
+}
+
+static void mark_path(struct rate *r, struct path *p)
+{
+	if (r->marks == MARKS_MAX) /* half of them at least are of paths that are gone */
+		marks_compact(r);
 	p->awake = true;
 	p->mark = r->marks;
 	r->mark[r->marks++] = (struct path_mark){ .path = p, .awake = true, .type = p->type, .way = p->way };
@@ -1007,6 +1013,8 @@ static void rate_tick(void *d, uint64_t now_ns)
 					    (double)(now_ns - r->tick_ns) * 1e-9 * FOCUS_PER_S : 0),
 			FOCUS_MOST);
 	r->tick_ns = now_ns;
+	if (r->marks > 2 * r->npaths + MARKS_SPARE)
+		marks_compact(r);
 	for (unsigned i = r->marks; i--;) { /* newest first */
 		struct path_mark *m = &r->mark[i];
 		struct path *p = m->path;
