@@ -67,6 +67,19 @@ void series_free(struct series *s, struct series_budget *b)
 	free(s);
 }
 
+static struct obs obs_of(const struct weir_rec *r)
+{
+	uint32_t headers = r->l2_len > r->payload_len ? r->l2_len - r->payload_len : 0;
+
+	return (struct obs){
+		.t_ns = r->time_ns,
+		.seq = r->seq,
+		.payload = r->payload_len,
+		.headers = (uint16_t)(headers < OBS_HEADERS_MAX ? headers : OBS_HEADERS_MAX),
+		.segs = r->segs < OBS_SEGS_MAX ? r->segs : OBS_SEGS_MAX,
+	};
+}
+
 static bool grow(struct series *s, struct series_budget *b)
 {
 	unsigned cap = s->cap * 2 > SERIES_PACKETS_MAX ? SERIES_PACKETS_MAX : s->cap * 2;
@@ -78,12 +91,17 @@ static bool grow(struct series *s, struct series_budget *b)
 		b->refused++;
 		return false;
 	}
-	o = malloc(cap * sizeof(*o));
+	if (s->head) {
+		o = malloc(cap * sizeof(*o));
+		for (unsigned i = 0; o && i < s->n; i++)
+			o[i] = *series_at(s, i);
+		if (o)
+			free(s->o);
+	} else {
+		o = realloc(s->o, cap * sizeof(*o));
+	}
 	if (!o)
 		return false;
-	for (unsigned i = 0; i < s->n; i++)
-		o[i] = *series_at(s, i);
-	free(s->o);
 	b->packets += cap - s->cap;
 	s->o = o;
 	s->cap = cap;
@@ -141,9 +159,10 @@ static void note_loss(struct series *s, enum side side, uint64_t t_ns)
 static void lost_before(struct series *s, struct series_budget *b, const struct weir_rec *r)
 {
 	uint64_t opened = r->time_ns - r->hole_age_us * 1000ull, slack = 2000;
-	struct obs o = { .t_ns = opened, .seq = r->seq, .payload = r->payload_len,
-			 .len = r->l2_len, .segs = r->segs, .flags = OBS_LOST_BEFORE };
+	struct obs o = obs_of(r);
 
+	o.t_ns = opened;
+	o.flags = OBS_LOST_BEFORE;
 	for (unsigned i = s->n, k = 0; i-- > 0 && k < LOOK_BACK; k++) {
 		const struct obs *c = series_at(s, i);
 
@@ -287,7 +306,8 @@ static bool gap(const struct series *s, const struct weir_rec *r)
 static bool bridge(struct series *s, struct series_budget *b, const struct weir_rec *r)
 {
 	const struct obs *last = s->n ? series_at(s, s->n - 1) : NULL;
-	uint32_t bytes = r->own_end - s->end, each, n, head;
+	uint32_t bytes = r->own_end - s->end, each, n;
+	uint16_t head;
 	uint64_t t;
 
 	if (!last || bytes > BRIDGE_BYTES || !s->payload || r->time_ns <= last->t_ns ||
@@ -297,16 +317,16 @@ static bool bridge(struct series *s, struct series_budget *b, const struct weir_
 	each = last->payload / (last->segs ? last->segs : 1);
 	if (each < 500)
 		each = 1448;
-	head = (uint32_t)((s->bytes - s->payload) / s->packets) % 200;
+	head = (uint16_t)((s->bytes - s->payload) / s->packets % 200);
 	n = (bytes + each - 1) / each;
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t len = i + 1 < n ? each : bytes - i * each;
 		struct obs o = { .t_ns = t + (r->time_ns - t) / (n + 1) * (i + 1), .seq = s->end,
-				 .payload = len, .len = len + head, .segs = 1, .flags = OBS_BRIDGED };
+				 .payload = len, .headers = head, .segs = 1, .flags = OBS_BRIDGED };
 
 		*append(s, b) = o;
 		s->packets++;
-		s->bytes += o.len;
+		s->bytes += len + head;
 		s->payload += len;
 		s->end += len;
 	}
@@ -317,8 +337,7 @@ static bool bridge(struct series *s, struct series_budget *b, const struct weir_
 void series_packet(struct series *s, struct series_budget *b, const struct weir_rec *r)
 {
 	uint32_t end = r->seq + r->payload_len + !!(r->tcp_flags & 3);
-	struct obs o = { .t_ns = r->time_ns, .seq = r->seq, .payload = r->payload_len,
-			 .len = r->l2_len, .segs = r->segs };
+	struct obs o = obs_of(r);
 
 	if (gap(s, r)) {
 		/* What had no record may have borne its timestamp. */
@@ -377,7 +396,7 @@ static void not_lost(struct series *s, uint32_t seq)
 	}
 	if (!o)
 		return;
-	o->flags &= (uint16_t)~OBS_LOST_AFTER;
+	o->flags &= 15 & ~OBS_LOST_AFTER;
 	if (s->lost[SIDE_AFTER])
 		s->lost[SIDE_AFTER]--;
 }
@@ -565,7 +584,7 @@ unsigned series_packets(const struct series *s, enum side side, uint64_t from_ns
 		if (o->t_ns < from_ns || (side == SIDE_AFTER && o->flags & OBS_LOST_BEFORE))
 			continue;
 		p[k].t = (double)(int64_t)(o->t_ns - origin_ns) * 1e-9;
-		p[k].len = (float)o->len;
+		p[k].len = (float)obs_len(o);
 		p[k].until = (float)o->until_us * 1e-6f;
 		p[k++].lost = !!(o->flags & (side == SIDE_BEFORE ? OBS_LOST_BEFORE : OBS_LOST_AFTER));
 	}

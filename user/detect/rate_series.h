@@ -23,15 +23,24 @@ enum {
 	OBS_BRIDGED = 8, /* passed without a record: its time is inferred */
 };
 
+/* There are a million of them: 24 bytes. */
 struct obs {
 	uint64_t t_ns;
 	uint32_t seq;
 	uint32_t payload;
-	uint32_t len; /* layer 2; lost before us: of the resend */
 	uint32_t until_us; /* lost before us: it may have been as much later */
-	uint16_t segs;
-	uint16_t flags;
+	uint16_t headers; /* layer-2 bytes beyond the payload; lost before us: of the resend */
+	uint16_t segs : 12;
+	uint16_t flags : 4;
 };
+
+#define OBS_HEADERS_MAX UINT16_MAX
+#define OBS_SEGS_MAX	4095
+
+static inline uint32_t obs_len(const struct obs *o)
+{
+	return o->payload + o->headers;
+}
 
 /* Which side of us a limiter is on, seen along the direction of the data. */
 enum side { SIDE_BEFORE, SIDE_AFTER, SIDES };

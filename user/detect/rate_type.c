@@ -84,10 +84,10 @@ static double path_peak(const struct path *p)
 	for (unsigned i = 0; i < p->s->n; i++) {
 		const struct obs *o = series_at(p->s, i);
 
-		bytes += o->len;
+		bytes += obs_len(o);
 		if (i - from < PEAK_PACKETS)
 			continue;
-		bytes -= series_at(p->s, from++)->len;
+		bytes -= obs_len(series_at(p->s, from++));
 		best = fmax(best, bytes / fmax((double)(int64_t)(o->t_ns - series_at(p->s, from)->t_ns) * 1e-9,
 					       PEAK_S));
 	}

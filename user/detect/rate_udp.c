@@ -88,7 +88,7 @@ static double bytes_since(const struct path *p, uint64_t from_ns)
 	double bytes = 0;
 
 	for (unsigned i = 0; i < p->s->n; i++)
-		bytes += series_at(p->s, i)->t_ns >= from_ns ? series_at(p->s, i)->len : 0;
+		bytes += series_at(p->s, i)->t_ns >= from_ns ? obs_len(series_at(p->s, i)) : 0;
 	return bytes;
 }
 
@@ -219,7 +219,7 @@ static bool fit(struct rate *r, struct udp_look *u, uint64_t now_ns)
 
 			if (o->t_ns >= since_ns)
 				p[n++] = (struct ceiling_packet){ (double)(o->t_ns - u->from_ns) * 1e-9,
-								  (float)o->len, parts };
+								  (float)obs_len(o), parts };
 		}
 	}
 	u->span_ns = now_ns - since_ns;
@@ -256,8 +256,8 @@ static double add_control(const struct path *p, const struct udp_look *u, float 
 		if (t < 0 || t > u->c.last - u->c.first || t >= CONTROL_S * CONTROL_SLOTS ||
 		    o->flags & OBS_LOST_BEFORE)
 			continue;
-		slot[(unsigned)(t / CONTROL_S)] += (float)o->len;
-		bytes += o->len;
+		slot[(unsigned)(t / CONTROL_S)] += (float)obs_len(o);
+		bytes += obs_len(o);
 	}
 	return bytes;
 }
