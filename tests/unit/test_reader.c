@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "mapped.h"
 #include "reader.h"
 
 #define HELD 16
@@ -364,7 +365,9 @@ static void cut_off_in_the_large(void **state)
 	seed = 9;
 	make_pcap(put32, 0xa1b2c3d4, 262144, 1200);
 	for (unsigned i = 0; i < 40; i++)
-		compare(256 * 1024 - 20 + i, false, NULL);
+		compare(256 * 1024 - 20 + i, true, NULL);
+	for (unsigned i = 0; i < 40; i++)
+		compare(MAPPED_WINDOW - 20 + i, false, NULL);
 	for (unsigned i = 0; i < 40; i++)
 		compare(draw((uint32_t)size), i & 1, NULL);
 	make_pcapng(400);
@@ -409,13 +412,43 @@ static void filtered_and_gzipped(void **state)
 	assert_in_range(compare(size, false, "ether[0] > 100"), 10, 290);
 }
 
+/* Who owns the file may cut it while we read: that is told, and kills nobody. */
+static void cut_while_read(void **state)
+{
+	char path[64], why[PCAP_ERRBUF_SIZE];
+	struct captured c = { 0 };
+	enum reader_result got;
+	struct reader *r;
+	uint64_t n = 0;
+	int fd, err;
+
+	(void)state;
+	seed = 41;
+	make_pcap(put32, 0xa1b2c3d4, 65535, 2000);
+	assert_true(size > MAPPED_WINDOW / 2);
+	fd = memfd_create("cut", 0);
+	assert_int_equal(write(fd, file, size), size);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	r = reader_open(path, &err, why);
+	assert_non_null(r);
+	assert_int_equal(reader_next(r, &c, n, n), READER_PACKET);
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	while ((got = reader_next(r, &c, n, n)) == READER_PACKET)
+		n++;
+	assert_int_equal(got, READER_BROKEN);
+	assert_non_null(strstr(reader_error(r), "cut off"));
+	captured_free(&c);
+	reader_close(r);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_byte_orders),	cmocka_unit_test(snapshot_lies),
 		cmocka_unit_test(pcapng_of_all_kinds),	cmocka_unit_test(cut_off_anywhere),
 		cmocka_unit_test(cut_off_in_the_large), cmocka_unit_test(broken_anywhere),
-		cmocka_unit_test(filtered_and_gzipped),
+		cmocka_unit_test(filtered_and_gzipped), cmocka_unit_test(cut_while_read),
 	};
 	int code = cmocka_run_group_tests(tests, NULL, NULL);
 

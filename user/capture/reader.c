@@ -322,8 +322,15 @@ uint64_t reader_at(const struct reader *r)
 	return r->base + r->from;
 }
 
+static bool torn(const struct reader *r)
+{
+	return r->map && mapped_torn(r->map);
+}
+
 const char *reader_error(struct reader *r)
 {
+	if (torn(r))
+		return "it was cut off, or can't be read, while we were at it";
 	return pcap_geterr(r->pcap);
 }
 
@@ -446,6 +453,8 @@ enum reader_result reader_next(struct reader *r, struct captured *p, uint64_t in
 		bool again = false;
 		enum reader_result got;
 
+		if (torn(r))
+			return READER_BROKEN;
 		if (take(r, p)) {
 			if (!passes(r, p))
 				continue;
