@@ -325,7 +325,7 @@ static __always_inline void weir_run(WEIR_CTX *ctx, u64 now, u32 ifindex, u8 lin
 	u32 r;
 
 	weir_look(ctx, &v);
-	if (link == WEIR_LINK_ETHERNET && weir_quick(&v, now, ifindex, egress, &f))
+	if (weir_some_quiet() && link == WEIR_LINK_ETHERNET && weir_quick(&v, now, ifindex, egress, &f))
 		return;
 	p = weir_begin(now, ifindex, link, egress);
 	if (!p)

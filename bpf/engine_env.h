@@ -10,6 +10,7 @@
  *	weir_look(ctx, view)		fills a struct weir_view
  *	weir_more(ctx, view)		1: more of the packet is in the view from now on, look again
  *	weir_cfg			struct weir_config
+ *	weir_some_quiet()		0: of no flow is less told than all, and weir_quick() never serves
  *	weir_pkt(), weir_quoted()	struct weir_pkt of this CPU: the packet, and the one
  *					that an ICMP error quotes
  *	weir_lookup4(key), weir_lookup6(key)	flow or NULL

@@ -47,6 +47,7 @@ struct host_env {
 extern __thread struct host_env *host_env;
 
 #define weir_cfg (host_env->cfg)
+#define weir_some_quiet() (host_env->cfg.sample_mask)
 
 static inline u16 ld16(const u8 *p)
 {
