@@ -71,13 +71,15 @@ static __noinline int can_spare(u64 now)
 
 static __always_inline void record_addresses(struct weir_rec *r, const struct weir_pkt *p)
 {
-	for (int i = 0; i < 4; i++) {
-		u32 lo = p->v4 ? (i == 2 ? MAPPED : i == 3 ? p->k4.lo : 0) : p->k6.lo[i];
-		u32 hi = p->v4 ? (i == 2 ? MAPPED : i == 3 ? p->k4.hi : 0) : p->k6.hi[i];
-
-		r->saddr[i] = p->dir ? hi : lo;
-		r->daddr[i] = p->dir ? lo : hi;
+	if (p->v4) {
+		r->saddr[0] = r->saddr[1] = r->daddr[0] = r->daddr[1] = 0;
+		r->saddr[2] = r->daddr[2] = MAPPED;
+		r->saddr[3] = p->dir ? p->k4.hi : p->k4.lo;
+		r->daddr[3] = p->dir ? p->k4.lo : p->k4.hi;
+		return;
 	}
+	__builtin_memcpy(r->saddr, p->dir ? p->k6.hi : p->k6.lo, sizeof(r->saddr));
+	__builtin_memcpy(r->daddr, p->dir ? p->k6.lo : p->k6.hi, sizeof(r->daddr));
 }
 
 /*
@@ -138,7 +140,9 @@ static __noinline int emit(WEIR_CTX *ctx, struct weir_pkt *p, struct weir_flow *
 	r->wscale = p->wscale;
 	r->mss = p->mss;
 	r->count = p->held;
-	if (p->proto == PROTO_TCP) {
+	if (p->proto == PROTO_TCP && !p->nsack) {
+		__builtin_memset(r->sack, 0, sizeof(r->sack));
+	} else if (p->proto == PROTO_TCP) {
 		for (int i = 0; i < WEIR_MAX_SACK; i++) {
 			u32 there = (u32)((s32)(i - p->nsack) >> 31); /* all ones or 0: no branch to verify */
 

@@ -26,12 +26,14 @@ struct pipeline {
 	const struct detector *detector[DETECTORS_MAX];
 	void *state[DETECTORS_MAX];
 	unsigned ndetectors;
-	unsigned npacket, nexpect; /* the detectors that have these hooks */
 	struct {
-		unsigned wants;
-		void (*hook)(void *d, struct flow *f, const struct weir_rec *r, const uint8_t *payload);
-		void *state;
-	} packet[DETECTORS_MAX];
+		unsigned n;
+		struct {
+			void (*hook)(void *d, struct flow *f, const struct weir_rec *r, const uint8_t *payload);
+			void *state;
+		} hook[DETECTORS_MAX];
+	} packet[PACKET_ANY + 1]; /* by packet_classes(): who wants it */
+	unsigned nexpect; /* the detectors that have this hook */
 	struct {
 		void (*hook)(const void *d, const struct flow *f, unsigned way);
 		const void *state;
@@ -133,14 +135,19 @@ static void focused(void *arg, const struct flow *f)
 
 static void hook_detectors(struct pipeline *p)
 {
-	p->npacket = p->nexpect = 0;
+	memset(p->packet, 0, sizeof(p->packet));
+	p->nexpect = 0;
 	for (unsigned i = 0; i < p->ndetectors; i++) {
 		const struct detector *d = p->detector[i];
 
-		if (d->packet) {
-			p->packet[p->npacket].wants = d->wants;
-			p->packet[p->npacket].hook = d->packet;
-			p->packet[p->npacket++].state = p->state[i];
+		for (unsigned classes = 0; d->packet && classes <= PACKET_ANY; classes++) {
+			unsigned n = p->packet[classes].n;
+
+			if (!(d->wants & classes))
+				continue;
+			p->packet[classes].hook[n].hook = d->packet;
+			p->packet[classes].hook[n].state = p->state[i];
+			p->packet[classes].n = n + 1;
 		}
 		if (d->expect) {
 			p->expect[p->nexpect].hook = d->expect;
@@ -414,9 +421,8 @@ static void take(struct pipeline *p, struct flow *f, const struct weir_rec *r, c
 	if (r->kind == WEIR_REC_PACKET)
 		classify(p, f, r, payload);
 	follow_call(p, f);
-	for (unsigned i = 0; i < p->npacket; i++)
-		if (p->packet[i].wants & classes)
-			p->packet[i].hook(p->packet[i].state, f, r, payload);
+	for (unsigned i = 0; i < p->packet[classes].n; i++)
+		p->packet[classes].hook[i].hook(p->packet[classes].hook[i].state, f, r, payload);
 	model_packet(p->model, f, r, !p->cfg.live);
 }
 

@@ -171,18 +171,21 @@ static void ahead_fill(struct ahead *a, const struct run *run, struct reader *re
 	}
 }
 
-/* The packet that is n behind the next one, where it is read and its flow can be told. */
+/* The packet that is n behind the next one, where its flow can be told. */
 static struct slot *waiting(struct ahead *a, unsigned n)
 {
 	struct slot *s = &a->slot[(a->out + n) % AHEAD];
 
-	return a->out + n < a->in && s->head.hash ? s : NULL;
+	return s->head.hash ? s : NULL;
 }
 
 static void expect(struct ahead *a, const struct run *run)
 {
-	struct slot *s = waiting(a, 24);
+	struct slot *s;
 
+	if (a->in - a->out < AHEAD) /* the last ones, or few that were read at once */
+		return;
+	s = waiting(a, 24);
 	if (s)
 		host_engine_expect_entry(run->engine, s->head.hash);
 	s = waiting(a, 18);

@@ -411,11 +411,15 @@ static void copy_head(uint8_t *to, const uint8_t *from, uint32_t n)
 	if (n < 16) {
 		for (uint32_t i = 0; i < n; i++)
 			to[i] = from[i];
-		return;
+	} else if (n < HOST_HEAD) {
+		for (uint32_t i = 0; i + 16 <= n; i += 16)
+			memcpy(to + i, from + i, 16);
+		memcpy(to + n - 16, from + n - 16, 16);
+	} else {
+#pragma GCC unroll 8
+		for (uint32_t i = 0; i < HOST_HEAD; i += 16)
+			memcpy(to + i, from + i, 16);
 	}
-	for (uint32_t i = 0; i + 16 <= n; i += 16)
-		memcpy(to + i, from + i, 16);
-	memcpy(to + n - 16, from + n - 16, 16);
 }
 
 void host_engine_expect(const struct host_engine *e, enum weir_link link, const uint8_t *data, uint32_t caplen,
