@@ -39,20 +39,64 @@ static void grow(uint16_t *v, unsigned by)
 	*v = *v + by > UINT16_MAX ? UINT16_MAX : *v + by;
 }
 
-static void tally(struct end_bucket *b, uint16_t *held, uint32_t no, unsigned channel, unsigned n, unsigned lost)
+/*
+ * The bucket of that number; where another is in its place that one goes first, to *was. NULL: it is older than the
+ * ring.
+ */
+static struct end_bucket *bucket(struct end_bucket *b, uint16_t *held, uint32_t no, struct end_bucket *was, bool *left)
 {
 	unsigned bit = 1u << no % END_BUCKETS;
 
 	b += no % END_BUCKETS;
-	if (!(*held & bit) || b->no != no) {
-		if (*held & bit && no < b->no) /* older than the ring */
-			return;
-		*b = (struct end_bucket){ .no = no };
-		*held |= (uint16_t)bit;
+	*left = false;
+	if (*held & bit) {
+		if (b->no == no)
+			return b;
+		if (no < b->no)
+			return NULL;
+		*was = *b;
+		*left = true;
+	}
+	*b = (struct end_bucket){ .no = no };
+	*held |= (uint16_t)bit;
+	return b;
+}
+
+static uint32_t coarse_no(uint32_t fine)
+{
+	return (uint32_t)(fine / (END_COARSE_NS / END_FINE_NS));
+}
+
+/* What leaves the fine ring, or comes too late for it. */
+static void add_coarse(struct end *x, const struct end_bucket *from)
+{
+	struct end_bucket was, *b;
+	bool left;
+
+	b = bucket(x->coarse, &x->coarses, coarse_no(from->no), &was, &left);
+	for (unsigned i = 0; b && i < ENDS_KINDS; i++) {
+		grow(&b->n[i], from->n[i]);
+		grow(&b->lost[i], from->lost[i]);
+	}
+}
+
+static void tally(struct end *x, uint32_t no, unsigned channel, unsigned n, unsigned lost)
+{
+	struct end_bucket other, *b;
+	bool left;
+
+	b = bucket(x->fine, &x->fines, no, &other, &left);
+	if (left)
+		add_coarse(x, &other);
+	if (!b) {
+		other = (struct end_bucket){ .no = no };
+		b = &other;
 	}
 	grow(&b->n[channel], n);
 	if (lost)
 		grow(&b->lost[channel], lost);
+	if (b == &other)
+		add_coarse(x, &other);
 }
 
 /* The entry, made where missing. */
@@ -90,8 +134,7 @@ void ends_add(struct ends *e, struct end **at, const struct in6_addr *ip, unsign
 
 	if (!x || !is_end(x, ip, type))
 		x = *at = get(e, ip, type);
-	tally(x->fine, &x->fines, (uint32_t)(time_ns / END_FINE_NS), channel, n, lost);
-	tally(x->coarse, &x->coarses, (uint32_t)(time_ns / END_COARSE_NS), channel, n, lost);
+	tally(x, (uint32_t)(time_ns / END_FINE_NS), channel, n, lost);
 	if (lost && time_ns > x->fail_ns)
 		x->fail_ns = time_ns;
 	if (n > lost) {
@@ -133,24 +176,32 @@ bool ends_down(const struct ends *e, const struct in6_addr *ip, unsigned type, u
 	return others;
 }
 
+static void add_bucket(const struct end_bucket *b, unsigned channels, double *n, double *lost)
+{
+	for (unsigned c = 0; c < ENDS_KINDS; c++) {
+		if (!(channels & 1u << c))
+			continue;
+		*n += b->n[c];
+		*lost += b->lost[c];
+	}
+}
+
 void end_count(const struct end *x, unsigned channels, uint64_t from_ns, uint64_t to_ns, double *n,
 	       double *lost)
 {
 	bool fine = from_ns + (END_BUCKETS - 1) * END_FINE_NS > newest(x);
-	const struct end_bucket *b = fine ? x->fine : x->coarse;
-	unsigned held = fine ? x->fines : x->coarses;
-	uint64_t width = fine ? END_FINE_NS : END_COARSE_NS;
+	uint64_t width = fine ? END_FINE_NS : END_COARSE_NS, first = from_ns / width, last = to_ns / width;
 
 	*n = *lost = 0;
 	for (unsigned i = 0; i < END_BUCKETS; i++) {
-		if (!(held >> i & 1) || b[i].no < from_ns / width || b[i].no > to_ns / width)
-			continue;
-		for (unsigned c = 0; c < ENDS_KINDS; c++) {
-			if (!(channels & 1u << c))
-				continue;
-			*n += b[i].n[c];
-			*lost += b[i].lost[c];
-		}
+		const struct end_bucket *b = &x->fine[i];
+		uint64_t no = fine ? b->no : coarse_no(b->no);
+
+		if (x->fines >> i & 1 && no >= first && no <= last)
+			add_bucket(b, channels, n, lost);
+		b = &x->coarse[i];
+		if (!fine && x->coarses >> i & 1 && b->no >= first && b->no <= last)
+			add_bucket(b, channels, n, lost);
 	}
 	if (*n < *lost)
 		*n = *lost;

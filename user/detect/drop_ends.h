@@ -20,7 +20,10 @@
 #define SPOT_WAYS 4
 #define PORT_SLOTS 512
 
-/* Packets offered and lost by channel, in buckets of time: 64 s finely, half an hour coarsely. */
+/*
+ * Packets offered and lost by channel, in buckets of time: 64 s finely, half an hour coarsely. The latter hold what has
+ * left the former.
+ */
 #define END_BUCKETS 16
 #define END_FINE_NS 4000000000ull
 #define END_COARSE_NS 120000000000ull
@@ -30,7 +33,7 @@ struct end_bucket {
 	uint16_t n[ENDS_KINDS], lost[ENDS_KINDS];
 };
 
-/* An address and a type. Every packet counts here: what it touches is three cache lines. */
+/* An address and a type. Every packet counts here: what it touches is two cache lines. */
 struct end {
 	struct in6_addr ip;
 	uint16_t type;
@@ -63,7 +66,6 @@ static inline void ends_expect(const struct end *x, uint64_t time_ns)
 		return;
 	__builtin_prefetch(x, 1);
 	__builtin_prefetch(&x->fine[time_ns / END_FINE_NS % END_BUCKETS], 1);
-	__builtin_prefetch(&x->coarse[time_ns / END_COARSE_NS % END_BUCKETS], 1);
 }
 
 /* Did anything get through to that address at or after since_ns? flow: not by this one alone; 0
